@@ -1,0 +1,28 @@
+"""Installation of the `slowfast` package; `pip install -e .` is the supported way."""
+
+from setuptools import find_packages, setup
+
+setup(
+    name="slowfast",
+    version="0.1.0",
+    description="UniFormer and UniFormerV2 for video classification",
+    license="Apache-2.0",
+    packages=find_packages(include=["slowfast", "slowfast.*"]),
+    package_data={"slowfast.datasets": ["labels/*.txt", "labels/*.json"]},
+    python_requires=">=3.10",
+    install_requires=[
+        "torch>=2.4",
+        "torchvision>=0.19",
+        "fvcore",
+        "yacs>=0.1.6",
+        "pyyaml",
+        "iopath",
+        "simplejson",
+        "av>=12",
+        "numpy",
+        "scikit-learn",  # the handwritten digits of the quickstart
+        "tensorboard",
+        "tqdm",
+    ],
+    extras_require={"test": ["pytest", "hypothesis", "ruff"]},
+)

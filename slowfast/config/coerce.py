@@ -1,0 +1,151 @@
+"""From a value in a file or on the command line to the type that its key's default has.
+
+The default directs the conversion, so that ``1e-6`` (text to YAML 1.1) becomes a float for a float key and ``123``
+stays text for a text key. Each converter takes a value or raises ``TypeError`` or ``ValueError``.
+"""
+
+import ast
+import math
+import os
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import yaml
+
+from slowfast.config.errors import ConfigError
+
+
+class KeyType(NamedTuple):
+    """What a key takes: a converter and a phrase for messages."""
+
+    convert: Callable[[Any], Any]
+    accepted: str
+
+
+def coerce(key: str, value: Any, default: Any, where: str) -> Any:
+    """Convert a value to what its key takes.
+
+    Args:
+        key: full dotted key.
+        value: as read; text from the command line is converted too.
+        default: the key's default, which gives the type (see ``MULTI_TYPE_KEYS`` for exceptions).
+        where: where the value comes from, for the message.
+
+    Returns:
+        The value, of the key's type.
+
+    Raises:
+        ConfigError: if it cannot be converted; the message names key, value, its type and what is accepted.
+    """
+    key_type = key_type_of(key, default)
+    try:
+        return key_type.convert(value)
+    except (TypeError, ValueError, OverflowError):
+        shown = "null" if value is None else f"{short(value)} ({type(value).__name__})"
+        raise ConfigError(f"{where}: {key} takes {key_type.accepted}, not {shown}") from None
+
+
+def key_type_of(key: str, default: Any) -> KeyType:
+    """The type of a key, by name where it takes several types, else by its default."""
+    if key in MULTI_TYPE_KEYS:
+        return MULTI_TYPE_KEYS[key]
+    if isinstance(default, list):
+        item_type = type(default[0]) if default else EMPTY_LIST_ITEMS[key]
+        item = TYPES[item_type]
+        return KeyType(lambda value: _to_list(value, item.convert), f"a list, each item {item.accepted}")
+    return TYPES[type(default)]
+
+
+def short(value: Any, limit: int = 80) -> str:
+    """``repr`` of a value on one line, cut to ``limit`` characters."""
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def _to_bool(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value in BOOL_TEXTS:
+        return BOOL_TEXTS[value]
+    raise TypeError
+
+
+def _to_int(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise TypeError
+    return int(value)
+
+
+def _to_float(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise TypeError
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+def _to_str(value: Any) -> str:
+    if not isinstance(value, str | os.PathLike):
+        raise TypeError
+    return str(value)
+
+
+def _to_list(value: Any, convert_item: Callable[[Any], Any]) -> list:
+    items = _parse_literal(value) if isinstance(value, str) else value
+    if not isinstance(items, list | tuple):
+        raise TypeError
+    return [convert_item(item) for item in items]
+
+
+def _parse_literal(text: str) -> Any:
+    """A Python literal, such as (8, 9), or else YAML, such as [a, b]; None for what is neither."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        pass
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return None
+
+
+def _none_or(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value is None or value in NONE_TEXTS else convert(value)
+
+
+def _to_number_or_four(value: Any) -> float | list[float]:
+    """One number, or a list with a number for each of the four stages."""
+    try:
+        return _to_float(value)
+    except (TypeError, ValueError):
+        items = _to_list(value, _to_float)
+    if len(items) != 4:
+        raise ValueError
+    return items
+
+
+BOOL_TEXTS = {"true": True, "True": True, "false": False, "False": False}
+NONE_TEXTS = ("", "None", "none", "null")
+
+TYPES = {
+    bool: KeyType(_to_bool, "a bool (true or false)"),
+    int: KeyType(_to_int, "an int"),
+    float: KeyType(_to_float, "a finite number"),
+    str: KeyType(_to_str, "a str (in YAML, quote what looks like another type)"),
+}
+
+# Item types of the lists that are empty by default, which cannot tell.
+EMPTY_LIST_ITEMS = {
+    "DATA.TRAIN_JITTER_ASPECT_RELATIVE": float,
+    "DATA.TRAIN_JITTER_SCALES_RELATIVE": float,
+    "SOLVER.LRS": float,
+    "SOLVER.STEPS": int,
+}
+
+# Keys that take several types.
+MULTI_TYPE_KEYS = {
+    "UNIFORMER.MLP_RATIO": KeyType(_to_number_or_four, "a number, or a list of 4 numbers (one for each stage)"),
+    "UNIFORMER.PRETRAIN_NAME": KeyType(_none_or(_to_str), "a str or None"),
+    "UNIFORMER.QKV_SCALE": KeyType(_none_or(_to_float), "a finite number or None"),
+}

@@ -1,0 +1,52 @@
+"""What all tools share: the arguments that name a config, and loading it or leaving with one line."""
+
+import argparse
+import sys
+from typing import NoReturn
+
+from fvcore.common.config import CfgNode
+
+from slowfast.config.errors import ConfigError
+from slowfast.config.load import load_config
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``--cfg``, ``--allow_duplicate_keys`` and the trailing pairs ``KEY VALUE``.
+
+    Add the tool's own options to the same parser; on the command line they go before the pairs, which take all
+    that follows, values with a leading minus included.
+    """
+    parser.add_argument("--cfg", metavar="FILE", default=None, help="YAML config; without it, the defaults")
+    parser.add_argument(
+        "--allow_duplicate_keys",
+        action="store_true",
+        help="of a key that a YAML file has twice with different values take the last one",
+    )
+    parser.add_argument(
+        "opts", metavar="KEY VALUE", nargs=argparse.REMAINDER, help="keys to override, such as SOLVER.BASE_LR 1e-4"
+    )
+
+
+def load_config_or_exit(args: argparse.Namespace) -> CfgNode:
+    """Load the config that the arguments name.
+
+    Args:
+        args: parsed by a parser that went through ``add_config_arguments``.
+
+    Returns:
+        The frozen config.
+
+    Raises:
+        SystemExit: with status 2 after one line on standard error, if the config has a mistake.
+    """
+    overrides = args.opts[1:] if args.opts[:1] == ["--"] else args.opts
+    try:
+        return load_config(args.cfg, overrides, allow_duplicate_keys=args.allow_duplicate_keys)
+    except ConfigError as error:
+        exit_with_error(error)
+
+
+def exit_with_error(error: Exception) -> NoReturn:
+    """Print ``error: ...`` on one line of standard error and exit with status 2."""
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(2)

@@ -1,0 +1,240 @@
+"""Every shared config key with its default; ``model_defaults.py`` adds the keys of one model family each.
+
+The comment above a key gives its meaning, its unit and the values it takes. Types are those of the defaults
+(``coerce.py`` lists the few keys that take several); ``validate.py`` holds the ranges and the cross-key rules.
+"""
+
+from fvcore.common.config import CfgNode
+
+from slowfast.config.model_defaults import add_model_defaults
+
+_C = CfgNode()
+
+# ---------------------------------------------------------------------------------------------------- the run
+# Directory that receives the log, the resolved config, checkpoints and results; made if missing.
+_C.OUTPUT_DIR = "./runs/default"
+# GPUs of each node, one process each; 0 runs one process on the CPU.
+_C.NUM_GPUS = 1
+# Nodes (machines) that work together, at least 1.
+_C.NUM_SHARDS = 1
+# Seed of Python, NumPy and torch, at least 0; each process derives its own from it.
+_C.RNG_SEED = 1
+# Steps between two lines of the log.
+_C.LOG_PERIOD = 10
+
+# ---------------------------------------------------------------------------------------------------- training
+_C.TRAIN = CfgNode()
+# Train (and validate) before testing.
+_C.TRAIN.ENABLE = True
+# Name of the training and validation data set in the data set registry.
+_C.TRAIN.DATASET = "kinetics"
+# Videos per step and node, split over its NUM_GPUS. Clips per step: this x NUM_SHARDS x AUG.NUM_SAMPLE.
+_C.TRAIN.BATCH_SIZE = 64
+# Epochs between two validations; the last epoch is always validated.
+_C.TRAIN.EVAL_PERIOD = 10
+# Epochs between two checkpoints; the last epoch is always saved.
+_C.TRAIN.CHECKPOINT_PERIOD = 10
+# Also keep a checkpoint of the latest epoch, overwritten after every epoch.
+_C.TRAIN.SAVE_LATEST = False
+# Go on from the newest checkpoint of OUTPUT_DIR if it has one.
+_C.TRAIN.AUTO_RESUME = True
+# Checkpoint whose weights training starts from, at epoch 0; "" for none.
+_C.TRAIN.CHECKPOINT_FILE_PATH = ""
+# Train under bfloat16 autocast on a GPU; on the CPU training is in float32 whatever this says.
+_C.TRAIN.MIXED_PRECISION = True
+
+# ---------------------------------------------------------------------------------------------------- testing
+_C.TEST = CfgNode()
+# Test after training, or alone where TRAIN.ENABLE is False.
+_C.TEST.ENABLE = True
+# Name of the test data set in the data set registry.
+_C.TEST.DATASET = "kinetics"
+# Views (clip x crop) per forward pass and node, split over its NUM_GPUS.
+_C.TEST.BATCH_SIZE = 8
+# Temporal clips per video; with the crops below, views = clips x crops.
+_C.TEST.NUM_ENSEMBLE_VIEWS = 10
+# Spatial crops per clip: 1 (centre) or 3 (along the longer side).
+_C.TEST.NUM_SPATIAL_CROPS = 3
+# Views of a video are combined as softmax probabilities (True) or as raw scores (False).
+_C.TEST.ADD_SOFTMAX = True
+# Checkpoint to test; "" tests the newest of OUTPUT_DIR (the best one with TEST_BEST).
+_C.TEST.CHECKPOINT_FILE_PATH = ""
+# Test the checkpoint with the best validation accuracy rather than the newest.
+_C.TEST.TEST_BEST = False
+# File under OUTPUT_DIR that receives the scores and labels of all videos; "" for none.
+_C.TEST.SAVE_RESULTS_PATH = ""
+# Test (and validate) under bfloat16 autocast on a GPU; False is float32.
+_C.TEST.MIXED_PRECISION = False
+
+# ---------------------------------------------------------------------------------------------------- data
+_C.DATA = CfgNode()
+# Directory of the list files (train.csv, val.csv, test.csv or the names the data set uses).
+_C.DATA.PATH_TO_DATA_DIR = ""
+# Directory put before the paths that the list files give; "" leaves them as they are.
+_C.DATA.PATH_PREFIX = ""
+# What separates path and label in a list file, such as " " or ",".
+_C.DATA.PATH_LABEL_SEPARATOR = " "
+# Names of the list files of data sets whose splits carry their own; {} is replaced by the split.
+_C.DATA.LABEL_PATH_TEMPLATE = "somesomev1_rgb_{}_split.txt"
+# File name of a frame in a folder of frames; the braces take the frame's number, which starts at 1.
+_C.DATA.IMAGE_TEMPLATE = "{:05d}.jpg"
+# File of class names, one a line, in label order; "" uses the names that come with the data set, if any.
+_C.DATA.CLASS_NAMES_FILE = ""
+# Each video has several labels; needs a LOSS_FUNC of the bce kind.
+_C.DATA.MULTI_LABEL = False
+# What decodes video files: pyav, decord or torchcodec; the last two are optional installations.
+_C.DATA.DECODING_BACKEND = "pyav"
+# Frames of a clip (T).
+_C.DATA.NUM_FRAMES = 8
+# Dense sampling: distance of two frames of a clip, in frames of the file.
+_C.DATA.SAMPLING_RATE = 8
+# Dense sampling: place the test clips in equal segments, with an offset, rather than from end to end.
+_C.DATA.USE_OFFSET_SAMPLING = False
+# Mean of each colour channel (R, G, B) that is subtracted from values in [0, 1].
+_C.DATA.MEAN = [0.45, 0.45, 0.45]
+# Standard deviation of each colour channel that values are divided by, above 0.
+_C.DATA.STD = [0.225, 0.225, 0.225]
+# Side of a training crop in pixels.
+_C.DATA.TRAIN_CROP_SIZE = 224
+# Side of a validation or test crop in pixels; the frame's shorter side is resized to it.
+_C.DATA.TEST_CROP_SIZE = 256
+# Training: [smallest, largest] length of the resized shorter side in pixels, before a random crop; used where
+# the two keys *_RELATIVE are empty.
+_C.DATA.TRAIN_JITTER_SCALES = [256, 320]
+# Training: [smallest, largest] area of a random resized crop as a fraction of the frame; [] for none.
+_C.DATA.TRAIN_JITTER_SCALES_RELATIVE = []
+# Training: [smallest, largest] aspect ratio (width / height) of a random resized crop; [] for none.
+_C.DATA.TRAIN_JITTER_ASPECT_RELATIVE = []
+# Training: draw the length for TRAIN_JITTER_SCALES uniformly in 1 / length rather than in length.
+_C.DATA.INV_UNIFORM_SAMPLE = False
+# Training: flip half of the clips left to right; False where direction matters (Something-Something).
+_C.DATA.RANDOM_FLIP = True
+# How the views of a video are combined: sum or max.
+_C.DATA.ENSEMBLE_METHOD = "sum"
+
+_C.DATA_LOADER = CfgNode()
+# Worker processes that load data, per GPU; 0 loads in the training process.
+_C.DATA_LOADER.NUM_WORKERS = 8
+# Load batches into page-locked memory, which speeds up copies to a GPU.
+_C.DATA_LOADER.PIN_MEMORY = True
+
+# ---------------------------------------------------------------------------------------------------- augmentation
+_C.AUG = CfgNode()
+# Augment training clips by what follows.
+_C.AUG.ENABLE = False
+# Augmented clips drawn from each video a step (repeated augmentation), at least 1.
+_C.AUG.NUM_SAMPLE = 1
+# RandAugment policy (arXiv 1909.13719), such as rand-m7-n4-mstd0.5-inc1: m magnitude, n operations, mstd noise
+# of the magnitude, inc1 stronger with magnitude; "" for none.
+_C.AUG.AA_TYPE = "rand-m9-mstd0.5-inc1"
+# Strength of the colour jitter that is applied where AA_TYPE is "", at least 0.
+_C.AUG.COLOR_JITTER = 0.4
+# Interpolation of the augmentation's geometric operations: bicubic, bilinear or random.
+_C.AUG.INTERPOLATION = "bicubic"
+# Random erasing (arXiv 1708.04896): probability per clip.
+_C.AUG.RE_PROB = 0.25
+# Random erasing: const (black), rand (one colour) or pixel (noise).
+_C.AUG.RE_MODE = "pixel"
+# Random erasing: largest number of rectangles, at least 1.
+_C.AUG.RE_COUNT = 1
+
+_C.MIXUP = CfgNode()
+# Mix training clips (mixup, arXiv 1710.09412, and cutmix, arXiv 1905.04899); needs soft_cross_entropy.
+_C.MIXUP.ENABLE = False
+# Mixup: parameter of the Beta distribution; 0 turns mixup off.
+_C.MIXUP.ALPHA = 0.8
+# Cutmix: parameter of the Beta distribution; 0 turns cutmix off.
+_C.MIXUP.CUTMIX_ALPHA = 1.0
+# Probability that a batch is mixed.
+_C.MIXUP.PROB = 1.0
+# Probability of cutmix rather than mixup where both are on.
+_C.MIXUP.SWITCH_PROB = 0.5
+# Label smoothing of the mixed targets, in [0, 1).
+_C.MIXUP.LABEL_SMOOTH_VALUE = 0.1
+
+# ---------------------------------------------------------------------------------------------------- model
+_C.MODEL = CfgNode()
+# Model family: Uniformer or Uniformerv2.
+_C.MODEL.MODEL_NAME = "Uniformerv2"
+# Classes (K).
+_C.MODEL.NUM_CLASSES = 400
+# cross_entropy; soft_cross_entropy (targets are probabilities, as mixup gives them); bce (on probabilities);
+# bce_logit (on raw scores).
+_C.MODEL.LOSS_FUNC = "cross_entropy"
+# Dropout before the classifier, in [0, 1).
+_C.MODEL.DROPOUT_RATE = 0.5
+# Directory under which published weights are looked for.
+_C.MODEL.WEIGHTS_DIR = "weights"
+# Recompute activations in the backward pass to save memory (gradient checkpointing).
+_C.MODEL.USE_CHECKPOINT = False
+# Leading blocks that are recomputed. Uniformer: four entries, one a stage; Uniformerv2: the first entry counts.
+_C.MODEL.CHECKPOINT_NUM = [0, 0, 0, 0]
+# Decay per step of the exponential moving average of the weights, in [0, 1).
+_C.MODEL.EMA_DECAY = 0.9999
+# First epoch (0-based) that keeps the moving average; -1 keeps none.
+_C.MODEL.EMA_EPOCH = -1
+
+_C.BN = CfgNode()
+# batchnorm, or sync_batchnorm (statistics over all processes).
+_C.BN.NORM_TYPE = "batchnorm"
+# Weight decay of the parameters of normalisation layers.
+_C.BN.WEIGHT_DECAY = 0.0
+# Recompute the running statistics from training data before each validation.
+_C.BN.USE_PRECISE_STATS = False
+# Batches that this takes, at least 1.
+_C.BN.NUM_BATCHES_PRECISE = 200
+
+# ---------------------------------------------------------------------------------------------------- solver
+_C.SOLVER = CfgNode()
+# sgd, adam or adamw.
+_C.SOLVER.OPTIMIZING_METHOD = "sgd"
+# Learning rate after warm-up.
+_C.SOLVER.BASE_LR = 0.1
+# Multiply BASE_LR, WARMUP_START_LR and COSINE_END_LR by NUM_SHARDS.
+_C.SOLVER.BASE_LR_SCALE_NUM_SHARDS = False
+# Factor of the learning rate of Uniformerv2's image backbone.
+_C.SOLVER.BACKBONE_LR_RATIO = 1.0
+# cosine (to COSINE_END_LR at MAX_EPOCH), or steps_with_relative_lrs (BASE_LR x LRS[i] from epoch STEPS[i] on).
+_C.SOLVER.LR_POLICY = "cosine"
+# Learning rate at the end of the cosine policy.
+_C.SOLVER.COSINE_END_LR = 0.0
+# The cosine starts after warm-up (True) or at epoch 0 (False).
+_C.SOLVER.COSINE_AFTER_WARMUP = False
+# Steps policy: first epoch of each step, from 0 on, increasing.
+_C.SOLVER.STEPS = []
+# Steps policy: factor of BASE_LR in each step.
+_C.SOLVER.LRS = []
+# Epochs of training.
+_C.SOLVER.MAX_EPOCH = 300
+# Epochs of linear warm-up, may be a fraction; at most MAX_EPOCH.
+_C.SOLVER.WARMUP_EPOCHS = 0.0
+# Learning rate at the start of warm-up.
+_C.SOLVER.WARMUP_START_LR = 0.01
+# Momentum of sgd, in [0, 1).
+_C.SOLVER.MOMENTUM = 0.9
+# Dampening of sgd's momentum.
+_C.SOLVER.DAMPENING = 0.0
+# Nesterov momentum for sgd.
+_C.SOLVER.NESTEROV = True
+# Weight decay; BN.WEIGHT_DECAY is that of normalisation layers.
+_C.SOLVER.WEIGHT_DECAY = 1e-4
+# No weight decay for parameters of one dimension (biases and scales).
+_C.SOLVER.ZERO_WD_1D_PARAM = False
+# Largest norm of the gradient of all parameters; beyond it, it is scaled down. 0 or less turns clipping off.
+_C.SOLVER.CLIP_GRADIENT = 20.0
+
+# ---------------------------------------------------------------------------------------------------- logging
+_C.TENSORBOARD = CfgNode()
+# Write training curves for TensorBoard under OUTPUT_DIR.
+_C.TENSORBOARD.ENABLE = False
+
+add_model_defaults(_C)
+
+
+def get_cfg() -> CfgNode:
+    """Give a fresh copy of the defaults.
+
+    Returns:
+        The whole tree, not frozen; changing it leaves the defaults alone.
+    """
+    return _C.clone()

@@ -1,0 +1,169 @@
+"""The one way to a config: defaults, then ``_BASE_`` files, the file itself and overrides; validated and frozen."""
+
+import difflib
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from fvcore.common.config import CfgNode
+
+from slowfast.config.coerce import coerce, short
+from slowfast.config.defaults import get_cfg
+from slowfast.config.errors import ConfigError
+from slowfast.config.ignored_keys import why_ignored
+from slowfast.config.validate import validate
+from slowfast.config.yaml_file import Entry, read_yaml
+
+logger = logging.getLogger(__name__)
+
+BASE_KEY = "_BASE_"
+COMMAND_LINE = "command line"
+
+
+def load_config(
+    path: str | os.PathLike | None = None,
+    overrides: Sequence[Any] = (),
+    *,
+    allow_duplicate_keys: bool = False,
+) -> CfgNode:
+    """Resolve a config.
+
+    A file may name others under ``_BASE_``: one path or a list, relative to the file that names them. They are
+    merged first, in the order given, so that later ones override earlier ones and the file overrides them all.
+    The ``dump()`` of the result, loaded again, gives the same config.
+
+    Args:
+        path: YAML file; None or "" for the defaults alone.
+        overrides: flat list of keys and values ``["SOLVER.BASE_LR", "1e-4", ...]``; values may be text, as on the
+            command line, or Python objects. Of a key given twice the last counts.
+        allow_duplicate_keys: of a key that a YAML mapping has twice with different values take the last.
+
+    Returns:
+        The frozen config.
+
+    Raises:
+        ConfigError: one line on what is wrong: a file that is missing, no YAML, or its own base; an unknown key, a
+            value of a wrong type, values that do not go together.
+    """
+    entries = _read_with_bases(os.fspath(path), allow_duplicate_keys) if path else []
+    entries += _override_entries(overrides)
+    cfg = get_cfg()
+    _merge(cfg, entries)
+    validate(cfg)
+    cfg.freeze()
+    return cfg
+
+
+def flatten(cfg: CfgNode, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Pairs of full dotted key and value of all leaves, in the tree's order."""
+    for name, value in cfg.items():
+        if isinstance(value, CfgNode):
+            yield from flatten(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def difference(cfg: CfgNode, other: CfgNode) -> CfgNode:
+    """The part of ``cfg`` whose values are not those of ``other``, a config with the same keys."""
+    result = CfgNode()
+    for name, value in cfg.items():
+        if isinstance(value, CfgNode):
+            value = difference(value, other[name])
+            if value:
+                result[name] = value
+        elif value != other[name]:
+            result[name] = value
+    return result
+
+
+def _read_with_bases(path: str, allow_duplicate_keys: bool, chain: tuple[str, ...] = ()) -> list[Entry]:
+    """Entries of a file's bases, then its own; ``chain`` holds the files that led here."""
+    if os.path.realpath(path) in map(os.path.realpath, chain):
+        raise ConfigError(f"{BASE_KEY} runs in a circle: {' -> '.join((*chain, path))}")
+    own = read_yaml(path, allow_duplicate_keys=allow_duplicate_keys)
+    entries = []
+    for entry in own:
+        if entry.key == BASE_KEY:
+            for base in _base_paths(path, entry):
+                entries += _read_with_bases(base, allow_duplicate_keys, (*chain, path))
+    return entries + [entry for entry in own if entry.key != BASE_KEY]
+
+
+def _base_paths(path: str, entry: Entry) -> list[str]:
+    names = [entry.value] if isinstance(entry.value, str) else entry.value
+    if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
+        raise ConfigError(f"{entry.where}: {BASE_KEY} takes a file name or a list of them, not {short(entry.value)}")
+    bases = []
+    for name in names:
+        base = os.path.normpath(os.path.join(os.path.dirname(path), os.path.expanduser(name)))
+        if not os.path.isfile(base):
+            raise ConfigError(f"{entry.where}: {BASE_KEY} names {name}, but there is no file {base}")
+        bases.append(base)
+    return bases
+
+
+def _override_entries(overrides: Sequence[Any]) -> list[Entry]:
+    if len(overrides) % 2:
+        counted = f"{len(overrides)} words, the last one {short(overrides[-1])}"
+        raise ConfigError(f"{COMMAND_LINE}: overrides are pairs KEY VALUE, but there are {counted}")
+    for key in overrides[::2]:
+        if not isinstance(key, str):
+            raise ConfigError(f"{COMMAND_LINE}: a key was expected, not {short(key)}; overrides are pairs KEY VALUE")
+        if key.startswith("--"):
+            raise ConfigError(f"{COMMAND_LINE}: a key was expected, not {key}; options go before the pairs KEY VALUE")
+    return [Entry(key, value, COMMAND_LINE) for key, value in zip(overrides[::2], overrides[1::2], strict=True)]
+
+
+def _merge(cfg: CfgNode, entries: Sequence[Entry]) -> None:
+    """Write entries into ``cfg`` in order; name in one warning those that have no effect."""
+    defaults = dict(flatten(cfg))
+    sections = {key.rpartition(".")[0] for key in defaults} - {""}
+    ignored: dict[str, str] = {}
+    for entry in entries:
+        if entry.key in defaults:
+            value = coerce(entry.key, entry.value, defaults[entry.key], entry.where)
+            _set(cfg, entry.key, value)
+        elif entry.key in sections:
+            _check_section(entry)
+        elif reason := why_ignored(entry.key):
+            ignored[entry.key] = reason
+        else:
+            _raise_unknown(entry, defaults)
+    if ignored:
+        told = "; ".join(f"{key} ({ignored[key]})" for key in sorted(ignored))
+        logger.warning(f"config keys accepted without effect: {told}")
+
+
+def _set(cfg: CfgNode, full_key: str, value: Any) -> None:
+    section, _, leaf = full_key.rpartition(".")
+    setattr(cfg[section] if section else cfg, leaf, value)
+
+
+def _check_section(entry: Entry) -> None:
+    """A section may be empty, but it takes no value of its own."""
+    if entry.value == {}:
+        return
+    shown = "null" if entry.value is None else short(entry.value)
+    raise ConfigError(f"{entry.where}: {entry.key} is a section of keys and takes no value itself, not {shown}")
+
+
+def _raise_unknown(entry: Entry, defaults: dict[str, Any]) -> None:
+    parts = entry.key.split(".")
+    for depth in range(1, len(parts)):
+        key = ".".join(parts[:depth])
+        if key in defaults:
+            default = short(defaults[key])
+            raise ConfigError(f"{entry.where}: {key} takes one value (default {default}), but {entry.key} is given")
+    if entry.key == BASE_KEY:
+        raise ConfigError(f"{entry.where}: {BASE_KEY} works in files only")
+    raise ConfigError(
+        f"{entry.where}: unknown key {entry.key}; the nearest known key is {_nearest(entry.key, defaults)}"
+    )
+
+
+def _nearest(key: str, known: dict[str, Any]) -> str:
+    """The known key most like ``key``; those with the same last name come first."""
+    leaf = key.rpartition(".")[2].upper()
+    namesakes = [candidate for candidate in known if candidate.rpartition(".")[2] == leaf]
+    return difflib.get_close_matches(key.upper(), namesakes or list(known), n=1, cutoff=0.0)[0]

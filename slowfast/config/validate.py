@@ -1,0 +1,304 @@
+"""What values a config may hold: choices, ranges and rules across keys.
+
+A rule is a function that takes the config and returns None, or one line that names keys, values and remedy.
+``model_rules.py`` has the rules of the model families.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from fvcore.common.config import CfgNode
+
+from slowfast.config.errors import ConfigError
+from slowfast.config.model_rules import UNIFORMER_RULES, UNIFORMERV2_RULES, Rule
+
+CHOICES = {
+    "AUG.INTERPOLATION": ("bicubic", "bilinear", "random"),
+    "AUG.RE_MODE": ("const", "rand", "pixel"),
+    "BN.NORM_TYPE": ("batchnorm", "sync_batchnorm"),
+    "DATA.DECODING_BACKEND": ("pyav", "decord", "torchcodec"),
+    "DATA.ENSEMBLE_METHOD": ("sum", "max"),
+    "MODEL.LOSS_FUNC": ("cross_entropy", "soft_cross_entropy", "bce", "bce_logit"),
+    "MODEL.MODEL_NAME": ("Uniformer", "Uniformerv2"),
+    "SOLVER.LR_POLICY": ("cosine", "steps_with_relative_lrs"),
+    "SOLVER.OPTIMIZING_METHOD": ("sgd", "adam", "adamw"),
+    "TEST.NUM_SPATIAL_CROPS": (1, 3),
+}
+
+
+class Range(NamedTuple):
+    """Numbers that a key, or each item of a list, may be."""
+
+    accepts: Callable[[float], bool]
+    phrase: str
+
+
+def at_least(low: int) -> Range:
+    """Numbers from ``low`` on."""
+    return Range(lambda value: value >= low, f"at least {low}")
+
+
+ABOVE_ZERO = Range(lambda value: value > 0, "above 0")
+PROBABILITY = Range(lambda value: 0 <= value <= 1, "in [0, 1]")
+RATE = Range(lambda value: 0 <= value < 1, "in [0, 1)")
+SEED = Range(lambda value: 0 <= value < 2**32, "in [0, 2^32)")
+
+RANGES = {
+    "NUM_GPUS": at_least(0),
+    "NUM_SHARDS": at_least(1),
+    "RNG_SEED": SEED,
+    "LOG_PERIOD": at_least(1),
+    "TRAIN.BATCH_SIZE": at_least(1),
+    "TRAIN.EVAL_PERIOD": at_least(1),
+    "TRAIN.CHECKPOINT_PERIOD": at_least(1),
+    "TEST.BATCH_SIZE": at_least(1),
+    "TEST.NUM_ENSEMBLE_VIEWS": at_least(1),
+    "DATA.NUM_FRAMES": at_least(1),
+    "DATA.SAMPLING_RATE": at_least(1),
+    "DATA.STD": ABOVE_ZERO,
+    "DATA.TRAIN_CROP_SIZE": at_least(1),
+    "DATA.TEST_CROP_SIZE": at_least(1),
+    "DATA.TRAIN_JITTER_SCALES": at_least(1),
+    "DATA.TRAIN_JITTER_SCALES_RELATIVE": Range(lambda value: 0 < value <= 1, "in (0, 1]"),
+    "DATA.TRAIN_JITTER_ASPECT_RELATIVE": ABOVE_ZERO,
+    "DATA_LOADER.NUM_WORKERS": at_least(0),
+    "AUG.NUM_SAMPLE": at_least(1),
+    "AUG.COLOR_JITTER": at_least(0),
+    "AUG.RE_PROB": PROBABILITY,
+    "AUG.RE_COUNT": at_least(1),
+    "MIXUP.ALPHA": at_least(0),
+    "MIXUP.CUTMIX_ALPHA": at_least(0),
+    "MIXUP.PROB": PROBABILITY,
+    "MIXUP.SWITCH_PROB": PROBABILITY,
+    "MIXUP.LABEL_SMOOTH_VALUE": RATE,
+    "MODEL.NUM_CLASSES": at_least(1),
+    "MODEL.DROPOUT_RATE": RATE,
+    "MODEL.CHECKPOINT_NUM": at_least(0),
+    "MODEL.EMA_DECAY": RATE,
+    "MODEL.EMA_EPOCH": at_least(-1),
+    "BN.WEIGHT_DECAY": at_least(0),
+    "BN.NUM_BATCHES_PRECISE": at_least(1),
+    "SOLVER.BASE_LR": at_least(0),
+    "SOLVER.BACKBONE_LR_RATIO": at_least(0),
+    "SOLVER.COSINE_END_LR": at_least(0),
+    "SOLVER.LRS": at_least(0),
+    "SOLVER.STEPS": at_least(0),
+    "SOLVER.MAX_EPOCH": at_least(1),
+    "SOLVER.WARMUP_EPOCHS": at_least(0),
+    "SOLVER.WARMUP_START_LR": at_least(0),
+    "SOLVER.MOMENTUM": RATE,
+    "SOLVER.WEIGHT_DECAY": at_least(0),
+}
+UNIFORMER_RANGES = {
+    "UNIFORMER.DEPTH": at_least(1),
+    "UNIFORMER.EMBED_DIM": at_least(1),
+    "UNIFORMER.HEAD_DIM": at_least(1),
+    "UNIFORMER.MLP_RATIO": ABOVE_ZERO,
+    "UNIFORMER.DROPOUT_RATE": RATE,
+    "UNIFORMER.ATTENTION_DROPOUT_RATE": RATE,
+    "UNIFORMER.DROP_DEPTH_RATE": RATE,
+}
+UNIFORMERV2_RANGES = {
+    "UNIFORMERV2.WIDTH": at_least(1),
+    "UNIFORMERV2.LAYERS": at_least(1),
+    "UNIFORMERV2.HEADS": at_least(1),
+    "UNIFORMERV2.PATCH_SIZE": at_least(1),
+    "UNIFORMERV2.NATIVE_SIZE": at_least(1),
+    "UNIFORMERV2.DW_REDUCTION": at_least(1),
+    "UNIFORMERV2.BACKBONE_DROP_PATH_RATE": RATE,
+    "UNIFORMERV2.N_LAYERS": at_least(1),
+    "UNIFORMERV2.N_DIM": at_least(1),
+    "UNIFORMERV2.N_HEAD": at_least(1),
+    "UNIFORMERV2.MLP_FACTOR": ABOVE_ZERO,
+    "UNIFORMERV2.MLP_DROPOUT": RATE,
+    "UNIFORMERV2.DROP_PATH_RATE": RATE,
+    "UNIFORMERV2.CLS_DROPOUT": RATE,
+}
+
+
+def validate(cfg: CfgNode) -> None:
+    """Check the values of a config; keys of the model family that is not in use are left alone.
+
+    Args:
+        cfg: the whole config; it is not changed.
+
+    Raises:
+        ConfigError: for the first value that is not accepted; one line naming key, value and what is.
+    """
+    for problem in _problems(cfg):
+        raise ConfigError(problem)
+
+
+def _problems(cfg: CfgNode) -> Iterator[str]:
+    for key, accepted in CHOICES.items():
+        value = _value_of(cfg, key)
+        if value not in accepted:
+            yield f"{key} is {value!r}; accepted: {', '.join(map(str, accepted))}"
+    families = {
+        "Uniformer": (UNIFORMER_RANGES, UNIFORMER_RULES),
+        "Uniformerv2": (UNIFORMERV2_RANGES, UNIFORMERV2_RULES),
+    }
+    family_ranges, family_rules = families[cfg.MODEL.MODEL_NAME]
+    for key, accepted in (RANGES | family_ranges).items():
+        value = _value_of(cfg, key)
+        numbers = value if isinstance(value, list) else [value]
+        if not all(map(accepted.accepts, numbers)):
+            each = "each item " if isinstance(value, list) else ""
+            yield f"{key} is {value}; accepted: {each}{accepted.phrase}"
+    for rule in RULES + family_rules:
+        if problem := rule(cfg):
+            yield problem
+
+
+def _value_of(cfg: CfgNode, full_key: str) -> Any:
+    section, _, leaf = full_key.rpartition(".")
+    return cfg[section][leaf] if section else cfg[leaf]
+
+
+def batches_split_over_gpus(cfg: CfgNode) -> str | None:
+    """A node's batch is split evenly over its GPUs."""
+    for key in ("TRAIN.BATCH_SIZE", "TEST.BATCH_SIZE"):
+        size = _value_of(cfg, key)
+        if size % max(cfg.NUM_GPUS, 1):
+            return f"{key} is {size} and NUM_GPUS {cfg.NUM_GPUS}; make {key} a multiple of NUM_GPUS"
+    return None
+
+
+def colours_have_three_channels(cfg: CfgNode) -> str | None:
+    """Mean and standard deviation are given for R, G and B."""
+    for key in ("DATA.MEAN", "DATA.STD"):
+        value = _value_of(cfg, key)
+        if len(value) != 3:
+            return f"{key} is {value}; accepted: 3 numbers, one for each of R, G and B"
+    return None
+
+
+def jitter_is_ordered(cfg: CfgNode) -> str | None:
+    """Ranges of crops are [smallest, largest]; the relative ones may be absent."""
+    for name in ("TRAIN_JITTER_SCALES", "TRAIN_JITTER_SCALES_RELATIVE", "TRAIN_JITTER_ASPECT_RELATIVE"):
+        value, is_optional = cfg.DATA[name], name.endswith("RELATIVE")
+        if is_optional and not value:
+            continue
+        if len(value) != 2 or value[0] > value[1]:
+            return f"DATA.{name} is {value}; accepted: [smallest, largest]{' or []' if is_optional else ''}"
+    return None
+
+
+def random_resized_crop_is_whole(cfg: CfgNode) -> str | None:
+    """A random resized crop needs an area and an aspect ratio."""
+    scales, aspects = cfg.DATA.TRAIN_JITTER_SCALES_RELATIVE, cfg.DATA.TRAIN_JITTER_ASPECT_RELATIVE
+    if bool(scales) == bool(aspects):
+        return None
+    told = f"DATA.TRAIN_JITTER_SCALES_RELATIVE is {scales} and DATA.TRAIN_JITTER_ASPECT_RELATIVE {aspects}"
+    return f"{told}; give both for random resized crops, or [] for both"
+
+
+def random_crop_fits(cfg: CfgNode) -> str | None:
+    """Without random resized crops, the crop is cut from a frame whose shorter side has been resized."""
+    smallest, crop = cfg.DATA.TRAIN_JITTER_SCALES[0], cfg.DATA.TRAIN_CROP_SIZE
+    if cfg.DATA.TRAIN_JITTER_SCALES_RELATIVE or smallest >= crop:
+        return None
+    told = f"DATA.TRAIN_CROP_SIZE is {crop}, larger than the smallest of DATA.TRAIN_JITTER_SCALES, {smallest}"
+    return f"{told}; enlarge the scales, or give DATA.TRAIN_JITTER_SCALES_RELATIVE and _ASPECT_RELATIVE"
+
+
+def list_file_keys_are_usable(cfg: CfgNode) -> str | None:
+    """Templates have their placeholder and the separator is not empty."""
+    if not cfg.DATA.PATH_LABEL_SEPARATOR:
+        return "DATA.PATH_LABEL_SEPARATOR is empty; give what separates path and label, such as ' ' or ','"
+    if not _changes_with(cfg.DATA.IMAGE_TEMPLATE, 1, 2):
+        return f"DATA.IMAGE_TEMPLATE is {cfg.DATA.IMAGE_TEMPLATE!r}; it needs a place for a number, as in {{:05d}}.jpg"
+    if not _changes_with(cfg.DATA.LABEL_PATH_TEMPLATE, "train", "test"):
+        template = cfg.DATA.LABEL_PATH_TEMPLATE
+        return f"DATA.LABEL_PATH_TEMPLATE is {template!r}; it needs a place for the split, as in {{}}.txt"
+    return None
+
+
+def _changes_with(template: str, one: Any, other: Any) -> bool:
+    try:
+        return template.format(one) != template.format(other)
+    except (ValueError, LookupError, AttributeError, TypeError):
+        return False
+
+
+def augmentation_policy_is_known(cfg: CfgNode) -> str | None:
+    """AA_TYPE is RandAugment's notation, or nothing."""
+    policy = cfg.AUG.AA_TYPE
+    if re.fullmatch(r"(rand(-(m|n|w|mstd|inc)[0-9]+(\.[0-9]+)?)*)?", policy):
+        return None
+    return f"AUG.AA_TYPE is {policy!r}; accepted: rand-m7-n4-mstd0.5-inc1 and the like, or '' for none"
+
+
+def mixing_has_soft_targets(cfg: CfgNode) -> str | None:
+    """Mixup and cutmix make targets that only soft_cross_entropy takes, and it takes no others."""
+    if cfg.MIXUP.ENABLE == (cfg.MODEL.LOSS_FUNC == "soft_cross_entropy"):
+        return None
+    told = f"MIXUP.ENABLE is {cfg.MIXUP.ENABLE} and MODEL.LOSS_FUNC {cfg.MODEL.LOSS_FUNC}"
+    if cfg.MIXUP.ENABLE:
+        return f"{told}; mixed targets need soft_cross_entropy: set MODEL.LOSS_FUNC to it or MIXUP.ENABLE to False"
+    return f"{told}; soft_cross_entropy needs mixed targets: set MIXUP.ENABLE to True or LOSS_FUNC to cross_entropy"
+
+
+def multi_label_has_bce(cfg: CfgNode) -> str | None:
+    """Several labels a video are learned as independent binary decisions."""
+    loss = cfg.MODEL.LOSS_FUNC
+    if not (cfg.TRAIN.ENABLE and cfg.DATA.MULTI_LABEL) or loss in ("bce", "bce_logit"):
+        return None
+    return f"DATA.MULTI_LABEL is True and MODEL.LOSS_FUNC {loss}; set MODEL.LOSS_FUNC to bce_logit or bce"
+
+
+def warmup_ends(cfg: CfgNode) -> str | None:
+    """Warm-up is a part of training."""
+    warmup, total = cfg.SOLVER.WARMUP_EPOCHS, cfg.SOLVER.MAX_EPOCH
+    if warmup <= total:
+        return None
+    return f"SOLVER.WARMUP_EPOCHS is {warmup} and SOLVER.MAX_EPOCH {total}; shorten the warm-up to at most MAX_EPOCH"
+
+
+def cosine_descends(cfg: CfgNode) -> str | None:
+    """The cosine policy goes down from BASE_LR."""
+    end, base = cfg.SOLVER.COSINE_END_LR, cfg.SOLVER.BASE_LR
+    if cfg.SOLVER.LR_POLICY != "cosine" or end <= base:
+        return None
+    return f"SOLVER.COSINE_END_LR is {end} and SOLVER.BASE_LR {base}; lower COSINE_END_LR to at most BASE_LR"
+
+
+def steps_have_rates(cfg: CfgNode) -> str | None:
+    """The steps policy starts at epoch 0 and has a rate for each step."""
+    steps, rates = cfg.SOLVER.STEPS, cfg.SOLVER.LRS
+    if cfg.SOLVER.LR_POLICY != "steps_with_relative_lrs":
+        return None
+    if len(steps) != len(rates):
+        return f"SOLVER.STEPS is {steps} and SOLVER.LRS {rates}; give as many LRS as STEPS"
+    is_increasing = all(one < other for one, other in zip(steps, steps[1:], strict=False))
+    if steps[:1] != [0] or not is_increasing or steps[-1] >= cfg.SOLVER.MAX_EPOCH:
+        accepted = f"epochs that begin with 0, increase and stay below SOLVER.MAX_EPOCH {cfg.SOLVER.MAX_EPOCH}"
+        return f"SOLVER.STEPS is {steps}; accepted for LR_POLICY steps_with_relative_lrs: {accepted}"
+    return None
+
+
+def nesterov_has_momentum(cfg: CfgNode) -> str | None:
+    """Nesterov's sgd is defined for a momentum without dampening."""
+    solver = cfg.SOLVER
+    if solver.OPTIMIZING_METHOD != "sgd" or not solver.NESTEROV or (solver.MOMENTUM > 0 and solver.DAMPENING == 0):
+        return None
+    told = f"SOLVER.NESTEROV is True, SOLVER.MOMENTUM {solver.MOMENTUM} and SOLVER.DAMPENING {solver.DAMPENING}"
+    return f"{told}; Nesterov needs MOMENTUM above 0 and DAMPENING 0, or set SOLVER.NESTEROV to False"
+
+
+RULES: list[Rule] = [
+    batches_split_over_gpus,
+    colours_have_three_channels,
+    jitter_is_ordered,
+    random_resized_crop_is_whole,
+    random_crop_fits,
+    list_file_keys_are_usable,
+    augmentation_policy_is_known,
+    mixing_has_soft_targets,
+    multi_label_has_bce,
+    warmup_ends,
+    cosine_descends,
+    steps_have_rates,
+    nesterov_has_momentum,
+]

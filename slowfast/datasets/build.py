@@ -1,0 +1,103 @@
+"""From a config to data sets and loaders."""
+
+import logging
+
+from fvcore.common.config import CfgNode
+from torch.utils.data import DataLoader
+
+from slowfast.datasets.annotations import load_class_names
+from slowfast.datasets.clip_dataset import EvalClipDataset, TrainClipDataset
+from slowfast.datasets.collate import collate
+from slowfast.datasets.epoch_sampler import EpochSampler
+from slowfast.datasets.transforms.pipeline import EvalTransform, TrainTransform
+from slowfast.datasets.zoo import Split, build_sampler, dataset_entry
+from slowfast.runtime import distributed
+from slowfast.runtime.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+def build_dataset(cfg: CfgNode, split: Split) -> TrainClipDataset | EvalClipDataset:
+    """Read the list of a split and build its data set.
+
+    Training draws one random clip a video. Validation takes one central view. Testing takes
+    ``TEST.NUM_ENSEMBLE_VIEWS`` temporal times ``TEST.NUM_SPATIAL_CROPS`` spatial views (1: the centre).
+
+    Raises:
+        UserError: for an unknown data set or a bad list (file:line).
+    """
+    key = "TEST.DATASET" if split == "test" else "TRAIN.DATASET"
+    entry = dataset_entry(key, cfg.TEST.DATASET if split == "test" else cfg.TRAIN.DATASET)
+    records = entry.load_records(cfg, split)
+    sampler = build_sampler(cfg, entry.sampling)
+    if split == "train":
+        return TrainClipDataset(
+            records,
+            reader=entry.reader,
+            sampler=sampler,
+            transform=TrainTransform.from_config(cfg),
+            seed=cfg.RNG_SEED,
+        )
+    is_three_crop = split == "test" and cfg.TEST.NUM_SPATIAL_CROPS == 3
+    return EvalClipDataset(
+        records,
+        reader=entry.reader,
+        sampler=sampler,
+        transform=EvalTransform(size=cfg.DATA.TEST_CROP_SIZE, spatial_idxs=(0, 1, 2) if is_three_crop else (1,)),
+        num_temporal_views=cfg.TEST.NUM_ENSEMBLE_VIEWS if split == "test" else 1,
+    )
+
+
+def build_class_names(cfg: CfgNode) -> list[str] | None:
+    """Class names in the order of the labels, or None without ``DATA.CLASS_NAMES_FILE``."""
+    if not cfg.DATA.CLASS_NAMES_FILE:
+        return None
+    return load_class_names(cfg.DATA.CLASS_NAMES_FILE, cfg.MODEL.NUM_CLASSES)
+
+
+def videos_per_batch(cfg: CfgNode, dataset: TrainClipDataset | EvalClipDataset) -> int:
+    """Videos a batch on this process.
+
+    ``TRAIN.BATCH_SIZE`` counts clips on a node, ``TEST.BATCH_SIZE`` views on a node; both are split over the node's
+    processes. All views of a video stay together.
+    """
+    is_train = isinstance(dataset, TrainClipDataset)
+    key, per_node = ("TRAIN.BATCH_SIZE", cfg.TRAIN.BATCH_SIZE) if is_train else ("TEST.BATCH_SIZE", cfg.TEST.BATCH_SIZE)
+    num_processes = distributed.processes_per_node(cfg.NUM_GPUS)
+    if per_node % num_processes:
+        raise UserError(f"{key} {per_node} is not divisible by the {num_processes} processes of a node")
+    per_process = per_node // num_processes
+    return per_process if is_train else max(per_process // dataset.num_views, 1)
+
+
+def build_loader(cfg: CfgNode, dataset: TrainClipDataset | EvalClipDataset) -> DataLoader:
+    """A loader of this process's share, batches as ``slowfast.datasets.records.Batch``.
+
+    Raises:
+        UserError: if the training list does not fill one batch.
+    """
+    is_train = isinstance(dataset, TrainClipDataset)
+    batch_size = videos_per_batch(cfg, dataset)
+    sampler = EpochSampler(
+        len(dataset),
+        rank=distributed.rank(),
+        world_size=distributed.world_size(),
+        batch_size=batch_size,
+        is_train=is_train,
+        seed=cfg.RNG_SEED,
+    )
+    if is_train and len(sampler) == 0:
+        raise UserError(
+            f"the training list has {len(dataset)} videos, fewer than one batch of "
+            f"{batch_size * distributed.world_size()}; lower TRAIN.BATCH_SIZE"
+        )
+    num_workers = cfg.DATA_LOADER.NUM_WORKERS
+    return DataLoader(
+        dataset,
+        batch_size=batch_size,
+        sampler=sampler,
+        num_workers=num_workers,
+        collate_fn=collate,
+        pin_memory=cfg.DATA_LOADER.PIN_MEMORY and cfg.NUM_GPUS > 0,
+        persistent_workers=is_train and num_workers > 0,
+    )

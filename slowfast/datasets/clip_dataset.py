@@ -1,0 +1,156 @@
+"""The only data set: sample frame indices, read them, transform."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from slowfast.datasets.records import FailedVideo, Sample, SampleKey, VideoRecord
+from slowfast.datasets.sampling import FrameSampler
+from slowfast.datasets.transforms.pipeline import EvalTransform, TrainTransform
+from slowfast.datasets.video_reader import VideoReader, VideoReadError
+
+# How many videos are drawn in place of an unreadable one before the sample counts as failed.
+MAX_DRAWS = 10
+
+
+def read_frames(reader: Callable[[str], VideoReader], path: str, choose: Callable[[int], list[int]]) -> Tensor:
+    """Open a video, choose frame indices knowing its length, and read them.
+
+    Args:
+        reader: opens a path.
+        path: the video.
+        choose: number of frames in the video to wanted indices.
+
+    Returns:
+        uint8 (len(indices), C, H, W), in channels-last memory.
+
+    Raises:
+        VideoReadError: if the video cannot be read.
+    """
+    with reader(path) as video:
+        frames = video.read(choose(video.num_frames))
+    return torch.from_numpy(frames).permute(0, 3, 1, 2)
+
+
+class _ClipDataset(Dataset):
+    """What training and evaluation share.
+
+    Args:
+        records: videos and labels.
+        reader: opens a path; VideoReader or another class with ``num_frames`` and ``read``.
+        sampler: chooses the frames of a clip.
+    """
+
+    def __init__(
+        self, records: Sequence[VideoRecord], *, reader: Callable[[str], VideoReader], sampler: FrameSampler
+    ) -> None:
+        self.records = records
+        self.reader = reader
+        self.sampler = sampler
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+
+class TrainClipDataset(_ClipDataset):
+    """One random clip a video. An unreadable video is replaced by another, and named in the sample.
+
+    All draws depend on (seed, epoch, video_idx) alone, so that neither workers nor ranks change the clips.
+
+    Args:
+        transform: augmentation.
+        seed: of all draws.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[VideoRecord],
+        *,
+        reader: Callable[[str], VideoReader],
+        sampler: FrameSampler,
+        transform: TrainTransform,
+        seed: int,
+    ) -> None:
+        super().__init__(records, reader=reader, sampler=sampler)
+        self.transform = transform
+        self.seed = seed
+
+    def __getitem__(self, key: SampleKey) -> Sample | FailedVideo:
+        """The clip of ``key.video_idx`` in epoch ``key.epoch``: views uint8 (1, C, T, H, W)."""
+        rng = np.random.default_rng((self.seed, key.epoch, key.video_idx))
+        video_idx = key.video_idx
+        failures: list[FailedVideo] = []
+        for _ in range(MAX_DRAWS):
+            record = self.records[video_idx]
+            try:
+                frames = read_frames(
+                    self.reader,
+                    record.path,
+                    lambda n: self.sampler(num_video_frames=n, view_idx=None, num_views=1, rng=rng),
+                )
+            except VideoReadError as error:
+                failures.append(FailedVideo(video_idx, record.path, str(error)))
+                video_idx = int(rng.integers(len(self.records)))
+                continue
+            clip = self.transform(frames, rng).transpose(0, 1).contiguous()  # (C, T, H, W)
+            return Sample(clip.unsqueeze(0), record.label, video_idx, tuple(failures))
+        return failures[0]
+
+
+class EvalClipDataset(_ClipDataset):
+    """All views of a video from one pass over it: each frame is decoded and resized once.
+
+    Args:
+        transform: resize and spatial crops.
+        num_temporal_views: clips a video; view v of a sample is clip v // crops, crop v % crops.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[VideoRecord],
+        *,
+        reader: Callable[[str], VideoReader],
+        sampler: FrameSampler,
+        transform: EvalTransform,
+        num_temporal_views: int = 1,
+    ) -> None:
+        super().__init__(records, reader=reader, sampler=sampler)
+        self.transform = transform
+        self.num_temporal_views = num_temporal_views
+
+    @property
+    def num_views(self) -> int:
+        """Views a video: temporal clips times spatial crops."""
+        return self.num_temporal_views * len(self.transform.spatial_idxs)
+
+    def __getitem__(self, key: SampleKey) -> Sample | FailedVideo:
+        """The views of ``key.video_idx``: uint8 (num_views, C, T, H, W); never another video's."""
+        record = self.records[key.video_idx]
+        clips: list[list[int]] = []
+        needed: list[int] = []
+
+        def choose(num_video_frames: int) -> list[int]:
+            for view_idx in range(self.num_temporal_views):
+                clips.append(
+                    self.sampler(
+                        num_video_frames=num_video_frames,
+                        view_idx=view_idx,
+                        num_views=self.num_temporal_views,
+                        rng=None,
+                    )
+                )
+            needed.extend(sorted({idx for clip in clips for idx in clip}))
+            return needed
+
+        try:
+            frames = read_frames(self.reader, record.path, choose)
+        except VideoReadError as error:
+            return FailedVideo(key.video_idx, record.path, str(error))
+        crops = self.transform(frames)  # (crops, frames, C, H, W)
+        position = {frame_idx: i for i, frame_idx in enumerate(needed)}
+        views = torch.stack([crops[:, [position[idx] for idx in clip]] for clip in clips])
+        views = views.flatten(0, 1).transpose(1, 2).contiguous()  # (V, C, T, H, W)
+        return Sample(views, record.label, key.video_idx)

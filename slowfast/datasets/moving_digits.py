@@ -1,0 +1,394 @@
+"""Moving digits: a small data set of real H.264 files, made on the spot and without a download.
+
+A handwritten digit (scikit-learn's bundled 8x8 scans) moves over a still, textured background. The class
+is the motion. A motion and its reversal are rendered as one forward path, played one way or the other, so
+the unordered set of frames, or one frame taken at random, is the same for both: who ignores the order of
+the frames tells the four pairs apart and guesses within a pair, 50 % at best. In the ``static`` variant
+the class is the digit and the motion is drawn at random.
+
+Horizontal flips turn ``left`` into ``right`` and ``clockwise`` into ``counter-clockwise``: train on the
+``motion`` variant without them.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from itertools import repeat
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Literal
+
+import av
+import numpy as np
+from sklearn.datasets import load_digits
+
+MOTIONS: tuple[str, ...] = (
+    "left",
+    "right",
+    "up",
+    "down",
+    "clockwise",
+    "counter-clockwise",
+    "growing",
+    "shrinking",
+)
+CLASSES: dict[str, tuple[str, ...]] = {"motion": MOTIONS, "static": tuple("0123456789")}
+SPLITS: tuple[str, ...] = ("train", "val", "test")
+
+FPS = 25
+NUM_FRAMES_RANGE = (50, 75)  # both ends included: 2 to 3 seconds
+# Some sides are no multiple of 16, the H.264 macroblock, so that readers meet cropped frames too.
+SIZES_PX: tuple[tuple[int, int], ...] = (  # (height, width)
+    (64, 64),
+    (64, 80),
+    (80, 64),
+    (64, 84),
+    (84, 64),
+    (72, 72),
+    (72, 96),
+    (96, 72),
+)
+KEY_FRAME_INTERVAL = 30  # frames; every video has a key frame to seek to besides its first
+
+# Part of every manifest. Raise it with any change that alters the written bytes for the same arguments.
+GENERATOR_VERSION = 1
+
+MANIFEST_NAME = "dataset.json"
+_DIGIT_SHARES = {"train": 0.6, "val": 0.15, "test": 0.25}  # of the 1,797 scans
+_GLYPH_SIDE = 64  # pixels of the enlarged digit that frames are sampled from
+_FORWARD_PATHS = {"right": "horizontal", "down": "vertical", "clockwise": "rotation", "growing": "scale"}
+_REVERSALS = {"left": "right", "up": "down", "counter-clockwise": "clockwise", "shrinking": "growing"}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """All that is drawn for one video, whatever its motion; every scene can play all eight motions.
+
+    Offsets are measured from the centre of the frame to the centre of the digit, x to the right and y down.
+    """
+
+    background: np.ndarray  # (H, W, 3) float64 in [0, 255]
+    colour: np.ndarray  # (3,) float64 in [0, 255], of the digit
+    num_frames: int  # T
+    side_px: float  # of the square that holds the digit; for growing and shrinking the geometric mean
+    offset_x_px: float  # unused by horizontal motions
+    offset_y_px: float  # unused by vertical motions
+    travel_px: float  # translations go from -travel_px to +travel_px
+    tilt_rad: float  # clockwise; for rotations the angle halfway
+    arc_rad: float  # angle that a rotation covers
+    scale_ratio: float  # largest over smallest side in growing and shrinking
+
+
+@dataclass(frozen=True)
+class VideoPlan:
+    """One video to be written: its list line and the choices that lead to its pixels."""
+
+    path: str  # relative to the root of the data set
+    label: int
+    motion: str
+    digit_idx: int  # into scikit-learn's 1,797 scans
+    scene: Scene
+
+
+def split_digit_indices(seed: int) -> dict[str, np.ndarray]:
+    """Divide scikit-learn's digit scans among the splits, so that no scan occurs in two of them.
+
+    Args:
+        seed: of the data set, at least 0.
+
+    Returns:
+        split name -> sorted int64 indices into ``load_digits().images``; together a partition.
+    """
+    num_digits = len(_load_digit_scans()[0])
+    # The videos' generators are keyed (seed, split, index); this key lies beyond the last split.
+    order = np.random.default_rng((seed, len(SPLITS))).permutation(num_digits)
+    ends = np.round(np.cumsum([_DIGIT_SHARES[split] for split in SPLITS]) * num_digits).astype(int)
+    parts = np.split(order, ends[:-1])
+    return {split: np.sort(part) for split, part in zip(SPLITS, parts, strict=True)}
+
+
+def plan_video(variant: Literal["motion", "static"], split: str, index: int, seed: int) -> VideoPlan:
+    """Draw one video of a data set; the result depends on the arguments alone.
+
+    Args:
+        variant: ``motion`` or ``static``.
+        split: ``train``, ``val`` or ``test``.
+        index: 0-based place in the split's list; labels go round, ``index % num_classes``.
+        seed: of the data set, at least 0.
+
+    Returns:
+        The plan, with a scene drawn before and independently of the motion.
+    """
+    rng = np.random.default_rng((seed, SPLITS.index(split), index))
+    classes = CLASSES[variant]
+    label = index % len(classes)
+    candidates = split_digit_indices(seed)[split]
+    if variant == "motion":
+        scene = _draw_scene(rng, max_tilt_deg=180)
+        motion = classes[label]
+    else:
+        # A six upside down is a nine: what has to be read stays upright, or is so halfway through a rotation.
+        scene = _draw_scene(rng, max_tilt_deg=15)
+        motion = MOTIONS[rng.integers(len(MOTIONS))]
+        candidates = candidates[_load_digit_scans()[1][candidates] == label]
+    digit_idx = int(rng.choice(candidates))
+    return VideoPlan(_video_path(variant, split, index), label, motion, digit_idx, scene)
+
+
+def render_motion(motion: str, scene: Scene, digit: np.ndarray) -> np.ndarray:
+    """Render a video's frames, without encoding.
+
+    The same scene and digit under a motion and under its reversal give the same frames in opposite order.
+
+    Args:
+        motion: one of ``MOTIONS``, as seen on the screen.
+        scene: what ``plan_video`` drew.
+        digit: (8, 8), ink from 0 to 16 as in ``load_digits().images``.
+
+    Returns:
+        uint8 (T, H, W, 3), RGB.
+
+    Raises:
+        ValueError: if the motion is unknown.
+    """
+    if motion not in MOTIONS:
+        raise ValueError(f"motion is {motion!r}; accepted: {', '.join(MOTIONS)}")
+    glyph = _enlarge(digit / 16.0, _GLYPH_SIDE, _GLYPH_SIDE)
+    glyph = np.clip((glyph - 0.2) / 0.4, 0.0, 1.0)  # crisp strokes from the soft enlargement
+    height, width, _ = scene.background.shape
+    path = _FORWARD_PATHS[_REVERSALS.get(motion, motion)]
+    frames = np.empty((scene.num_frames, height, width, 3), dtype=np.uint8)
+    for frame, progress in zip(frames, np.linspace(-1.0, 1.0, scene.num_frames), strict=True):
+        alpha = _place_glyph(glyph, scene, path, progress)[..., None]  # (H, W, 1)
+        frame[:] = np.round(scene.background + alpha * (scene.colour - scene.background))
+    return frames[::-1].copy() if motion in _REVERSALS else frames
+
+
+def write_moving_digits(
+    root: str | Path,
+    *,
+    variant: Literal["motion", "static"] = "motion",
+    num_train: int = 640,
+    num_val: int = 80,
+    num_test: int = 160,
+    seed: int = 0,
+    num_workers: int = 1,
+    overwrite: bool = False,
+) -> Path:
+    """Write the data set: videos, ``train.csv``, ``val.csv``, ``test.csv``, ``classes.txt``, ``dataset.json``.
+
+    A list line is ``path,label`` with the path relative to ``root``. Videos are MP4 (H.264, yuv420p,
+    B-frames) at 25 frames a second. Equal arguments and library versions give equal bytes, whatever the
+    number of workers. The manifest ``dataset.json`` is written last; a folder whose manifest matches and
+    whose files exist is left as it is, one that an interrupted run left without a manifest is written anew.
+
+    Args:
+        root: folder to write to; created if it does not exist.
+        variant: ``motion`` (8 classes, ``MOTIONS``) or ``static`` (10 classes, the digits).
+        num_train: videos of the training split, at least 1; classes differ by at most one video.
+        num_val: the same for the validation split.
+        num_test: the same for the test split.
+        seed: at least 0.
+        num_workers: processes that render and encode, at least 1. More than one are spawned, so a calling
+            script needs the usual ``if __name__ == "__main__"`` guard.
+        overwrite: write even where ``root`` holds a different set, or this one.
+
+    Returns:
+        ``root``.
+
+    Raises:
+        ValueError: if an argument is out of range, or ``root`` holds a different set and not ``overwrite``.
+    """
+    root = Path(root)
+    num_videos = {"train": num_train, "val": num_val, "test": num_test}
+    _check_arguments(variant=variant, num_videos=num_videos, seed=seed, num_workers=num_workers)
+    counts = {f"num_{split}": num for split, num in num_videos.items()}
+    manifest = {"generator_version": GENERATOR_VERSION, "variant": variant, "seed": seed, **counts}
+    keys = [(variant, split, index, seed) for split, num in num_videos.items() for index in range(num)]
+    texts = _text_files(variant, num_videos)
+    paths = [*texts, *(_video_path(*key[:3]) for key in keys)]
+
+    if overwrite:
+        _remove_videos_of_old_set(root)
+    elif _holds_manifest(root, manifest, texts) and all((root / path).is_file() for path in paths):
+        return root
+    # Without its manifest the folder counts as unfinished, which it is from here until the last line.
+    (root / MANIFEST_NAME).unlink(missing_ok=True)
+    for split in SPLITS:
+        (root / "videos" / split).mkdir(parents=True, exist_ok=True)
+    if num_workers == 1:
+        for key in keys:
+            _write_planned_video(root, key)
+    else:
+        # Spawned, not forked: the caller may hold threads (PyTorch, PyAV), which do not survive a fork.
+        with ProcessPoolExecutor(num_workers, mp_context=get_context("spawn")) as pool:
+            for _ in pool.map(_write_planned_video, repeat(root), keys, chunksize=8):
+                pass
+    for name, text in texts.items():
+        _write_atomically(root / name, text)
+    _write_atomically(root / MANIFEST_NAME, json.dumps(manifest, indent=2) + "\n")
+    return root
+
+
+@cache
+def _load_digit_scans() -> tuple[np.ndarray, np.ndarray]:
+    """Return scikit-learn's scans, float64 (1797, 8, 8) in [0, 16], and the digits that they show, int64 (1797,)."""
+    digits = load_digits()
+    return digits.images, digits.target
+
+
+def _draw_scene(rng: np.random.Generator, *, max_tilt_deg: float) -> Scene:
+    """Draw a scene; distances are fractions of the short side, kept inside the central square."""
+    height, width = SIZES_PX[rng.integers(len(SIZES_PX))]
+    short_px = min(height, width)
+    side_px = rng.uniform(0.40, 0.50) * short_px
+    offset_x_px, offset_y_px = rng.uniform(-0.1, 0.1, size=2) * short_px
+    texture = 0.7 * _enlarge(rng.standard_normal((6, 6)), height, width)
+    texture += 0.3 * _enlarge(rng.standard_normal((18, 18)), height, width)
+    tint = rng.uniform(30, 90, size=3) + rng.uniform(15, 35, size=3) * texture[..., None]
+    return Scene(
+        background=np.clip(tint, 0, 130),
+        colour=rng.uniform(190, 255, size=3),
+        num_frames=int(rng.integers(NUM_FRAMES_RANGE[0], NUM_FRAMES_RANGE[1] + 1)),
+        side_px=side_px,
+        offset_x_px=offset_x_px,
+        offset_y_px=offset_y_px,
+        travel_px=rng.uniform(0.8, 1.0) * (short_px - side_px) / 2,
+        tilt_rad=np.deg2rad(rng.uniform(-max_tilt_deg, max_tilt_deg)),
+        arc_rad=rng.uniform(0.5, 1.0) * 2 * np.pi,
+        scale_ratio=rng.uniform(2.0, 2.6),
+    )
+
+
+def _enlarge(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Enlarge smoothly, with Gaussian weights: (h, w) -> float64 (height, width)."""
+
+    def weights(num_in: int, num_out: int) -> np.ndarray:
+        positions = (np.arange(num_out) + 0.5) * num_in / num_out - 0.5
+        kernel = np.exp(-(((positions[:, None] - np.arange(num_in)) / 0.55) ** 2) / 2)
+        return kernel / kernel.sum(axis=1, keepdims=True)  # (num_out, num_in)
+
+    # einsum, not a BLAS product: its sums keep their order whatever the number of threads.
+    columns = np.einsum("Hh,hw->Hw", weights(image.shape[0], height), image)
+    return np.einsum("Hw,Ww->HW", columns, weights(image.shape[1], width))
+
+
+def _place_glyph(glyph: np.ndarray, scene: Scene, path: str, progress: float) -> np.ndarray:
+    """Sample the glyph, bilinearly, at ``progress`` in [-1, 1] of a forward path.
+
+    Args:
+        glyph: (G, G), opacity in [0, 1].
+
+    Returns:
+        float64 (H, W), opacity in [0, 1].
+    """
+    height, width, _ = scene.background.shape
+    centre_x = scene.travel_px * progress if path == "horizontal" else scene.offset_x_px
+    centre_y = scene.travel_px * progress if path == "vertical" else scene.offset_y_px
+    angle = scene.tilt_rad + (scene.arc_rad / 2 * progress if path == "rotation" else 0.0)
+    side = scene.side_px * (scene.scale_ratio ** (progress / 2) if path == "scale" else 1.0)
+
+    x = np.arange(width) - (width - 1) / 2 - centre_x  # (W,)
+    y = (np.arange(height) - (height - 1) / 2 - centre_y)[:, None]  # (H, 1)
+    # Looking up the source turns against the motion: y points down, so a growing angle is clockwise on screen.
+    cos, sin = (len(glyph) / side) * np.cos(angle), (len(glyph) / side) * np.sin(angle)
+    middle = (len(glyph) + 1) / 2  # of the padded glyph
+    padded = np.pad(glyph, 1)  # what lies outside is transparent
+    glyph_x, glyph_y = (np.clip(z + middle, 0, len(padded) - 1) for z in (cos * x + sin * y, cos * y - sin * x))
+    left, top = (np.minimum(z.astype(np.intp), len(padded) - 2) for z in (glyph_x, glyph_y))
+    dx, dy = glyph_x - left, glyph_y - top
+    upper = (1 - dx) * padded[top, left] + dx * padded[top, left + 1]
+    lower = (1 - dx) * padded[top + 1, left] + dx * padded[top + 1, left + 1]
+    return (1 - dy) * upper + dy * lower
+
+
+def _encode_h264(path: Path, frames: np.ndarray) -> None:
+    """Encode uint8 (T, H, W, 3) RGB frames; the bytes depend on the frames and the library versions only."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Fixed frame types: scene cuts would add key frames and b-adapt=1 drop B-frames as the encoder likes. mbtree
+    # is off because its AVX-512 code lets bytes differ from run to run (seen in x264 core 165).
+    x264_params = f"keyint={KEY_FRAME_INTERVAL}:scenecut=0:bframes=2:b-adapt=0:mbtree=0:threads=1"
+    try:
+        with av.open(str(temporary), "w", format="mp4", options={"fflags": "+bitexact"}) as container:
+            options = {"preset": "veryfast", "crf": "20", "x264-params": x264_params}
+            stream = container.add_stream("libx264", rate=FPS, options=options)
+            _, stream.height, stream.width, _ = frames.shape
+            stream.pix_fmt = "yuv420p"
+            for frame in frames:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+            container.mux(stream.encode())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write_planned_video(root: Path, key: tuple[str, str, int, int]) -> None:
+    """Plan, render and encode the video of one (variant, split, index, seed)."""
+    plan = plan_video(*key)
+    _encode_h264(root / plan.path, render_motion(plan.motion, plan.scene, _load_digit_scans()[0][plan.digit_idx]))
+
+
+def _video_path(variant: str, split: str, index: int) -> str:
+    classes = CLASSES[variant]
+    return f"videos/{split}/{index:05d}_{classes[index % len(classes)]}.mp4"
+
+
+def _text_files(variant: str, num_videos: Mapping[str, int]) -> dict[str, str]:
+    """Return the contents of the three lists and of the class names, by file name."""
+    classes = CLASSES[variant]
+    texts = {"classes.txt": "".join(f"{name}\n" for name in classes)}
+    for split, num in num_videos.items():
+        lines = (f"{_video_path(variant, split, index)},{index % len(classes)}\n" for index in range(num))
+        texts[f"{split}.csv"] = "".join(lines)
+    return texts
+
+
+def _check_arguments(*, variant: str, num_videos: Mapping[str, int], seed: int, num_workers: int) -> None:
+    if variant not in CLASSES:
+        raise ValueError(f"variant is {variant!r}; accepted: {', '.join(CLASSES)}")
+    for split, num in num_videos.items():
+        if num < 1:
+            raise ValueError(f"num_{split} is {num}; accepted: 1 or more videos")
+    if seed < 0:
+        raise ValueError(f"seed is {seed}; accepted: 0 or more")
+    if num_workers < 1:
+        raise ValueError(f"num_workers is {num_workers}; accepted: 1 or more processes")
+
+
+def _holds_manifest(root: Path, manifest: Mapping[str, object], texts: Mapping[str, str]) -> bool:
+    """Tell whether ``root`` holds this manifest (True) or none (False); refuse any other set of files."""
+    remedy = "choose another folder, or replace what is there with overwrite=True (--overwrite of the tool)"
+    path = root / MANIFEST_NAME
+    if not path.exists():
+        # An interrupted run left nothing but our own lists; other ones belong to somebody else's data.
+        foreign = [name for name, text in texts.items() if (root / name).exists() and (root / name).read_text() != text]
+        if foreign:
+            raise ValueError(f"{root} has no {MANIFEST_NAME}, but files of another data set: {foreign}; {remedy}")
+        return False
+    try:
+        found = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} is not a manifest of moving digits ({error}); {remedy}") from error
+    names = [name for name in {**manifest, **found} if manifest.get(name) != found.get(name)]
+    if names:
+        differences = ", ".join(f"{name} is {found.get(name)!r}, not {manifest.get(name)!r}" for name in names)
+        raise ValueError(f"{root} holds a different set of moving digits: {differences}; {remedy}")
+    return True
+
+
+def _remove_videos_of_old_set(root: Path) -> None:
+    """Delete the videos that an older set would leave behind, if a manifest says that they are ours."""
+    if not (root / MANIFEST_NAME).is_file():
+        return
+    for split in SPLITS:
+        for video in (root / "videos" / split).glob("[0-9][0-9][0-9][0-9][0-9]_*.mp4"):
+            video.unlink()
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)

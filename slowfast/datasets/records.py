@@ -1,0 +1,81 @@
+"""What passes between the stages of the data path."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class VideoRecord(NamedTuple):
+    """One row of a list file."""
+
+    path: str
+    label: int
+
+
+class SampleKey(NamedTuple):
+    """What a data loader asks the data set for; all random draws of a sample depend on it and the seed alone."""
+
+    epoch: int
+    video_idx: int
+
+
+class FailedVideo(NamedTuple):
+    """A video that could not be read, and why."""
+
+    video_idx: int
+    path: str
+    cause: str
+
+
+@dataclass(frozen=True)
+class Sample:
+    """All views of one video.
+
+    Attributes:
+        views: uint8 (V, C, T, H, W); V is 1 in training and validation.
+        label: 0-based class.
+        video_idx: row of the list file, 0-based.
+        replaced: videos that could not be read and that this one stands for (training only).
+    """
+
+    views: Tensor
+    label: int
+    video_idx: int
+    replaced: tuple[FailedVideo, ...] = ()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples of one step.
+
+    Attributes:
+        clips: uint8 (N * V, C, T, H, W), the views of a video one after the other.
+        labels: int64 (N,).
+        video_idx: int64 (N,), rows of the list file.
+        failed: videos of this batch that could not be read (testing); they are not among the N.
+        replaced: videos for which others were drawn (training).
+    """
+
+    clips: Tensor
+    labels: Tensor
+    video_idx: Tensor
+    failed: tuple[FailedVideo, ...] = ()
+    replaced: tuple[FailedVideo, ...] = field(default=())
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch with clips and labels on the device."""
+        return Batch(
+            self.clips.to(device, non_blocking=True),
+            self.labels.to(device, non_blocking=True),
+            self.video_idx,
+            self.failed,
+            self.replaced,
+        )
+
+    def pin_memory(self) -> "Batch":
+        """The same batch in page-locked memory; the data loader calls this."""
+        return Batch(
+            self.clips.pin_memory(), self.labels.pin_memory(), self.video_idx, self.failed, self.replaced
+        )

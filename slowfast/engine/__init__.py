@@ -1,0 +1,1 @@
+"""Training and testing: assembles what the other packages build."""

@@ -1,0 +1,99 @@
+"""Checkpoints: saved whole or not at all, found again, resumed from."""
+
+import logging
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from slowfast.models.weights import load_weights, read_checkpoint, state_dict_of
+from slowfast.runtime.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+_NAME = "checkpoint_epoch_{:05d}.pyth"
+_PATTERN = re.compile(r"checkpoint_epoch_(\d{5})\.pyth")
+BEST_NAME = "checkpoint_best.pyth"
+
+
+class CheckpointFolder:
+    """The checkpoints of one run, in ``output_dir``/checkpoints.
+
+    A file holds ``model_state`` and ``optimizer_state``, ``epoch`` (0-based, the last one finished), ``best_top1``,
+    ``config`` (resolved, as YAML) and ``class_names`` (or None): tensors and plain containers only, read with
+    ``weights_only=True``.
+
+    Args:
+        output_dir: of the run; the folder is made with the first checkpoint.
+    """
+
+    def __init__(self, output_dir: Path) -> None:
+        self.folder = output_dir / "checkpoints"
+
+    def latest(self) -> Path | None:
+        """The checkpoint of the highest epoch, or None."""
+        if not self.folder.is_dir():
+            return None
+        names = sorted(path.name for path in self.folder.iterdir() if _PATTERN.fullmatch(path.name))
+        return self.folder / names[-1] if names else None
+
+    def best(self) -> Path | None:
+        """The checkpoint of the highest validation accuracy, or None."""
+        path = self.folder / BEST_NAME
+        return path if path.is_file() else None
+
+    def save(self, content: dict[str, Any], *, is_best: bool = False) -> Path:
+        """Write a checkpoint under a temporary name and rename it.
+
+        Args:
+            content: what a checkpoint holds, with its ``epoch``.
+            is_best: write the best checkpoint instead of the epoch's.
+
+        Returns:
+            The file.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / (BEST_NAME if is_best else _NAME.format(content["epoch"]))
+        temporary = path.with_name(path.name + ".tmp")
+        with temporary.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        return path
+
+
+def load_model(model: nn.Module, path: Path) -> dict[str, Any]:
+    """Load a checkpoint's weights into the bare model and return the whole content.
+
+    Raises:
+        UserError: if the file cannot be read or is of another architecture.
+    """
+    checkpoint = read_checkpoint(path)
+    load_weights(model, state_dict_of(checkpoint), str(path))
+    return checkpoint
+
+
+def resume(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, class_names: list[str] | None) -> dict[str, Any]:
+    """Restore model and optimizer to go on training.
+
+    Returns:
+        The checkpoint's content; training goes on at ``epoch`` + 1.
+
+    Raises:
+        UserError: if the checkpoint is not of this run's model and classes, or holds weights alone.
+    """
+    checkpoint = load_model(model, path)
+    if "optimizer_state" not in checkpoint or "epoch" not in checkpoint:
+        raise UserError(
+            f"{path}: holds weights alone, nothing to resume from; name it as TRAIN.CHECKPOINT_FILE_PATH instead"
+        )
+    if checkpoint.get("class_names") != class_names:
+        raise UserError(
+            f"{path}: was trained with other class names; use the DATA.CLASS_NAMES_FILE of that run or a new OUTPUT_DIR"
+        )
+    optimizer.load_state_dict(checkpoint["optimizer_state"])
+    return checkpoint

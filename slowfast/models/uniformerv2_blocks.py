@@ -1,0 +1,190 @@
+"""The local and the global UniBlock of UniFormerV2 (arXiv 2211.09552, section 3).
+
+Tokens are (N, T, L, C) throughout: N videos, T frames (after temporal downsampling), L = 1 + H * W tokens a frame
+with the class token first, C channels. Parameter names are those of the published checkpoints.
+"""
+
+from collections import OrderedDict
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from slowfast.models.depthwise import DepthwiseConv3d
+from slowfast.models.layers import DropPath, QuickGELU
+
+
+def feed_forward(dim: int, hidden_dim: int, *, dropout: float | None = None) -> nn.Sequential:
+    """Two linear layers with QuickGELU between, and dropout before the second unless ``dropout`` is None."""
+    layers: OrderedDict[str, nn.Module] = OrderedDict(c_fc=nn.Linear(dim, hidden_dim), gelu=QuickGELU())
+    if dropout is not None:
+        layers["dropout"] = nn.Dropout(dropout)
+    layers["c_proj"] = nn.Linear(hidden_dim, dim)
+    return nn.Sequential(layers)
+
+
+def patch_volume(x: Tensor) -> Tensor:
+    """Patch tokens of (N, T, 1 + H*W, C) as a volume (N, C, T, H, W); a frame is square."""
+    n, t, num_tokens, c = x.shape
+    side = round((num_tokens - 1) ** 0.5)
+    return x[:, :, 1:].reshape(n, t, side, side, c).permute(0, 4, 1, 2, 3)
+
+
+def add_to_patches(x: Tensor, volume: Tensor) -> Tensor:
+    """Add a volume (N, C, T, H, W) to the patch tokens of x (N, T, 1 + H*W, C); class tokens stay as they are."""
+    patches = x[:, :, 1:] + volume.flatten(3).permute(0, 2, 3, 1)
+    return torch.cat([x[:, :, :1], patches], dim=2)
+
+
+class _AttentionProjections(nn.Module):
+    """Query, key and value projection in one matrix and an output projection, stored as nn.MultiheadAttention does."""
+
+    def __init__(self, dim: int, num_heads: int) -> None:
+        super().__init__()
+        if dim % num_heads:
+            raise ValueError(f"width {dim} is not divisible by {num_heads} heads")
+        self.num_heads = num_heads
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * dim, dim))
+        self.in_proj_bias = nn.Parameter(torch.zeros(3 * dim))
+        self.out_proj = nn.Linear(dim, dim)
+        nn.init.xavier_uniform_(self.in_proj_weight)
+        nn.init.zeros_(self.out_proj.bias)
+
+
+class SelfAttention(_AttentionProjections):
+    """Multi-head self-attention among the tokens of one frame, GS_MHRA in the paper."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (B, L, C); returns (B, L, C)."""
+        qkv = F.linear(x, self.in_proj_weight, self.in_proj_bias)
+        q, k, v = qkv.unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)  # each (B, heads, L, C / heads)
+        return self.out_proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+
+
+class CrossAttention(_AttentionProjections):
+    """Attention of one query token to all tokens of a video, C_MHRA in the paper.
+
+    With one query, keys and values need not be computed for every token. A score is q . (W_k y + b_k) =
+    (W_k^T q) . y + q . b_k, whose second term is the same for all tokens and cancels in the softmax; and the weights
+    of a head sum to one, so that its output is W_v (sum_i a_i y_i) + b_v. Both products with y act on C channels a
+    head, and the 2 * L * C^2 multiply-adds of the key and value projections are gone. b_k has no effect on the
+    output (nor, hence, a gradient); it stays a parameter because checkpoints carry it.
+    """
+
+    def forward(self, query: Tensor, tokens: Tensor) -> Tensor:
+        """query: (N, 1, C); tokens: (N, L, C); returns (N, 1, C)."""
+        w_q, w_k, w_v = self.in_proj_weight.chunk(3)
+        b_q, _, b_v = self.in_proj_bias.chunk(3)
+        q = F.linear(query, w_q, b_q).unflatten(-1, (self.num_heads, -1))  # (N, 1, heads, C / heads)
+        scale = q.shape[-1] ** -0.5
+        # The heads act as the queries of one C-wide attention: (N, 1, heads, C).
+        folded = torch.einsum("nqhd,hdc->nqhc", q, w_k.unflatten(0, (self.num_heads, -1)))
+        tokens = tokens.unsqueeze(1)  # (N, 1, L, C)
+        pooled = F.scaled_dot_product_attention(folded, tokens, tokens, scale=scale)
+        values = torch.einsum("nqhc,hdc->nqhd", pooled, w_v.unflatten(0, (self.num_heads, -1)))
+        return self.out_proj(values.flatten(2) + b_v)
+
+
+class LocalTemporalAttention(nn.Module):
+    """LT_MHRA: BatchNorm, 1x1x1 convolution, depth-wise (3, 1, 1) convolution, 1x1x1 convolution (paper, eq. 6).
+
+    The last convolution starts at zero, so that at first the block is the image ViT's.
+
+    Args:
+        dim: channels C.
+        reduction: the depth-wise convolution has floor(C / reduction) channels.
+    """
+
+    def __init__(self, dim: int, reduction: float = 1.5) -> None:
+        super().__init__()
+        reduced = int(dim // reduction)
+        self.pos_embed = nn.Sequential(
+            nn.BatchNorm3d(dim),
+            nn.Conv3d(dim, reduced, kernel_size=1),
+            DepthwiseConv3d(reduced, (3, 1, 1)),
+            nn.Conv3d(reduced, dim, kernel_size=1),
+        )
+        nn.init.zeros_(self.pos_embed[3].weight)
+        nn.init.zeros_(self.pos_embed[3].bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (N, C, T, H, W); returns the same shape, without the residual."""
+        return self.pos_embed(x)
+
+
+class LocalUniBlock(nn.Module):
+    """A ViT block, with local temporal attention before its spatial attention and, if asked for, after it.
+
+    Args:
+        dim: channels C.
+        num_heads: heads of the spatial attention.
+        drop_path: stochastic-depth rate.
+        has_temporal: insert LT_MHRA before the spatial attention; without it the block is the image ViT's.
+        is_double_temporal: insert a second LT_MHRA after the spatial attention.
+        temporal_reduction: channel reduction inside LT_MHRA.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        *,
+        drop_path: float = 0.0,
+        has_temporal: bool = False,
+        is_double_temporal: bool = True,
+        temporal_reduction: float = 1.5,
+    ) -> None:
+        super().__init__()
+        self.lmhra1 = LocalTemporalAttention(dim, temporal_reduction) if has_temporal else None
+        self.lmhra2 = LocalTemporalAttention(dim, temporal_reduction) if has_temporal and is_double_temporal else None
+        self.attn = SelfAttention(dim, num_heads)
+        self.ln_1 = nn.LayerNorm(dim)
+        self.mlp = feed_forward(dim, 4 * dim)
+        self.ln_2 = nn.LayerNorm(dim)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (N, T, L, C); returns the same shape."""
+        n, t = x.shape[:2]
+        if self.lmhra1 is not None:
+            x = add_to_patches(x, self.drop_path(self.lmhra1(patch_volume(x))))
+        attended = self.attn(self.ln_1(x).flatten(0, 1)).unflatten(0, (n, t))  # each frame by itself
+        x = x + self.drop_path(attended)
+        if self.lmhra2 is not None:
+            x = add_to_patches(x, self.drop_path(self.lmhra2(patch_volume(x))))
+        return x + self.drop_path(self.mlp(self.ln_2(x)))
+
+
+class GlobalUniBlock(nn.Module):
+    """Cross attention of the video token to all tokens, and a feed-forward network (paper, eq. 8 to 10).
+
+    The position encoding (DPE) that precedes it lives beside it in the transformer, as in the published checkpoints.
+    Output projection and second feed-forward layer start at zero, so that at first the video token stays zero.
+
+    Args:
+        dim: channels C.
+        num_heads: heads of the cross attention.
+        mlp_factor: hidden width of the feed-forward network over C.
+        dropout: dropout after its activation.
+        drop_path: stochastic-depth rate.
+    """
+
+    def __init__(
+        self, dim: int, num_heads: int, *, mlp_factor: float = 4.0, dropout: float = 0.0, drop_path: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.attn = CrossAttention(dim, num_heads)
+        self.ln_1 = nn.LayerNorm(dim)
+        self.mlp = feed_forward(dim, round(mlp_factor * dim), dropout=dropout)
+        self.ln_2 = nn.LayerNorm(dim)
+        self.ln_3 = nn.LayerNorm(dim)
+        self.drop_path = DropPath(drop_path)
+        nn.init.zeros_(self.attn.out_proj.weight)
+        nn.init.xavier_uniform_(self.mlp.c_fc.weight)
+        nn.init.zeros_(self.mlp.c_proj.weight)
+        nn.init.zeros_(self.mlp.c_proj.bias)
+
+    def forward(self, query: Tensor, tokens: Tensor) -> Tensor:
+        """query: (N, 1, C), the video token; tokens: (N, T * L, C); returns (N, 1, C)."""
+        query = query + self.drop_path(self.attn(self.ln_1(query), self.ln_3(tokens)))
+        return query + self.drop_path(self.mlp(self.ln_2(query)))

@@ -1,0 +1,1 @@
+"""Process services: distribution, logging, reproducibility. Nothing here knows of video."""
