@@ -48,5 +48,5 @@ def load_config_or_exit(args: argparse.Namespace) -> CfgNode:
 
 def exit_with_error(error: Exception) -> NoReturn:
     """Print ``error: ...`` on one line of standard error and exit with status 2."""
-    print(f"error: {error}", file=sys.stderr)
+    print("error:", " ".join(str(error).splitlines()), file=sys.stderr)
     sys.exit(2)

@@ -49,7 +49,7 @@ _C.TEST = CfgNode()
 _C.TEST.ENABLE = True
 # Name of the test data set in the data set registry.
 _C.TEST.DATASET = "kinetics"
-# Views (clip x crop) per forward pass and node, split over its NUM_GPUS.
+# Views (clip x crop) per forward pass of validation and test and per node, split over its NUM_GPUS.
 _C.TEST.BATCH_SIZE = 8
 # Temporal clips per video; with the crops below, views = clips x crops.
 _C.TEST.NUM_ENSEMBLE_VIEWS = 10
@@ -78,7 +78,7 @@ _C.DATA.PATH_LABEL_SEPARATOR = " "
 _C.DATA.LABEL_PATH_TEMPLATE = "somesomev1_rgb_{}_split.txt"
 # File name of a frame in a folder of frames; the braces take the frame's number, which starts at 1.
 _C.DATA.IMAGE_TEMPLATE = "{:05d}.jpg"
-# File of class names, one a line, in label order; "" uses the names that come with the data set, if any.
+# File of class names, one a line, in label order; "" for none.
 _C.DATA.CLASS_NAMES_FILE = ""
 # Each video has several labels; needs a LOSS_FUNC of the bce kind.
 _C.DATA.MULTI_LABEL = False
@@ -117,6 +117,9 @@ _C.DATA_LOADER = CfgNode()
 _C.DATA_LOADER.NUM_WORKERS = 8
 # Load batches into page-locked memory, which speeds up copies to a GPU.
 _C.DATA_LOADER.PIN_MEMORY = True
+# Largest share of an epoch's training videos that may be unreadable; each is named and replaced by another video.
+# More end the run with an error. In [0, 1].
+_C.DATA_LOADER.MAX_REPLACED = 0.01
 
 # ---------------------------------------------------------------------------------------------------- augmentation
 _C.AUG = CfgNode()

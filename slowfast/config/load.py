@@ -4,7 +4,7 @@ import difflib
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from fvcore.common.config import CfgNode
 
@@ -148,15 +148,16 @@ def _check_section(entry: Entry) -> None:
     raise ConfigError(f"{entry.where}: {entry.key} is a section of keys and takes no value itself, not {shown}")
 
 
-def _raise_unknown(entry: Entry, defaults: dict[str, Any]) -> None:
+def _raise_unknown(entry: Entry, defaults: dict[str, Any]) -> NoReturn:
     parts = entry.key.split(".")
     for depth in range(1, len(parts)):
         key = ".".join(parts[:depth])
         if key in defaults:
             default = short(defaults[key])
             raise ConfigError(f"{entry.where}: {key} takes one value (default {default}), but {entry.key} is given")
-    if entry.key == BASE_KEY:
-        raise ConfigError(f"{entry.where}: {BASE_KEY} works in files only")
+    if parts[0] == BASE_KEY:
+        remedy = "works in files only" if entry.where == COMMAND_LINE else "takes a file name or a list of them"
+        raise ConfigError(f"{entry.where}: {BASE_KEY} {remedy}")
     raise ConfigError(
         f"{entry.where}: unknown key {entry.key}; the nearest known key is {_nearest(entry.key, defaults)}"
     )

@@ -1,17 +1,17 @@
 """Rules on the keys of the two model families; ``validate.py`` runs those of the family in use."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 from fvcore.common.config import CfgNode
+
+from slowfast.config.backbones import vit_size
+from slowfast.config.errors import ConfigError
 
 Rule = Callable[[CfgNode], str | None]
 
 NUM_STAGES = 4  # of a Uniformer
 UNIFORMER_STRIDE_PX = 32  # pixels to a token of a Uniformer's last stage
-
-# Width, depth and side of a patch in pixels of the published image backbones.
-BACKBONES = {"b16": (768, 12, 16), "l14": (1024, 24, 14), "l14_336": (1024, 24, 14)}
-BACKBONES = {f"{prefix}_{name}": size for prefix in ("uniformerv2", "vit") for name, size in BACKBONES.items()}
 
 
 def stages_have_entries(cfg: CfgNode) -> str | None:
@@ -38,15 +38,22 @@ def heads_divide_stages(cfg: CfgNode) -> str | None:
 
 def crops_fit_stride(cfg: CfgNode) -> str | None:
     """A Uniformer's stages cover whole crops."""
-    return _crop_problem(cfg, UNIFORMER_STRIDE_PX, "the stride of Uniformer")
+    for name in ("TRAIN_CROP_SIZE", "TEST_CROP_SIZE"):
+        if cfg.DATA[name] % UNIFORMER_STRIDE_PX:
+            return (
+                f"DATA.{name} is {cfg.DATA[name]}; accepted: multiples of {UNIFORMER_STRIDE_PX} px, the stride of "
+                f"Uniformer"
+            )
+    return None
 
 
 def backbone_is_known(cfg: CfgNode) -> str | None:
     """The image backbone is a published one or custom."""
-    name = cfg.UNIFORMERV2.BACKBONE
-    if name in BACKBONES or name == "custom":
-        return None
-    return f"UNIFORMERV2.BACKBONE is {name!r}; accepted: {', '.join([*BACKBONES, 'custom'])}"
+    try:
+        vit_size(cfg)
+    except ConfigError as error:
+        return str(error)
+    return None
 
 
 def custom_backbone_divides(cfg: CfgNode) -> str | None:
@@ -61,20 +68,24 @@ def custom_backbone_divides(cfg: CfgNode) -> str | None:
     return None
 
 
-def crops_fit_patches(cfg: CfgNode) -> str | None:
-    """Patches cover whole crops."""
-    patch = _backbone_size(cfg)[2]
-    return _crop_problem(cfg, patch, f"the patch size of UNIFORMERV2.BACKBONE {cfg.UNIFORMERV2.BACKBONE}")
+def crops_hold_patches(cfg: CfgNode) -> str | None:
+    """A crop holds at least one patch."""
+    patch_px = vit_size(cfg).patch_size_px
+    for name in ("TRAIN_CROP_SIZE", "TEST_CROP_SIZE"):
+        if cfg.DATA[name] < patch_px:
+            told = f"DATA.{name} is {cfg.DATA[name]} and a patch of UNIFORMERV2.BACKBONE {cfg.UNIFORMERV2.BACKBONE}"
+            return f"{told} is {patch_px} px; accepted: at least one patch"
+    return None
 
 
 def global_blocks_read_layers(cfg: CfgNode) -> str | None:
     """Each global block reads one layer of the image backbone, in order."""
     layers, num_blocks = cfg.UNIFORMERV2.RETURN_LIST, cfg.UNIFORMERV2.N_LAYERS
-    depth = _backbone_size(cfg)[1]
+    depth = vit_size(cfg).num_layers
     told = f"UNIFORMERV2.RETURN_LIST is {layers}"
     if len(layers) != num_blocks:
         return f"{told} and UNIFORMERV2.N_LAYERS {num_blocks}; list as many layers as there are global blocks"
-    if any(one >= other for one, other in zip(layers, layers[1:], strict=False)):
+    if any(one >= other for one, other in pairwise(layers)):
         return f"{told}; accepted: layers in strictly increasing order"
     if layers[0] < 0 or layers[-1] >= depth:
         return f"{told}; accepted: 0 to {depth - 1}, the layers of UNIFORMERV2.BACKBONE {cfg.UNIFORMERV2.BACKBONE}"
@@ -92,7 +103,7 @@ def global_blocks_have_dropout(cfg: CfgNode) -> str | None:
 
 def global_blocks_fit_backbone(cfg: CfgNode) -> str | None:
     """Global blocks are as wide as the backbone, and their heads divide that width."""
-    keys, width = cfg.UNIFORMERV2, _backbone_size(cfg)[0]
+    keys, width = cfg.UNIFORMERV2, vit_size(cfg).width
     if width != keys.N_DIM:
         told = f"UNIFORMERV2.N_DIM is {keys.N_DIM} and the width of UNIFORMERV2.BACKBONE {keys.BACKBONE} is {width}"
         return f"{told}; set UNIFORMERV2.N_DIM to {width}"
@@ -109,24 +120,12 @@ def checkpointing_has_number(cfg: CfgNode) -> str | None:
     return "MODEL.CHECKPOINT_NUM is []; accepted: one entry, the leading blocks to recompute, such as [0]"
 
 
-def _backbone_size(cfg: CfgNode) -> tuple[int, int, int]:
-    keys = cfg.UNIFORMERV2
-    return BACKBONES.get(keys.BACKBONE, (keys.WIDTH, keys.LAYERS, keys.PATCH_SIZE))
-
-
-def _crop_problem(cfg: CfgNode, unit_px: int, unit_name: str) -> str | None:
-    for name in ("TRAIN_CROP_SIZE", "TEST_CROP_SIZE"):
-        if cfg.DATA[name] % unit_px:
-            return f"DATA.{name} is {cfg.DATA[name]}; accepted: multiples of {unit_px} px, {unit_name}"
-    return None
-
-
 UNIFORMER_RULES: list[Rule] = [stages_have_entries, heads_divide_stages, crops_fit_stride]
 
 UNIFORMERV2_RULES: list[Rule] = [
     backbone_is_known,
     custom_backbone_divides,
-    crops_fit_patches,
+    crops_hold_patches,
     global_blocks_read_layers,
     global_blocks_have_dropout,
     global_blocks_fit_backbone,

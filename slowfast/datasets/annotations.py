@@ -49,7 +49,7 @@ def load_path_label_list(path: Path, *, separator: str, num_classes: int, prefix
         UserError: naming file:line, for a missing or empty file, a line of another form, or a label out of range.
     """
     if separator == "":
-        raise UserError("DATA.PATH_LABEL_SEPARATOR is empty; accepted: what stands between path and label, as ',' or ' '")
+        raise UserError("DATA.PATH_LABEL_SEPARATOR is empty; accepted: what stands between path and label, such as ','")
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:

@@ -1,6 +1,7 @@
 """From a config to data sets and loaders."""
 
 import logging
+from pathlib import Path
 
 from fvcore.common.config import CfgNode
 from torch.utils.data import DataLoader
@@ -52,7 +53,7 @@ def build_class_names(cfg: CfgNode) -> list[str] | None:
     """Class names in the order of the labels, or None without ``DATA.CLASS_NAMES_FILE``."""
     if not cfg.DATA.CLASS_NAMES_FILE:
         return None
-    return load_class_names(cfg.DATA.CLASS_NAMES_FILE, cfg.MODEL.NUM_CLASSES)
+    return load_class_names(Path(cfg.DATA.CLASS_NAMES_FILE), cfg.MODEL.NUM_CLASSES)
 
 
 def videos_per_batch(cfg: CfgNode, dataset: TrainClipDataset | EvalClipDataset) -> int:

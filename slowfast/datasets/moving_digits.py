@@ -37,6 +37,7 @@ MOTIONS: tuple[str, ...] = (
 )
 CLASSES: dict[str, tuple[str, ...]] = {"motion": MOTIONS, "static": tuple("0123456789")}
 SPLITS: tuple[str, ...] = ("train", "val", "test")
+DEFAULT_NUM_VIDEOS: dict[str, int] = {"train": 640, "val": 80, "test": 160}
 
 FPS = 25
 NUM_FRAMES_RANGE = (50, 75)  # both ends included: 2 to 3 seconds
@@ -171,9 +172,9 @@ def write_moving_digits(
     root: str | Path,
     *,
     variant: Literal["motion", "static"] = "motion",
-    num_train: int = 640,
-    num_val: int = 80,
-    num_test: int = 160,
+    num_train: int = DEFAULT_NUM_VIDEOS["train"],
+    num_val: int = DEFAULT_NUM_VIDEOS["val"],
+    num_test: int = DEFAULT_NUM_VIDEOS["test"],
     seed: int = 0,
     num_workers: int = 1,
     overwrite: bool = False,
@@ -363,10 +364,13 @@ def _holds_manifest(root: Path, manifest: Mapping[str, object], texts: Mapping[s
     remedy = "choose another folder, or replace what is there with overwrite=True (--overwrite of the tool)"
     path = root / MANIFEST_NAME
     if not path.exists():
-        # An interrupted run left nothing but our own lists; other ones belong to somebody else's data.
-        foreign = [name for name, text in texts.items() if (root / name).exists() and (root / name).read_text() != text]
+        # An interrupted run leaves no lists but our own; other ones belong to somebody else's data.
+        lists = {root / name: text.encode() for name, text in texts.items()}
+        foreign = [path.name for path, content in lists.items() if path.exists() and path.read_bytes() != content]
         if foreign:
-            raise ValueError(f"{root} has no {MANIFEST_NAME}, but files of another data set: {foreign}; {remedy}")
+            raise ValueError(
+                f"{root} has no {MANIFEST_NAME}, but files of another data set: {', '.join(foreign)}; {remedy}"
+            )
         return False
     try:
         found = dict(json.loads(path.read_text(encoding="utf-8")))
@@ -384,7 +388,7 @@ def _remove_videos_of_old_set(root: Path) -> None:
     if not (root / MANIFEST_NAME).is_file():
         return
     for split in SPLITS:
-        for video in (root / "videos" / split).glob("[0-9][0-9][0-9][0-9][0-9]_*.mp4"):
+        for video in (root / "videos" / split).glob("[0-9]*_*.mp4"):
             video.unlink()
 
 

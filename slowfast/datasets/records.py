@@ -76,6 +76,4 @@ class Batch:
 
     def pin_memory(self) -> "Batch":
         """The same batch in page-locked memory; the data loader calls this."""
-        return Batch(
-            self.clips.pin_memory(), self.labels.pin_memory(), self.video_idx, self.failed, self.replaced
-        )
+        return Batch(self.clips.pin_memory(), self.labels.pin_memory(), self.video_idx, self.failed, self.replaced)

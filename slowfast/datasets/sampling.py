@@ -1,6 +1,7 @@
 """Which frames of a video make a clip: index arithmetic without any decoding."""
 
 import math
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -54,7 +55,7 @@ def sparse_indices(
     bounds = [round(segment * i) for i in range(clip_len + 1)]
     if view_idx is None:
         # One integer of [start, end], both included. Neighbouring segments share a bound, so the order is kept.
-        return [int(rng.integers(start, end + 1)) for start, end in zip(bounds[:-1], bounds[1:], strict=True)]
+        return [int(rng.integers(start, end + 1)) for start, end in pairwise(bounds)]
     offset = segment / (num_views + 1) * (view_idx + 1)
     return [min(int(start + offset), num_video_frames - 1) for start in bounds[:-1]]
 

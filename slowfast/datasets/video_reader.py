@@ -77,7 +77,9 @@ class VideoReader:
             raise VideoReadError(f"decoding failed at frame {len(frames)}: {_cause(error)}") from None
         if len(frames) != len(wanted):
             first_missing = min(wanted - frames.keys())
-            raise VideoReadError(f"frame {first_missing} of {self.num_frames} cannot be decoded; is the file truncated?")
+            raise VideoReadError(
+                f"frame {first_missing} of {self.num_frames} cannot be decoded; is the file truncated?"
+            )
         return np.stack([frames[idx] for idx in indices])
 
     def _decode(self):

@@ -77,7 +77,9 @@ def load_model(model: nn.Module, path: Path) -> dict[str, Any]:
     return checkpoint
 
 
-def resume(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, class_names: list[str] | None) -> dict[str, Any]:
+def resume(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, class_names: list[str] | None
+) -> dict[str, Any]:
     """Restore model and optimizer to go on training.
 
     Returns:

@@ -1,6 +1,7 @@
 """Layers that both families share."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -32,10 +33,13 @@ class DropPath(nn.Module):
 
 
 class QuickGELU(nn.Module):
-    """x * sigmoid(1.702 x), the activation of OpenAI's CLIP."""
+    """x * sigmoid(1.702 x), the activation of OpenAI's CLIP.
+
+    Written with SiLU, silu(y) = y * sigmoid(y), whose fused kernel passes over memory less often, backward above all.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * torch.sigmoid(1.702 * x)
+        return F.silu(1.702 * x) * (1 / 1.702)
 
 
 def linear_drop_path_rates(max_rate: float, num_blocks: int) -> list[float]:

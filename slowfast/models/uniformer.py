@@ -38,11 +38,7 @@ class PointwiseConv3d(nn.Conv3d):
 class Mlp(nn.Module):
     """Two layers with a GELU between them, each followed by dropout (section 3.1, FFN).
 
-    Args:
-        dim: channels of input and output.
-        ratio: hidden channels / ``dim``.
-        dropout_rate: probability of zeroing an activation.
-        layer: ``nn.Linear`` or ``PointwiseConv3d``: the published shapes of the weights differ, the function does not.
+    ``layer`` is ``nn.Linear`` or ``PointwiseConv3d``: the same function with weights of another published shape.
     """
 
     def __init__(self, dim: int, *, ratio: float, dropout_rate: float, layer: type[nn.Module]) -> None:
@@ -59,7 +55,7 @@ class Mlp(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention over a sequence (section 3.3, global MHRA).
+    """Multi-head self-attention over a sequence (section 3.2, global MHRA).
 
     Args:
         dim: channels, a multiple of ``head_dim``.
@@ -98,14 +94,7 @@ class Attention(nn.Module):
 
 
 class LocalBlock(nn.Module):
-    """DPE, local MHRA and FFN, all convolutional (section 3.2).
-
-    Args:
-        dim: channels.
-        mlp_ratio: hidden channels of the FFN / ``dim``.
-        dropout_rate: dropout of the FFN.
-        drop_path_rate: stochastic depth of both residual branches.
-    """
+    """DPE, local MHRA and FFN, all convolutional (equations 1 to 3)."""
 
     def __init__(self, dim: int, *, mlp_ratio: float, dropout_rate: float, drop_path_rate: float) -> None:
         super().__init__()
@@ -125,21 +114,16 @@ class LocalBlock(nn.Module):
         return x + self.drop_path(self.mlp(self.norm2(x).movedim(1, -1)).movedim(-1, 1))
 
     def _relate(self, x: Tensor) -> Tensor:
-        """Local MHRA: value, depth-wise affinity over a 5x5x5 neighbourhood, output; (N, C, T, H, W), kept."""
+        """Local MHRA: value, depth-wise affinity over 5x5x5 neighbours, output; (N, C, T, H, W), shape kept."""
         value = self.conv1(x.movedim(1, -1)).movedim(-1, 1)
         return self.conv2(self.attn(value).movedim(1, -1)).movedim(-1, 1)
 
 
 class GlobalBlock(nn.Module):
-    """DPE, global MHRA and FFN (section 3.3): joint attention over space and time, or divided.
+    """DPE, global MHRA and FFN (equations 1 to 3), with joint space-time attention.
 
-    Args:
-        dim: channels.
-        split: attend over time, then over space, instead of over both at once.
-        mlp_ratio: hidden channels of the FFN / ``dim``.
-        dropout_rate: dropout of the FFN.
-        drop_path_rate: stochastic depth of every residual branch.
-        attention: the arguments of ``Attention``.
+    With ``split`` tokens attend over time, then over space, instead of over both at once. ``attention`` are the
+    arguments of ``Attention``, but for ``dropout_rate``, which the FFN shares.
     """
 
     def __init__(
@@ -177,7 +161,10 @@ class GlobalBlock(nn.Module):
         return x.unflatten(1, size).movedim(-1, 1)
 
     def _divided_attention(self, x: Tensor, num_frames: int) -> Tensor:
-        """Spatial attention of the tokens that temporal attention has updated; x: (N, L, C) -> (N, L, C)."""
+        """Spatial attention of tokens that temporal attention has updated; x: (N, L, C), returns the same shape.
+
+        The update serves the spatial attention alone: the caller adds the result to x, not to the updated tokens.
+        """
         tokens = self.t_norm(x).unflatten(1, (num_frames, -1)).transpose(1, 2)  # (N, H * W, T, C)
         update = self.t_attn(tokens.flatten(0, 1)).view(tokens.shape).transpose(1, 2).flatten(1, 2)
         tokens = self.norm1(x + self.drop_path(update)).unflatten(1, (num_frames, -1))  # (N, T, H * W, C)
@@ -185,14 +172,7 @@ class GlobalBlock(nn.Module):
 
 
 class PatchEmbed(nn.Module):
-    """Downsample by a strided convolution, then LayerNorm.
-
-    Args:
-        in_channels: channels of the input.
-        dim: channels of the output.
-        kernel_size: (kt, kh, kw).
-        stride: (st, sh, sw).
-    """
+    """Downsample by a strided convolution, kernel (kt, kh, kw) and stride (st, sh, sw), then LayerNorm."""
 
     def __init__(
         self, in_channels: int, dim: int, kernel_size: tuple[int, int, int], stride: tuple[int, int, int]
@@ -207,18 +187,19 @@ class PatchEmbed(nn.Module):
 
 
 class FrozenRunningStats(AbstractContextManager):
-    """Within it, the BatchNorm layers of a module leave their running statistics alone; outputs do not change."""
+    """Within it, a module's BatchNorm layers leave their running statistics alone; their outputs do not change."""
 
     def __init__(self, module: nn.Module) -> None:
-        self.norms = [m for m in module.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+        self.norms = [m for m in module.modules() if isinstance(m, _BatchNorm)]
 
     def __enter__(self) -> None:
+        self.saved = [(norm.momentum, norm.num_batches_tracked) for norm in self.norms]
         for norm in self.norms:
-            norm.track_running_stats = False
+            norm.momentum, norm.num_batches_tracked = 0.0, norm.num_batches_tracked.clone()
 
     def __exit__(self, *exc_info: object) -> None:
-        for norm in self.norms:
-            norm.track_running_stats = True
+        for norm, (momentum, num_batches_tracked) in zip(self.norms, self.saved, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, num_batches_tracked
 
 
 def checkpointed(block: nn.Module, x: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ Parameter names are those of the published checkpoints.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,39 +11,11 @@ from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from slowfast.config.backbones import ViTSize, vit_size
 from slowfast.models.depthwise import DepthwiseConv3d
 from slowfast.models.layers import linear_drop_path_rates
 from slowfast.models.registry import MODEL_REGISTRY
 from slowfast.models.uniformerv2_blocks import GlobalUniBlock, LocalUniBlock, add_to_patches, patch_volume
-
-
-class ViTSize(NamedTuple):
-    """Size of an image ViT; ``native_size_px`` is the image size whose grid the positional embedding has."""
-
-    width: int
-    num_layers: int
-    num_heads: int
-    patch_size_px: int
-    native_size_px: int
-
-
-BACKBONES = {
-    "uniformerv2_b16": ViTSize(768, 12, 12, 16, 224),
-    "uniformerv2_l14": ViTSize(1024, 24, 16, 14, 224),
-    "uniformerv2_l14_336": ViTSize(1024, 24, 16, 14, 336),
-}
-BACKBONES |= {f"vit_{name.removeprefix('uniformerv2_')}": size for name, size in BACKBONES.items()}
-
-
-def vit_size(cfg: CfgNode) -> ViTSize:
-    """The ViT that ``UNIFORMERV2.BACKBONE`` names: a published one, or ``custom``, whose sizes are keys."""
-    keys = cfg.UNIFORMERV2
-    if keys.BACKBONE == "custom":
-        return ViTSize(keys.WIDTH, keys.LAYERS, keys.HEADS, keys.PATCH_SIZE, keys.NATIVE_SIZE)
-    if keys.BACKBONE not in BACKBONES:
-        accepted = ", ".join([*BACKBONES, "custom"])
-        raise ValueError(f"UNIFORMERV2.BACKBONE {keys.BACKBONE!r} is not a backbone; accepted: {accepted}")
-    return BACKBONES[keys.BACKBONE]
 
 
 class Transformer(nn.Module):
@@ -103,9 +74,7 @@ class Transformer(nn.Module):
         self.dpe = nn.ModuleList(DepthwiseConv3d(dim, 3) for _ in return_list)
         self.dec = nn.ModuleList(
             GlobalUniBlock(dim, num_heads, mlp_factor=mlp_factor, dropout=dropout, drop_path=rate)
-            for dropout, rate in zip(
-                mlp_dropout, linear_drop_path_rates(drop_path, len(self.return_list)), strict=True
-            )
+            for dropout, rate in zip(mlp_dropout, linear_drop_path_rates(drop_path, len(self.return_list)), strict=True)
         )
         self.proj = nn.Sequential(nn.LayerNorm(dim), nn.Dropout(cls_dropout), nn.Linear(dim, num_classes))
         for conv in self.dpe:
@@ -168,12 +137,15 @@ class VisionTransformer(nn.Module):
         return torch.cat([cls, image.flatten(2).squeeze(0).T])
 
     def forward(self, clips: Tensor) -> Tensor:
-        """clips: float (N, 3, T, H, W), H = W a multiple of the patch size; returns logits (N, K)."""
+        """clips: float (N, 3, T, H, W), H = W; returns logits (N, K).
+
+        Of a side that is no multiple of the patch size, the last pixels are left out.
+        """
         height, width = clips.shape[-2:]
-        if height != width or height % self.patch_size_px:
+        if height != width or height < self.patch_size_px:
             raise ValueError(
-                f"clips are {height} x {width} pixels; UniFormerV2 takes square frames whose side is a multiple of "
-                f"the patch size {self.patch_size_px} (DATA.TRAIN_CROP_SIZE, DATA.TEST_CROP_SIZE)"
+                f"clips are {height} x {width} pixels; accepted: square frames of at least one patch of "
+                f"{self.patch_size_px} pixels (DATA.TRAIN_CROP_SIZE, DATA.TEST_CROP_SIZE)"
             )
         x = self.conv1(clips).flatten(3).permute(0, 2, 3, 1)  # (N, T, H * W, C)
         cls = self.class_embedding.to(x.dtype).expand(*x.shape[:2], 1, -1)
@@ -202,7 +174,7 @@ class Uniformerv2(nn.Module):
     def from_config(cls, cfg: CfgNode) -> "Uniformerv2":
         """Build from ``UNIFORMERV2.*``, ``MODEL.NUM_CLASSES`` and the checkpointing keys."""
         keys, size = cfg.UNIFORMERV2, vit_size(cfg)
-        if keys.N_DIM != size.width:
+        if size.width != keys.N_DIM:
             raise ValueError(f"UNIFORMERV2.N_DIM {keys.N_DIM} is not the width {size.width} of {keys.BACKBONE}")
         transformer = Transformer(
             size,
@@ -220,9 +192,7 @@ class Uniformerv2(nn.Module):
             is_frozen=keys.FROZEN,
             num_checkpointed=cfg.MODEL.CHECKPOINT_NUM[0] if cfg.MODEL.USE_CHECKPOINT else 0,
         )
-        backbone = VisionTransformer(
-            size, has_temporal_downsample=keys.TEMPORAL_DOWNSAMPLE, transformer=transformer
-        )
+        backbone = VisionTransformer(size, has_temporal_downsample=keys.TEMPORAL_DOWNSAMPLE, transformer=transformer)
         return cls(backbone, is_frozen=keys.FROZEN)
 
     def vit_parameters(self) -> list[nn.Parameter]:

@@ -13,11 +13,12 @@ import torch
 import slowfast
 
 
-def seed_process(seed: int, rank: int) -> None:
-    """Seed Python's, NumPy's and PyTorch's generators, differently on each rank (dropout, stochastic depth)."""
-    random.seed(seed + rank)
-    np.random.seed(seed + rank)
-    torch.manual_seed(seed + rank)
+def seed_process(seed: int, epoch: int, rank: int) -> None:
+    """Seed Python's, NumPy's and PyTorch's generators by (seed, epoch, rank): dropout and stochastic depth."""
+    state = int(np.random.SeedSequence((seed, epoch, rank)).generate_state(1)[0])
+    random.seed(state)
+    np.random.seed(state)
+    torch.manual_seed(state)
 
 
 def _git(*arguments: str) -> str | None:

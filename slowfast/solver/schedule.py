@@ -62,10 +62,10 @@ class LearningRateSchedule:
     def _after_warmup(self, epoch: float) -> float:
         if self.policy == "cosine":
             offset = self.warmup_epochs if self.is_cosine_after_warmup else 0.0
+            if offset >= self.max_epoch:  # warm-up alone
+                return self.base_lr
             angle = math.pi * (epoch - offset) / (self.max_epoch - offset)
             return self.end_lr + (self.base_lr - self.end_lr) * (math.cos(angle) + 1.0) * 0.5
         if self.policy == "steps_with_relative_lrs":
             return self.relative_lrs[bisect.bisect_right(self.steps, epoch) - 1] * self.base_lr
-        raise ValueError(
-            f"SOLVER.LR_POLICY {self.policy!r} is not a policy; accepted: cosine, steps_with_relative_lrs"
-        )
+        raise ValueError(f"SOLVER.LR_POLICY {self.policy!r} is not a policy; accepted: cosine, steps_with_relative_lrs")

@@ -7,6 +7,15 @@ import torch.nn.functional as F
 from slowfast.models.depthwise import DepthwiseConv3d, depthwise_conv3d
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """On tensors this small, threads cost more than they bring, above all on a busy machine."""
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(num_threads)
+
+
 def by_definition(x, weight, bias):
     """Sum over kernel taps of the shifted, zero-padded input."""
     _, _, t, h, w = x.shape

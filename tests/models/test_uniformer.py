@@ -15,6 +15,15 @@ from tests.models.plain_uniformer import plain_forward
 TINY = {"num_classes": 5, "embed_dim": (8, 16, 32, 48), "depth": (2, 1, 2, 1), "head_dim": 16}
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """On tensors this small, threads cost more than they bring, above all on a busy machine."""
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(num_threads)
+
+
 def tiny_uniformer(**changes):
     torch.manual_seed(0)
     return Uniformer(**(TINY | changes))
@@ -247,6 +256,15 @@ def test_dropout_acts_in_training_only(rate):
     assert not torch.equal(model.train()(clips), model(clips))
     assert torch.equal(model.eval()(clips), model(clips))
     torch.testing.assert_close(model(clips), plain_forward(model, clips), rtol=1e-4, atol=1e-5)
+
+
+def test_every_dropout_and_stochastic_depth_module_is_used():
+    model = tiny_uniformer(split=True)
+    unused = {name for name, module in model.named_modules() if isinstance(module, nn.Dropout | DropPath)}
+    for name in list(unused):
+        model.get_submodule(name).register_forward_hook(lambda *_args, name=name: unused.discard(name))
+    model(torch.randn(2, 3, 4, 32, 32))
+    assert not unused
 
 
 # ---------------------------------------------------------------- activation checkpointing

@@ -5,17 +5,17 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from slowfast.datasets.moving_digits import write_moving_digits
+from slowfast.datasets.moving_digits import CLASSES, DEFAULT_NUM_VIDEOS, write_moving_digits
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Parse the command line, write the data set and print what it holds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("root", type=Path, help="folder to write to")
-    parser.add_argument("--variant", choices=("motion", "static"), default="motion", help="what the class is")
-    parser.add_argument("--num-train", type=int, default=640, help="training videos")
-    parser.add_argument("--num-val", type=int, default=80, help="validation videos")
-    parser.add_argument("--num-test", type=int, default=160, help="test videos")
+    parser.add_argument("--variant", choices=tuple(CLASSES), default="motion", help="what the class is")
+    parser.add_argument("--num-train", type=int, default=DEFAULT_NUM_VIDEOS["train"], help="training videos")
+    parser.add_argument("--num-val", type=int, default=DEFAULT_NUM_VIDEOS["val"], help="validation videos")
+    parser.add_argument("--num-test", type=int, default=DEFAULT_NUM_VIDEOS["test"], help="test videos")
     parser.add_argument("--seed", type=int, default=0, help="equal seeds give equal files")
     parser.add_argument("--workers", type=int, default=1, help="processes; the files do not depend on it")
     parser.add_argument("--overwrite", action="store_true", help="replace a set that the folder already holds")
@@ -37,8 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.error(str(error))
     duration_s = time.perf_counter() - start_s
     counts = f"{args.num_train} train, {args.num_val} val and {args.num_test} test videos"
-    num_classes = len((root / "classes.txt").read_text().splitlines())
-    print(f"{root}: {counts} of {num_classes} classes ({args.variant}), ready after {duration_s:.1f} s")
+    print(f"{root}: {counts} of {len(CLASSES[args.variant])} classes ({args.variant}), ready after {duration_s:.1f} s")
 
 
 if __name__ == "__main__":

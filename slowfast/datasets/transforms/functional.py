@@ -11,8 +11,8 @@ from torchvision.transforms.v2 import functional as F
 def resized_size(height: int, width: int, short_side: int) -> tuple[int, int]:
     """(height, width) after scaling the short side to ``short_side`` pixels; the long side is rounded down."""
     if height <= width:
-        return short_side, int(math.floor(width / height * short_side))
-    return int(math.floor(height / width * short_side)), short_side
+        return short_side, math.floor(width / height * short_side)
+    return math.floor(height / width * short_side), short_side
 
 
 def resize_short_side(frames: Tensor, short_side: int) -> Tensor:

@@ -1,0 +1,107 @@
+"""What each key may be by itself: one of a few names, or a number in a range."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+CHOICES = {
+    "AUG.INTERPOLATION": ("bicubic", "bilinear", "random"),
+    "AUG.RE_MODE": ("const", "rand", "pixel"),
+    "BN.NORM_TYPE": ("batchnorm", "sync_batchnorm"),
+    "DATA.DECODING_BACKEND": ("pyav", "decord", "torchcodec"),
+    "DATA.ENSEMBLE_METHOD": ("sum", "max"),
+    "MODEL.LOSS_FUNC": ("cross_entropy", "soft_cross_entropy", "bce", "bce_logit"),
+    "MODEL.MODEL_NAME": ("Uniformer", "Uniformerv2"),
+    "SOLVER.LR_POLICY": ("cosine", "steps_with_relative_lrs"),
+    "SOLVER.OPTIMIZING_METHOD": ("sgd", "adam", "adamw"),
+    "TEST.NUM_SPATIAL_CROPS": (1, 3),
+}
+
+
+class Range(NamedTuple):
+    """Numbers that a key, or each item of a list, may be."""
+
+    accepts: Callable[[float], bool]
+    phrase: str
+
+
+def at_least(low: int) -> Range:
+    """Numbers from ``low`` on."""
+    return Range(lambda value: value >= low, f"at least {low}")
+
+
+ABOVE_ZERO = Range(lambda value: value > 0, "above 0")
+PROBABILITY = Range(lambda value: 0 <= value <= 1, "in [0, 1]")
+RATE = Range(lambda value: 0 <= value < 1, "in [0, 1)")
+SEED = Range(lambda value: 0 <= value < 2**32, "in [0, 2^32)")
+
+RANGES = {
+    "NUM_GPUS": at_least(0),
+    "NUM_SHARDS": at_least(1),
+    "RNG_SEED": SEED,
+    "LOG_PERIOD": at_least(1),
+    "TRAIN.BATCH_SIZE": at_least(1),
+    "TRAIN.EVAL_PERIOD": at_least(1),
+    "TRAIN.CHECKPOINT_PERIOD": at_least(1),
+    "TEST.BATCH_SIZE": at_least(1),
+    "TEST.NUM_ENSEMBLE_VIEWS": at_least(1),
+    "DATA.NUM_FRAMES": at_least(1),
+    "DATA.SAMPLING_RATE": at_least(1),
+    "DATA.STD": ABOVE_ZERO,
+    "DATA.TRAIN_CROP_SIZE": at_least(1),
+    "DATA.TEST_CROP_SIZE": at_least(1),
+    "DATA.TRAIN_JITTER_SCALES": at_least(1),
+    "DATA.TRAIN_JITTER_SCALES_RELATIVE": Range(lambda value: 0 < value <= 1, "in (0, 1]"),
+    "DATA.TRAIN_JITTER_ASPECT_RELATIVE": ABOVE_ZERO,
+    "DATA_LOADER.NUM_WORKERS": at_least(0),
+    "AUG.NUM_SAMPLE": at_least(1),
+    "AUG.COLOR_JITTER": at_least(0),
+    "AUG.RE_PROB": PROBABILITY,
+    "AUG.RE_COUNT": at_least(1),
+    "MIXUP.ALPHA": at_least(0),
+    "MIXUP.CUTMIX_ALPHA": at_least(0),
+    "MIXUP.PROB": PROBABILITY,
+    "MIXUP.SWITCH_PROB": PROBABILITY,
+    "MIXUP.LABEL_SMOOTH_VALUE": RATE,
+    "MODEL.NUM_CLASSES": at_least(1),
+    "MODEL.DROPOUT_RATE": RATE,
+    "MODEL.CHECKPOINT_NUM": at_least(0),
+    "MODEL.EMA_DECAY": RATE,
+    "MODEL.EMA_EPOCH": at_least(-1),
+    "BN.WEIGHT_DECAY": at_least(0),
+    "BN.NUM_BATCHES_PRECISE": at_least(1),
+    "SOLVER.BASE_LR": at_least(0),
+    "SOLVER.BACKBONE_LR_RATIO": at_least(0),
+    "SOLVER.COSINE_END_LR": at_least(0),
+    "SOLVER.LRS": at_least(0),
+    "SOLVER.STEPS": at_least(0),
+    "SOLVER.MAX_EPOCH": at_least(1),
+    "SOLVER.WARMUP_EPOCHS": at_least(0),
+    "SOLVER.WARMUP_START_LR": at_least(0),
+    "SOLVER.MOMENTUM": RATE,
+    "SOLVER.WEIGHT_DECAY": at_least(0),
+}
+UNIFORMER_RANGES = {
+    "UNIFORMER.DEPTH": at_least(1),
+    "UNIFORMER.EMBED_DIM": at_least(1),
+    "UNIFORMER.HEAD_DIM": at_least(1),
+    "UNIFORMER.MLP_RATIO": ABOVE_ZERO,
+    "UNIFORMER.DROPOUT_RATE": RATE,
+    "UNIFORMER.ATTENTION_DROPOUT_RATE": RATE,
+    "UNIFORMER.DROP_DEPTH_RATE": RATE,
+}
+UNIFORMERV2_RANGES = {
+    "UNIFORMERV2.WIDTH": at_least(1),
+    "UNIFORMERV2.LAYERS": at_least(1),
+    "UNIFORMERV2.HEADS": at_least(1),
+    "UNIFORMERV2.PATCH_SIZE": at_least(1),
+    "UNIFORMERV2.NATIVE_SIZE": at_least(1),
+    "UNIFORMERV2.DW_REDUCTION": at_least(1),
+    "UNIFORMERV2.BACKBONE_DROP_PATH_RATE": RATE,
+    "UNIFORMERV2.N_LAYERS": at_least(1),
+    "UNIFORMERV2.N_DIM": at_least(1),
+    "UNIFORMERV2.N_HEAD": at_least(1),
+    "UNIFORMERV2.MLP_FACTOR": ABOVE_ZERO,
+    "UNIFORMERV2.MLP_DROPOUT": RATE,
+    "UNIFORMERV2.DROP_PATH_RATE": RATE,
+    "UNIFORMERV2.CLS_DROPOUT": RATE,
+}

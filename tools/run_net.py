@@ -1,0 +1,23 @@
+"""Train and test a model.
+
+python tools/run_net.py --cfg exp/NAME/config.yaml [--init_method tcp://HOST:PORT --shard_id N] [KEY VALUE ...]
+"""
+
+import argparse
+
+from slowfast.config import add_config_arguments, load_config_or_exit
+from slowfast.engine.launch import launch
+from slowfast.engine.run import run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Train (TRAIN.ENABLE) and test (TEST.ENABLE) a model.")
+    parser.add_argument("--init_method", default="", help="where several nodes meet: tcp://HOST:PORT")
+    parser.add_argument("--shard_id", type=int, default=0, help="0-based index of this node")
+    add_config_arguments(parser)
+    args = parser.parse_args()
+    launch(load_config_or_exit(args), run, init_method=args.init_method, shard_id=args.shard_id)
+
+
+if __name__ == "__main__":
+    main()
