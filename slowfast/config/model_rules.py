@@ -87,7 +87,7 @@ def global_blocks_read_layers(cfg: CfgNode) -> str | None:
         return f"{told} and UNIFORMERV2.N_LAYERS {num_blocks}; list as many layers as there are global blocks"
     if any(one >= other for one, other in pairwise(layers)):
         return f"{told}; accepted: layers in strictly increasing order"
-    if layers[0] < 0 or layers[-1] >= depth:
+    if layers and (layers[0] < 0 or layers[-1] >= depth):
         return f"{told}; accepted: 0 to {depth - 1}, the layers of UNIFORMERV2.BACKBONE {cfg.UNIFORMERV2.BACKBONE}"
     return None
 

@@ -1,6 +1,7 @@
 """From a config to data sets and loaders."""
 
 import logging
+from functools import partial
 from pathlib import Path
 
 from fvcore.common.config import CfgNode
@@ -21,8 +22,8 @@ logger = logging.getLogger(__name__)
 def build_dataset(cfg: CfgNode, split: Split) -> TrainClipDataset | EvalClipDataset:
     """Read the list of a split and build its data set.
 
-    Training draws one random clip a video. Validation takes one central view. Testing takes
-    ``TEST.NUM_ENSEMBLE_VIEWS`` temporal times ``TEST.NUM_SPATIAL_CROPS`` spatial views (1: the centre).
+    Training draws ``AUG.NUM_SAMPLE`` clips a video (one without ``AUG.ENABLE``). Validation takes one central view.
+    Testing takes ``TEST.NUM_ENSEMBLE_VIEWS`` temporal times ``TEST.NUM_SPATIAL_CROPS`` spatial views (1: the centre).
 
     Raises:
         UserError: for an unknown data set or a bad list (file:line).
@@ -38,6 +39,7 @@ def build_dataset(cfg: CfgNode, split: Split) -> TrainClipDataset | EvalClipData
             sampler=sampler,
             transform=TrainTransform.from_config(cfg),
             seed=cfg.RNG_SEED,
+            num_repeats=cfg.AUG.NUM_SAMPLE if cfg.AUG.ENABLE else 1,
         )
     is_three_crop = split == "test" and cfg.TEST.NUM_SPATIAL_CROPS == 3
     return EvalClipDataset(
@@ -59,7 +61,7 @@ def build_class_names(cfg: CfgNode) -> list[str] | None:
 def videos_per_batch(cfg: CfgNode, dataset: TrainClipDataset | EvalClipDataset) -> int:
     """Videos a batch on this process.
 
-    ``TRAIN.BATCH_SIZE`` counts clips on a node, ``TEST.BATCH_SIZE`` views on a node; both are split over the node's
+    ``TRAIN.BATCH_SIZE`` counts videos on a node, ``TEST.BATCH_SIZE`` views on a node; both are split over the node's
     processes. All views of a video stay together.
     """
     is_train = isinstance(dataset, TrainClipDataset)
@@ -98,7 +100,7 @@ def build_loader(cfg: CfgNode, dataset: TrainClipDataset | EvalClipDataset) -> D
         batch_size=batch_size,
         sampler=sampler,
         num_workers=num_workers,
-        collate_fn=collate,
+        collate_fn=partial(collate, has_label_per_view=is_train),
         pin_memory=cfg.DATA_LOADER.PIN_MEMORY and cfg.NUM_GPUS > 0,
         persistent_workers=is_train and num_workers > 0,
     )

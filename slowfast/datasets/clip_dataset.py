@@ -56,13 +56,15 @@ class _ClipDataset(Dataset):
 
 
 class TrainClipDataset(_ClipDataset):
-    """One random clip a video. An unreadable video is replaced by another, and named in the sample.
+    """One random choice of frames a video, augmented one or more times (repeated augmentation, arXiv 1901.09335).
 
-    All draws depend on (seed, epoch, video_idx) alone, so that neither workers nor ranks change the clips.
+    An unreadable video is replaced by another, and named in the sample. All draws of repeat r depend on
+    (seed, epoch, video_idx, r) alone, so that neither workers nor ranks change the clips.
 
     Args:
         transform: augmentation.
         seed: of all draws.
+        num_repeats: clips a video; they show the same frames, which are read once.
     """
 
     def __init__(
@@ -73,14 +75,19 @@ class TrainClipDataset(_ClipDataset):
         sampler: FrameSampler,
         transform: TrainTransform,
         seed: int,
+        num_repeats: int = 1,
     ) -> None:
         super().__init__(records, reader=reader, sampler=sampler)
         self.transform = transform
         self.seed = seed
+        self.num_repeats = num_repeats
 
     def __getitem__(self, key: SampleKey) -> Sample | FailedVideo:
-        """The clip of ``key.video_idx`` in epoch ``key.epoch``: views uint8 (1, C, T, H, W)."""
-        rng = np.random.default_rng((self.seed, key.epoch, key.video_idx))
+        """The clips of ``key.video_idx`` in epoch ``key.epoch``: views uint8 (num_repeats, C, T, H, W)."""
+        # To NumPy (a, b, c) and (a, b, c, 0) are the same seed. The first repeat's generator therefore chooses the
+        # frames, too, and goes on from there; one of (seed, epoch, video_idx) would draw the same numbers again.
+        rngs = [np.random.default_rng((self.seed, key.epoch, key.video_idx, r)) for r in range(self.num_repeats)]
+        rng = rngs[0]
         video_idx = key.video_idx
         failures: list[FailedVideo] = []
         for _ in range(MAX_DRAWS):
@@ -95,8 +102,9 @@ class TrainClipDataset(_ClipDataset):
                 failures.append(FailedVideo(video_idx, record.path, str(error)))
                 video_idx = int(rng.integers(len(self.records)))
                 continue
-            clip = self.transform(frames, rng).transpose(0, 1).contiguous()  # (C, T, H, W)
-            return Sample(clip.unsqueeze(0), record.label, video_idx, tuple(failures))
+            # (C, T, H, W) each.
+            clips = [self.transform(frames, repeat_rng).transpose(0, 1).contiguous() for repeat_rng in rngs]
+            return Sample(torch.stack(clips), record.label, video_idx, tuple(failures))
         return failures[0]
 
 

@@ -12,7 +12,7 @@ Horizontal flips turn ``left`` into ``right`` and ``clockwise`` into ``counter-c
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -193,15 +193,15 @@ def write_moving_digits(
         num_val: the same for the validation split.
         num_test: the same for the test split.
         seed: at least 0.
-        num_workers: processes that render and encode, at least 1. More than one are spawned, so a calling
-            script needs the usual ``if __name__ == "__main__"`` guard.
+        num_workers: processes that render and encode, at least 1; more than one need the usual
+            ``if __name__ == "__main__"`` guard in the calling script.
         overwrite: write even where ``root`` holds a different set, or this one.
 
     Returns:
         ``root``.
 
     Raises:
-        ValueError: if an argument is out of range, or ``root`` holds a different set and not ``overwrite``.
+        ValueError: if an argument is out of range, or ``root`` holds other data and ``overwrite`` is off.
     """
     root = Path(root)
     num_videos = {"train": num_train, "val": num_val, "test": num_test}
@@ -213,7 +213,7 @@ def write_moving_digits(
     paths = [*texts, *(_video_path(*key[:3]) for key in keys)]
 
     if overwrite:
-        _remove_videos_of_old_set(root)
+        _remove_old_set(root, texts)
     elif _holds_manifest(root, manifest, texts) and all((root / path).is_file() for path in paths):
         return root
     # Without its manifest the folder counts as unfinished, which it is from here until the last line.
@@ -224,8 +224,11 @@ def write_moving_digits(
         for key in keys:
             _write_planned_video(root, key)
     else:
-        # Spawned, not forked: the caller may hold threads (PyTorch, PyAV), which do not survive a fork.
-        with ProcessPoolExecutor(num_workers, mp_context=get_context("spawn")) as pool:
+        # Not forked from here: the caller may hold threads (PyTorch, PyAV), which do not survive a fork. A clean
+        # server imports this module once and forks the workers.
+        context = get_context("forkserver")
+        context.set_forkserver_preload([__name__])
+        with ProcessPoolExecutor(num_workers, mp_context=context) as pool:
             for _ in pool.map(_write_planned_video, repeat(root), keys, chunksize=8):
                 pass
     for name, text in texts.items():
@@ -383,10 +386,13 @@ def _holds_manifest(root: Path, manifest: Mapping[str, object], texts: Mapping[s
     return True
 
 
-def _remove_videos_of_old_set(root: Path) -> None:
-    """Delete the videos that an older set would leave behind, if a manifest says that they are ours."""
-    if not (root / MANIFEST_NAME).is_file():
+def _remove_old_set(root: Path, text_names: Iterable[str]) -> None:
+    """Delete the lists and videos of an older set of moving digits; anybody else's files stay."""
+    manifest = root / MANIFEST_NAME
+    if not manifest.is_file() or b'"generator_version"' not in manifest.read_bytes():
         return
+    for name in text_names:
+        (root / name).unlink(missing_ok=True)
     for split in SPLITS:
         for video in (root / "videos" / split).glob("[0-9]*_*.mp4"):
             video.unlink()

@@ -34,7 +34,7 @@ class Sample:
     """All views of one video.
 
     Attributes:
-        views: uint8 (V, C, T, H, W); V is 1 in training and validation.
+        views: uint8 (V, C, T, H, W); V is 1 in validation, and the number of repeats in training.
         label: 0-based class.
         video_idx: row of the list file, 0-based.
         replaced: videos that could not be read and that this one stands for (training only).
@@ -51,8 +51,8 @@ class Batch:
     """Samples of one step.
 
     Attributes:
-        clips: uint8 (N * V, C, T, H, W), the views of a video one after the other.
-        labels: int64 (N,).
+        clips: uint8 (N * V, C, T, H, W), the views of a video one after the other; V is 1 in training.
+        labels: int64 (N,). In training every clip has its own, and N counts clips, not videos.
         video_idx: int64 (N,), rows of the list file.
         failed: videos of this batch that could not be read (testing); they are not among the N.
         replaced: videos for which others were drawn (training).

@@ -44,4 +44,4 @@ class QuickGELU(nn.Module):
 
 def linear_drop_path_rates(max_rate: float, num_blocks: int) -> list[float]:
     """Stochastic-depth rates that grow linearly from 0 at the first block to ``max_rate`` at the last."""
-    return torch.linspace(0, max_rate, num_blocks).tolist()
+    return torch.linspace(0, max_rate, num_blocks, device="cpu").tolist()

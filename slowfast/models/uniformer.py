@@ -6,208 +6,19 @@ LayerNorm and attention want them, is then a view. A tensor in another layout gi
 """
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 
 import torch
-import torch.nn.functional as F
 from fvcore.common.config import CfgNode
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils.checkpoint import checkpoint
 
-from slowfast.models.depthwise import DepthwiseConv3d
-from slowfast.models.layers import DropPath, linear_drop_path_rates
+from slowfast.models.activation_checkpoint import checkpointed
+from slowfast.models.layers import linear_drop_path_rates
 from slowfast.models.registry import MODEL_REGISTRY
+from slowfast.models.uniformer_blocks import GlobalBlock, LocalBlock, PatchEmbed
 
 NUM_STAGES = 4
 SPATIAL_STRIDE = 32  # pixels of the input per token of the last stage: 4 * 2 * 2 * 2
-
-
-class PointwiseConv3d(nn.Conv3d):
-    """A 1x1x1 convolution with the parameters of one, applied to tokens as the linear layer that it is."""
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(in_channels, out_channels, kernel_size=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x: (..., C_in); returns (..., C_out)."""
-        return F.linear(x, self.weight.flatten(1), self.bias)
-
-
-class Mlp(nn.Module):
-    """Two layers with a GELU between them, each followed by dropout (section 3.1, FFN).
-
-    ``layer`` is ``nn.Linear`` or ``PointwiseConv3d``: the same function with weights of another published shape.
-    """
-
-    def __init__(self, dim: int, *, ratio: float, dropout_rate: float, layer: type[nn.Module]) -> None:
-        super().__init__()
-        hidden_dim = int(dim * ratio)
-        self.fc1 = layer(dim, hidden_dim)
-        self.act = nn.GELU()
-        self.fc2 = layer(hidden_dim, dim)
-        self.drop = nn.Dropout(dropout_rate)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x: (..., C); returns the same shape."""
-        return self.drop(self.fc2(self.drop(self.act(self.fc1(x)))))
-
-
-class Attention(nn.Module):
-    """Multi-head self-attention over a sequence (section 3.2, global MHRA).
-
-    Args:
-        dim: channels, a multiple of ``head_dim``.
-        head_dim: channels of a head.
-        qkv_bias: whether queries, keys and values have a bias.
-        qkv_scale: factor of the query-key products; None is ``head_dim ** -0.5``.
-        attention_dropout_rate: dropout of the attention weights.
-        dropout_rate: dropout of the output.
-    """
-
-    def __init__(
-        self,
-        dim: int,
-        *,
-        head_dim: int,
-        qkv_bias: bool,
-        qkv_scale: float | None,
-        attention_dropout_rate: float,
-        dropout_rate: float,
-    ) -> None:
-        super().__init__()
-        self.head_dim = head_dim
-        self.scale = qkv_scale
-        self.attention_dropout_rate = attention_dropout_rate
-        self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
-        self.proj = nn.Linear(dim, dim)
-        self.proj_drop = nn.Dropout(dropout_rate)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x: (B, L, C), B independent sequences; returns the same shape."""
-        # (B, L, 3C) -> (B, L, 3, heads, head_dim) -> three of (B, heads, L, head_dim)
-        q, k, v = self.qkv(x).unflatten(-1, (3, -1, self.head_dim)).permute(2, 0, 3, 1, 4).unbind(0)
-        dropout_p = self.attention_dropout_rate if self.training else 0.0
-        x = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout_p, scale=self.scale)
-        return self.proj_drop(self.proj(x.transpose(1, 2).flatten(2)))
-
-
-class LocalBlock(nn.Module):
-    """DPE, local MHRA and FFN, all convolutional (equations 1 to 3)."""
-
-    def __init__(self, dim: int, *, mlp_ratio: float, dropout_rate: float, drop_path_rate: float) -> None:
-        super().__init__()
-        self.pos_embed = DepthwiseConv3d(dim, kernel_size=3)
-        self.norm1 = nn.BatchNorm3d(dim)
-        self.conv1 = PointwiseConv3d(dim, dim)
-        self.conv2 = PointwiseConv3d(dim, dim)
-        self.attn = DepthwiseConv3d(dim, kernel_size=5)
-        self.drop_path = DropPath(drop_path_rate)
-        self.norm2 = nn.BatchNorm3d(dim)
-        self.mlp = Mlp(dim, ratio=mlp_ratio, dropout_rate=dropout_rate, layer=PointwiseConv3d)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x: (N, C, T, H, W); returns the same shape."""
-        x = x + self.pos_embed(x)
-        x = x + self.drop_path(self._relate(self.norm1(x)))
-        return x + self.drop_path(self.mlp(self.norm2(x).movedim(1, -1)).movedim(-1, 1))
-
-    def _relate(self, x: Tensor) -> Tensor:
-        """Local MHRA: value, depth-wise affinity over 5x5x5 neighbours, output; (N, C, T, H, W), shape kept."""
-        value = self.conv1(x.movedim(1, -1)).movedim(-1, 1)
-        return self.conv2(self.attn(value).movedim(1, -1)).movedim(-1, 1)
-
-
-class GlobalBlock(nn.Module):
-    """DPE, global MHRA and FFN (equations 1 to 3), with joint space-time attention.
-
-    With ``split`` tokens attend over time, then over space, instead of over both at once. ``attention`` are the
-    arguments of ``Attention``, but for ``dropout_rate``, which the FFN shares.
-    """
-
-    def __init__(
-        self,
-        dim: int,
-        *,
-        split: bool,
-        mlp_ratio: float,
-        dropout_rate: float,
-        drop_path_rate: float,
-        **attention: float | bool | None,
-    ) -> None:
-        super().__init__()
-        self.split = split
-        self.pos_embed = DepthwiseConv3d(dim, kernel_size=3)
-        if split:
-            self.t_norm = nn.LayerNorm(dim, eps=1e-6)
-            self.t_attn = Attention(dim, dropout_rate=dropout_rate, **attention)
-        self.norm1 = nn.LayerNorm(dim, eps=1e-6)
-        self.attn = Attention(dim, dropout_rate=dropout_rate, **attention)
-        self.drop_path = DropPath(drop_path_rate)
-        self.norm2 = nn.LayerNorm(dim, eps=1e-6)
-        self.mlp = Mlp(dim, ratio=mlp_ratio, dropout_rate=dropout_rate, layer=nn.Linear)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x: (N, C, T, H, W); returns the same shape."""
-        x = x + self.pos_embed(x)
-        size = x.shape[2:]
-        x = x.movedim(1, -1).flatten(1, 3)  # (N, L, C), L = T * H * W, time slowest
-        if self.split:
-            x = x + self.drop_path(self._divided_attention(x, num_frames=size[0]))
-        else:
-            x = x + self.drop_path(self.attn(self.norm1(x)))
-        x = x + self.drop_path(self.mlp(self.norm2(x)))
-        return x.unflatten(1, size).movedim(-1, 1)
-
-    def _divided_attention(self, x: Tensor, num_frames: int) -> Tensor:
-        """Spatial attention of tokens that temporal attention has updated; x: (N, L, C), returns the same shape.
-
-        The update serves the spatial attention alone: the caller adds the result to x, not to the updated tokens.
-        """
-        tokens = self.t_norm(x).unflatten(1, (num_frames, -1)).transpose(1, 2)  # (N, H * W, T, C)
-        update = self.t_attn(tokens.flatten(0, 1)).view(tokens.shape).transpose(1, 2).flatten(1, 2)
-        tokens = self.norm1(x + self.drop_path(update)).unflatten(1, (num_frames, -1))  # (N, T, H * W, C)
-        return self.attn(tokens.flatten(0, 1)).view(x.shape)
-
-
-class PatchEmbed(nn.Module):
-    """Downsample by a strided convolution, kernel (kt, kh, kw) and stride (st, sh, sw), then LayerNorm."""
-
-    def __init__(
-        self, in_channels: int, dim: int, kernel_size: tuple[int, int, int], stride: tuple[int, int, int]
-    ) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(dim)
-        self.proj = nn.Conv3d(in_channels, dim, kernel_size, stride, padding=(kernel_size[0] // 2, 0, 0))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x: (N, C, T, H, W); returns (N, dim, T / st, H / sh, W / sw), channels-last in memory."""
-        return self.norm(self.proj(x).movedim(1, -1)).movedim(-1, 1)
-
-
-class FrozenRunningStats(AbstractContextManager):
-    """Within it, a module's BatchNorm layers leave their running statistics alone; their outputs do not change."""
-
-    def __init__(self, module: nn.Module) -> None:
-        self.norms = [m for m in module.modules() if isinstance(m, _BatchNorm)]
-
-    def __enter__(self) -> None:
-        self.saved = [(norm.momentum, norm.num_batches_tracked) for norm in self.norms]
-        for norm in self.norms:
-            norm.momentum, norm.num_batches_tracked = 0.0, norm.num_batches_tracked.clone()
-
-    def __exit__(self, *exc_info: object) -> None:
-        for norm, (momentum, num_batches_tracked) in zip(self.norms, self.saved, strict=True):
-            norm.momentum, norm.num_batches_tracked = momentum, num_batches_tracked
-
-
-def checkpointed(block: nn.Module, x: Tensor) -> Tensor:
-    """``block(x)``, whose activations are computed again in the backward pass instead of kept.
-
-    The second computation does not update running statistics: a batch counts once, as without checkpointing.
-    """
-    return checkpoint(block, x, use_reentrant=False, context_fn=lambda: (nullcontext(), FrozenRunningStats(block)))
 
 
 @MODEL_REGISTRY.register()
@@ -216,7 +27,6 @@ class Uniformer(nn.Module):
 
     Args:
         num_classes: K, the length of a logit row.
-        in_channels: channels of a clip.
         embed_dim: channels of each stage.
         depth: blocks of each stage.
         head_dim: channels of an attention head; divides the channels of the global stages.
@@ -238,7 +48,6 @@ class Uniformer(nn.Module):
         self,
         *,
         num_classes: int,
-        in_channels: int = 3,
         embed_dim: Sequence[int] = (64, 128, 320, 512),
         depth: Sequence[int] = (3, 4, 8, 3),
         head_dim: int = 64,
@@ -267,7 +76,7 @@ class Uniformer(nn.Module):
         self.checkpoint_num = tuple(checkpoint_num)
 
         kernel_size = (3, 2, 2) if std else (1, 2, 2)
-        self.patch_embed1 = PatchEmbed(in_channels, embed_dim[0], kernel_size=(3, 4, 4), stride=(2, 4, 4))
+        self.patch_embed1 = PatchEmbed(3, embed_dim[0], kernel_size=(3, 4, 4), stride=(2, 4, 4))
         self.patch_embed2 = PatchEmbed(embed_dim[0], embed_dim[1], kernel_size, stride=(1, 2, 2))
         self.patch_embed3 = PatchEmbed(embed_dim[1], embed_dim[2], kernel_size, stride=(1, 2, 2))
         self.patch_embed4 = PatchEmbed(embed_dim[2], embed_dim[3], kernel_size, stride=(1, 2, 2))
@@ -293,10 +102,9 @@ class Uniformer(nn.Module):
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> "Uniformer":
-        """Read ``UNIFORMER``, ``MODEL`` and ``DATA.INPUT_CHANNEL_NUM``."""
+        """Build from ``UNIFORMER.*``, ``MODEL.NUM_CLASSES`` and the checkpointing keys."""
         return cls(
             num_classes=cfg.MODEL.NUM_CLASSES,
-            in_channels=cfg.DATA.INPUT_CHANNEL_NUM[0],
             embed_dim=cfg.UNIFORMER.EMBED_DIM,
             depth=cfg.UNIFORMER.DEPTH,
             head_dim=cfg.UNIFORMER.HEAD_DIM,
@@ -315,7 +123,7 @@ class Uniformer(nn.Module):
         """Classify clips.
 
         Args:
-            clips: float (N, C, T, H, W), normalised; any T, H and W multiples of 32.
+            clips: float (N, 3, T, H, W), normalised; any T, H and W multiples of 32.
 
         Returns:
             Logits (N, K).
@@ -323,7 +131,7 @@ class Uniformer(nn.Module):
         Raises:
             ValueError: for clips of another shape.
         """
-        self._check_clips(clips)
+        _check_clips(clips)
         x = self.pos_drop(self.patch_embed1(clips))
         x = self._run_stage(self.blocks1, x, self.checkpoint_num[0])
         x = self._run_stage(self.blocks2, self.patch_embed2(x), self.checkpoint_num[1])
@@ -331,20 +139,20 @@ class Uniformer(nn.Module):
         x = self._run_stage(self.blocks4, self.patch_embed4(x), self.checkpoint_num[3])
         return self.head(self.norm(x).flatten(2).mean(-1))
 
-    def _check_clips(self, clips: Tensor) -> None:
-        num_channels = self.patch_embed1.proj.in_channels
-        is_accepted = clips.ndim == 5 and clips.shape[1] == num_channels
-        if not is_accepted or clips.shape[3] % SPATIAL_STRIDE or clips.shape[4] % SPATIAL_STRIDE:
-            raise ValueError(
-                f"clips of shape {tuple(clips.shape)}; accepted: (N, {num_channels}, T, H, W) with H and W multiples of"
-                f" {SPATIAL_STRIDE} (DATA.INPUT_CHANNEL_NUM, DATA.TRAIN_CROP_SIZE, DATA.TEST_CROP_SIZE)"
-            )
-
     def _run_stage(self, blocks: nn.ModuleList, x: Tensor, num_checkpointed: int) -> Tensor:
         for block_idx, block in enumerate(blocks):
             recompute = block_idx < num_checkpointed and torch.is_grad_enabled()
             x = checkpointed(block, x) if recompute else block(x)
         return x
+
+
+def _check_clips(clips: Tensor) -> None:
+    is_video = clips.ndim == 5 and clips.shape[1] == 3
+    if not is_video or clips.shape[3] % SPATIAL_STRIDE or clips.shape[4] % SPATIAL_STRIDE:
+        raise ValueError(
+            f"clips of shape {tuple(clips.shape)}; accepted: (N, 3, T, H, W) with H and W multiples of"
+            f" {SPATIAL_STRIDE} (DATA.TRAIN_CROP_SIZE, DATA.TEST_CROP_SIZE)"
+        )
 
 
 def _check_per_stage(key: str, values: Sequence[float]) -> None:

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from fvcore.common.config import CfgNode
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from slowfast.config.backbones import ViTSize, vit_size
+from slowfast.models.activation_checkpoint import checkpointed
 from slowfast.models.depthwise import DepthwiseConv3d
 from slowfast.models.layers import linear_drop_path_rates
 from slowfast.models.registry import MODEL_REGISTRY
@@ -85,8 +85,8 @@ class Transformer(nn.Module):
         video_token = self.temporal_cls_token.expand(x.shape[0], -1, -1)
         global_blocks = iter(zip(self.dpe, self.dec, strict=True))
         for layer_idx, block in enumerate(self.resblocks):
-            is_checkpointed = self.training and layer_idx < self.num_checkpointed
-            x = checkpoint(block, x, use_reentrant=False) if is_checkpointed else block(x)
+            recompute = layer_idx < self.num_checkpointed and torch.is_grad_enabled()
+            x = checkpointed(block, x) if recompute else block(x)
             if layer_idx in self.return_list:
                 dpe, global_block = next(global_blocks)
                 y = add_to_patches(x, dpe(patch_volume(x)))

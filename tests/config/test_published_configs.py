@@ -4,11 +4,11 @@ import logging
 
 import pytest
 import yaml
-from published_experiments import flat_overrides, nested, published_defaults, published_experiments
 
 from slowfast.config import get_cfg, load_config
 from slowfast.config.ignored_keys import why_ignored
 from slowfast.config.load import flatten
+from tests.config.published_experiments import flat_overrides, nested, published_defaults, published_experiments
 
 EXPERIMENTS = published_experiments()
 DELIBERATE = {

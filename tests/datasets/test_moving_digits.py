@@ -273,6 +273,12 @@ def test_other_peoples_lists_and_manifests_are_refused(tmp_path: Path):
         write_moving_digits(tmp_path, **TINY_COUNTS)
     assert (tmp_path / "train.csv").read_text() == "somebody_elses.mp4,0\n"
 
+    video = tmp_path / "videos" / "train" / "00099_left.mp4"
+    video.parent.mkdir(parents=True)
+    video.write_bytes(b"somebody else's")
+    write_moving_digits(tmp_path, **TINY_COUNTS, overwrite=True)
+    assert video.exists()
+
 
 @pytest.mark.parametrize(
     ("argument", "message"),

@@ -7,7 +7,8 @@ Convolutions on (N, C, T, H, W), attention by an explicit softmax. The functions
 import torch.nn.functional as F
 from torch import Tensor
 
-from slowfast.models.uniformer import Attention, GlobalBlock, LocalBlock, Uniformer
+from slowfast.models.uniformer import Uniformer
+from slowfast.models.uniformer_blocks import Attention, GlobalBlock, LocalBlock
 
 
 def plain_forward(model: Uniformer, clips: Tensor) -> Tensor:

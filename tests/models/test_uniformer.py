@@ -1,14 +1,15 @@
 """UniFormer against the published figures and against a plain formulation of itself."""
 
 import copy
-from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
+from slowfast.config import get_cfg
 from slowfast.models.layers import DropPath
-from slowfast.models.uniformer import Attention, GlobalBlock, LocalBlock, Uniformer
+from slowfast.models.uniformer import Uniformer
+from slowfast.models.uniformer_blocks import Attention, GlobalBlock, LocalBlock
 from tests.golden_rule import golden_input, golden_state_dict, load_golden, relative_l2
 from tests.models.plain_uniformer import plain_forward
 
@@ -48,7 +49,6 @@ def test_published_model_is_reproduced(name):
     config = golden["config"]
     model = Uniformer(
         num_classes=config["MODEL.NUM_CLASSES"],
-        in_channels=config["DATA.INPUT_CHANNEL_NUM"][0],
         embed_dim=config["UNIFORMER.EMBED_DIM"],
         depth=config["UNIFORMER.DEPTH"],
         head_dim=config["UNIFORMER.HEAD_DIM"],
@@ -158,33 +158,31 @@ def test_arguments_that_do_not_fit_are_refused(changes, message):
         tiny_uniformer(**changes)
 
 
-def config_node(**model_keys):
-    """What ``from_config`` reads, with values that are all unlike the constructor's defaults."""
-    return SimpleNamespace(
-        MODEL=SimpleNamespace(
-            **({"NUM_CLASSES": 7, "USE_CHECKPOINT": True, "CHECKPOINT_NUM": [1, 0, 2, 0]} | model_keys)
-        ),
-        DATA=SimpleNamespace(INPUT_CHANNEL_NUM=[2]),
-        UNIFORMER=SimpleNamespace(
-            EMBED_DIM=[8, 16, 32, 48],
-            DEPTH=[1, 1, 2, 1],
-            HEAD_DIM=16,
-            MLP_RATIO=2,
-            SPLIT=True,
-            STD=True,
-            QKV_BIAS=False,
-            QKV_SCALE=0.3,
-            DROPOUT_RATE=0.1,
-            ATTENTION_DROPOUT_RATE=0.2,
-            DROP_DEPTH_RATE=0.4,
-        ),
+def changed_config(**model_keys):
+    """A config whose keys are all unlike the constructor's defaults."""
+    cfg = get_cfg()
+    cfg.MODEL.NUM_CLASSES = 7
+    cfg.MODEL.update(model_keys)
+    cfg.UNIFORMER.update(
+        EMBED_DIM=[8, 16, 32, 48],
+        DEPTH=[1, 1, 2, 1],
+        HEAD_DIM=16,
+        MLP_RATIO=2,
+        SPLIT=True,
+        STD=True,
+        QKV_BIAS=False,
+        QKV_SCALE=0.3,
+        DROPOUT_RATE=0.1,
+        ATTENTION_DROPOUT_RATE=0.2,
+        DROP_DEPTH_RATE=0.4,
     )
+    cfg.freeze()
+    return cfg
 
 
 def test_from_config_passes_every_key_on():
-    model = Uniformer.from_config(config_node())
+    model = Uniformer.from_config(changed_config(USE_CHECKPOINT=True, CHECKPOINT_NUM=[1, 0, 2, 0]))
     assert model.head.weight.shape == (7, 48)
-    assert model.patch_embed1.proj.in_channels == 2
     assert model.patch_embed2.proj.kernel_size == (3, 2, 2)
     assert [len(getattr(model, f"blocks{i}")) for i in (1, 2, 3, 4)] == [1, 1, 2, 1]
     assert model.checkpoint_num == (1, 0, 2, 0)
@@ -198,7 +196,8 @@ def test_from_config_passes_every_key_on():
 
 
 def test_checkpoint_num_is_without_effect_unless_checkpointing_is_on():
-    assert Uniformer.from_config(config_node(USE_CHECKPOINT=False, CHECKPOINT_NUM=[])).checkpoint_num == (0, 0, 0, 0)
+    cfg = changed_config(USE_CHECKPOINT=False, CHECKPOINT_NUM=[1, 0, 2, 0])
+    assert Uniformer.from_config(cfg).checkpoint_num == (0, 0, 0, 0)
 
 
 # ---------------------------------------------------------------- initialisation and regularisation

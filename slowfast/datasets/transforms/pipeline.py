@@ -9,11 +9,15 @@ from fvcore.common.config import CfgNode
 from torch import Tensor
 
 from slowfast.datasets.transforms import functional
+from slowfast.datasets.transforms.rand_augment import ColorJitter, RandAugment, augment
+from slowfast.datasets.transforms.random_erasing import RandomErasing
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainTransform:
     """Random resized crop (or short-side jitter and crop) and horizontal flip, the same for all frames of a clip.
+
+    Before the crop, random colours and geometry of whole frames; after the flip, random erasing.
 
     Args:
         size: side of the square crop, in pixels.
@@ -21,6 +25,8 @@ class TrainTransform:
         short_side_range: bounds of the short-side jitter, in pixels.
         is_inverse_uniform: draw the inverse of the short side uniformly.
         flip_prob: probability of a horizontal flip.
+        policy: draws the colours and geometry; None for none.
+        erasing: None for none.
     """
 
     size: int
@@ -29,10 +35,16 @@ class TrainTransform:
     short_side_range: tuple[int, int]
     is_inverse_uniform: bool = False
     flip_prob: float = 0.5
+    policy: RandAugment | ColorJitter | None = None
+    erasing: RandomErasing | None = None
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> "TrainTransform":
-        """Read ``DATA.TRAIN_*`` and ``DATA.RANDOM_FLIP``."""
+        """Read ``DATA.TRAIN_*``, ``DATA.RANDOM_FLIP`` and, with ``AUG.ENABLE``, the rest of ``AUG.*``.
+
+        Raises:
+            UserError: naming ``AUG.AA_TYPE``, ``AUG.INTERPOLATION`` or ``AUG.RE_MODE`` if it is not one of those known.
+        """
         data = cfg.DATA
         return cls(
             size=data.TRAIN_CROP_SIZE,
@@ -41,6 +53,8 @@ class TrainTransform:
             short_side_range=tuple(data.TRAIN_JITTER_SCALES),
             is_inverse_uniform=data.INV_UNIFORM_SAMPLE,
             flip_prob=0.5 if data.RANDOM_FLIP else 0.0,
+            policy=_build_policy(cfg),
+            erasing=_build_erasing(cfg),
         )
 
     def __call__(self, frames: Tensor, rng: np.random.Generator) -> Tensor:
@@ -49,15 +63,40 @@ class TrainTransform:
             box = functional.draw_resized_crop(
                 *frames.shape[-2:], area_range=self.area_range, aspect_range=self.aspect_range, rng=rng
             )
+            if self.policy is not None:
+                frames, box = augment(frames, self.policy, box, rng), (0, 0, *box[2:])
             frames = functional.resized_crop(frames, box, self.size)
         else:
+            if self.policy is not None:
+                frames = augment(frames, self.policy, (0, 0, *frames.shape[-2:]), rng)
             short_side = functional.draw_short_side(
                 self.short_side_range, is_inverse_uniform=self.is_inverse_uniform, rng=rng
             )
             frames = functional.random_crop(functional.resize_short_side(frames, short_side), self.size, rng)
         if rng.random() < self.flip_prob:
             frames = frames.flip(-1)
-        return frames
+        return frames if self.erasing is None else self.erasing(frames, rng)
+
+
+def _build_policy(cfg: CfgNode) -> RandAugment | ColorJitter | None:
+    """RandAugment where ``AUG.AA_TYPE`` names a policy, colour jitter only where it does not."""
+    if not cfg.AUG.ENABLE:
+        return None
+    if cfg.AUG.AA_TYPE:
+        return RandAugment.from_policy(cfg.AUG.AA_TYPE, cfg.AUG.INTERPOLATION)
+    return ColorJitter(strength=cfg.AUG.COLOR_JITTER) if cfg.AUG.COLOR_JITTER > 0 else None
+
+
+def _build_erasing(cfg: CfgNode) -> RandomErasing | None:
+    if not cfg.AUG.ENABLE or cfg.AUG.RE_PROB == 0:
+        return None
+    return RandomErasing(
+        prob=cfg.AUG.RE_PROB,
+        mode=cfg.AUG.RE_MODE,
+        max_count=cfg.AUG.RE_COUNT,
+        mean=cfg.DATA.MEAN,
+        std=cfg.DATA.STD,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
