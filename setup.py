@@ -20,9 +20,10 @@ setup(
         "simplejson",
         "av>=12",
         "numpy",
+        "pillow>=9.1",
         "scikit-learn",  # the handwritten digits of the quickstart
         "tensorboard",
         "tqdm",
     ],
-    extras_require={"test": ["pytest", "hypothesis", "ruff"]},
+    extras_require={"test": ["pytest", "hypothesis", "ruff", "timm"]},
 )

@@ -168,6 +168,10 @@ _C.MODEL.LOSS_FUNC = "cross_entropy"
 _C.MODEL.DROPOUT_RATE = 0.5
 # Directory under which published weights are looked for.
 _C.MODEL.WEIGHTS_DIR = "weights"
+# Order of the classes in the weights that training starts from, or a public checkpoint to test: "" as the source
+# implies (our own carry their names); a shipped list such as kinetics400_uniformer, or a file of names, one a line;
+# same, to assert that it is ours; reset, to start the classifier afresh.
+_C.MODEL.CHECKPOINT_CLASS_ORDER = ""
 # Recompute activations in the backward pass to save memory (gradient checkpointing).
 _C.MODEL.USE_CHECKPOINT = False
 # Leading blocks that are recomputed. Uniformer: four entries, one a stage; Uniformerv2: the first entry counts.

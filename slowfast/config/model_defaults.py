@@ -12,7 +12,8 @@ def add_model_defaults(cfg: CfgNode) -> None:
 def _uniformer() -> CfgNode:
     """Keys of UniFormer (arXiv 2201.04676); lists have one entry for each of its four stages."""
     section = CfgNode()
-    # Published weights to start from, such as uniformer_small_in1k, found under MODEL.WEIGHTS_DIR; None for none.
+    # Published weights to start from, such as uniformer_small_in1k, found under MODEL.WEIGHTS_DIR as <name>.pth or
+    # .pyth; or a file or an address, as for UNIFORMERV2.PRETRAIN; None for random initialisation.
     section.PRETRAIN_NAME = None
     # Blocks of each stage.
     section.DEPTH = [3, 4, 8, 3]
@@ -55,11 +56,20 @@ def _uniformerv2() -> CfgNode:
     section.PATCH_SIZE = 16
     # custom: input size in pixels whose grid the positional embedding has.
     section.NATIVE_SIZE = 224
-    # Weights to start from: "" the backbone's CLIP weights (under MODEL.WEIGHTS_DIR), "none" random
-    # initialisation, otherwise a file.
+    # Weights to start from: "" the backbone's CLIP weights (vit_b16.pth, vit_l14.pth or vit_l14_336.pth under
+    # MODEL.WEIGHTS_DIR), "none" random initialisation, "timm:<model>" an image ViT that timm downloads, otherwise a
+    # file (looked for as given, then under MODEL.WEIGHTS_DIR) or an http(s) address, "#sha256=<digits>" after it
+    # checks it. "jit:" before a file or an address opens a TorchScript archive, as OpenAI's CLIP comes.
     section.PRETRAIN = ""
     # A classifier of another size in PRETRAIN: True initialises ours afresh; False maps its rows by class name.
     section.DELETE_SPECIAL_HEAD = False
+    # Activation of the ViT: quick_gelu (OpenAI's CLIP) or gelu (most others). "" is quick_gelu, too, but refuses
+    # weights that do not tell which of the two they were trained with.
+    section.ACTIVATION = ""
+    # LayerNorm before the ViT's first block: True for CLIP, False for supervised ViT, DeiT, DINO and MAE.
+    section.PRE_NORM = True
+    # Epsilon of the ViT's LayerNorms: 1e-5 for CLIP, 1e-6 for supervised ViT, DeiT, DINO and MAE.
+    section.NORM_EPS = 1e-5
     # Train only what is added to the image ViT.
     section.FROZEN = False
     # Halve the frames: the patch embedding spans three frames with a stride of two.

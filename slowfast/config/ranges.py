@@ -14,6 +14,7 @@ CHOICES = {
     "SOLVER.LR_POLICY": ("cosine", "steps_with_relative_lrs"),
     "SOLVER.OPTIMIZING_METHOD": ("sgd", "adam", "adamw"),
     "TEST.NUM_SPATIAL_CROPS": (1, 3),
+    "UNIFORMERV2.ACTIVATION": ("", "quick_gelu", "gelu"),
 }
 
 
@@ -95,6 +96,7 @@ UNIFORMERV2_RANGES = {
     "UNIFORMERV2.HEADS": at_least(1),
     "UNIFORMERV2.PATCH_SIZE": at_least(1),
     "UNIFORMERV2.NATIVE_SIZE": at_least(1),
+    "UNIFORMERV2.NORM_EPS": ABOVE_ZERO,
     "UNIFORMERV2.DW_REDUCTION": at_least(1),
     "UNIFORMERV2.BACKBONE_DROP_PATH_RATE": RATE,
     "UNIFORMERV2.N_LAYERS": at_least(0),

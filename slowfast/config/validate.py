@@ -33,7 +33,7 @@ def _problems(cfg: CfgNode) -> Iterator[str]:
     for key, accepted in CHOICES.items():
         value = _value_of(cfg, key)
         if value not in accepted:
-            yield f"{key} is {value!r}; accepted: {', '.join(map(str, accepted))}"
+            yield f"{key} is {value!r}; accepted: {', '.join(str(choice) or repr(choice) for choice in accepted)}"
     families = {
         "Uniformer": (UNIFORMER_RANGES, UNIFORMER_RULES),
         "Uniformerv2": (UNIFORMERV2_RANGES, UNIFORMERV2_RULES),

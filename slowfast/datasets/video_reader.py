@@ -34,6 +34,7 @@ class VideoReader:
         try:
             if not self._container.streams.video:
                 raise VideoReadError("has no video stream")
+            self._container.streams.video[0].thread_type = "NONE"
             self.num_frames = self._count_frames()
             if self.num_frames == 0:
                 raise VideoReadError("its video stream has no frames")
@@ -60,26 +61,31 @@ class VideoReader:
 
         Raises:
             IndexError: if an index is outside [0, num_frames).
-            VideoReadError: if the file is damaged before the last wanted frame.
+            VideoReadError: if the file is damaged before the last wanted frame, or wanted frames differ in size.
         """
         for idx in indices:
             if not 0 <= idx < self.num_frames:
                 raise IndexError(f"frame {idx} of {self.path} is outside [0, {self.num_frames})")
         wanted, last = set(indices), max(indices)
         frames: dict[int, np.ndarray] = {}
+        num_decoded = 0
         try:
             for idx, frame in enumerate(self._decode()):
                 if idx in wanted:
                     frames[idx] = frame.to_ndarray(format="rgb24")
                 if idx == last:
                     break
+                num_decoded = idx + 1
         except (av.FFmpegError, OSError) as error:
-            raise VideoReadError(f"decoding failed at frame {len(frames)}: {_cause(error)}") from None
+            raise VideoReadError(f"decoding failed at frame {num_decoded}: {_cause(error)}") from None
         if len(frames) != len(wanted):
             first_missing = min(wanted - frames.keys())
             raise VideoReadError(
                 f"frame {first_missing} of {self.num_frames} cannot be decoded; is the file truncated?"
             )
+        sizes = sorted({frame.shape[:2] for frame in frames.values()})
+        if len(sizes) > 1:
+            raise VideoReadError(f"its frames change their size: {' and '.join(f'{h} x {w}' for h, w in sizes)} pixels")
         return np.stack([frames[idx] for idx in indices])
 
     def _decode(self):
@@ -87,7 +93,6 @@ class VideoReader:
         self._container.seek(0)
         stream = self._container.streams.video[0]
         stream.codec_context.flush_buffers()
-        stream.thread_type = "NONE"
         return self._container.decode(stream)
 
     def close(self) -> None:

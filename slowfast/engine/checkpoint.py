@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from fvcore.common.config import CfgNode
 from torch import nn
 
-from slowfast.models.weights import load_weights, read_checkpoint, state_dict_of
+from slowfast.datasets.labels import class_key, load_label_list
+from slowfast.models.class_order import HeadRules
+from slowfast.models.weight_files import read_checkpoint, state_dict_of
+from slowfast.models.weights import load_weights
 from slowfast.runtime.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -66,15 +70,15 @@ class CheckpointFolder:
         return path
 
 
-def load_model(model: nn.Module, path: Path) -> dict[str, Any]:
-    """Load a checkpoint's weights into the bare model and return the whole content.
+def head_rules(cfg: CfgNode, class_names: list[str] | None, *, is_test: bool = False) -> HeadRules:
+    """How the classifier of a checkpoint becomes ours.
 
-    Raises:
-        UserError: if the file cannot be read or is of another architecture.
+    Args:
+        cfg: MODEL.CHECKPOINT_CLASS_ORDER and UNIFORMERV2.DELETE_SPECIAL_HEAD are read.
+        class_names: ours, in the order of the labels, or None.
+        is_test: every class of ours needs a row.
     """
-    checkpoint = read_checkpoint(path)
-    load_weights(model, state_dict_of(checkpoint), str(path))
-    return checkpoint
+    return HeadRules.from_config(cfg, class_names, load_label_list, class_key, is_test=is_test)
 
 
 def resume(
@@ -88,7 +92,8 @@ def resume(
     Raises:
         UserError: if the checkpoint is not of this run's model and classes, or holds weights alone.
     """
-    checkpoint = load_model(model, path)
+    checkpoint = read_checkpoint(path)
+    load_weights(model, state_dict_of(checkpoint), str(path))
     if "optimizer_state" not in checkpoint or "epoch" not in checkpoint:
         raise UserError(
             f"{path}: holds weights alone, nothing to resume from; name it as TRAIN.CHECKPOINT_FILE_PATH instead"

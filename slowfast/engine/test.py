@@ -13,10 +13,11 @@ from slowfast.datasets import build_class_names, build_dataset, build_loader
 from slowfast.datasets.clip_dataset import EvalClipDataset
 from slowfast.datasets.records import FailedVideo
 from slowfast.datasets.transforms.functional import normalize
-from slowfast.engine.checkpoint import CheckpointFolder, load_model
+from slowfast.engine.checkpoint import CheckpointFolder, head_rules
 from slowfast.evaluation.report import TestReport, make_report, write_report
 from slowfast.evaluation.views import combine_views
 from slowfast.models import build_model
+from slowfast.models.weights import load_source
 from slowfast.runtime import distributed
 from slowfast.runtime.errors import UserError
 from slowfast.runtime.log import progress
@@ -100,16 +101,16 @@ def report_on(evaluation: Evaluation, dataset: EvalClipDataset) -> tuple[TestRep
     return report, [record.path for record in records], labels
 
 
-def _checkpoint_to_test(cfg: CfgNode) -> Path:
-    """The file that a test reads: the named one, else the run's best or latest."""
+def _checkpoint_to_test(cfg: CfgNode) -> str:
+    """The file or address that a test reads: the named one, else the run's best or latest."""
     if cfg.TEST.CHECKPOINT_FILE_PATH:
-        return Path(cfg.TEST.CHECKPOINT_FILE_PATH)
+        return cfg.TEST.CHECKPOINT_FILE_PATH
     folder = CheckpointFolder(Path(cfg.OUTPUT_DIR))
     path = (folder.best() if cfg.TEST.TEST_BEST else None) or folder.latest()
     if path is not None:
-        return path
+        return str(path)
     if cfg.TRAIN.CHECKPOINT_FILE_PATH:
-        return Path(cfg.TRAIN.CHECKPOINT_FILE_PATH)
+        return cfg.TRAIN.CHECKPOINT_FILE_PATH
     raise UserError(f"nothing to test: {folder.folder} has no checkpoint; train first or set TEST.CHECKPOINT_FILE_PATH")
 
 
@@ -122,10 +123,7 @@ def test(cfg: CfgNode, device: torch.device) -> None:
     dataset = build_dataset(cfg, "test")
     path = _checkpoint_to_test(cfg)
     model = build_model(cfg)
-    checkpoint = load_model(model, path)
-    class_names = build_class_names(cfg)
-    if class_names and checkpoint.get("class_names") not in (None, class_names):
-        raise UserError(f"{path}: its class names are not those of DATA.CLASS_NAMES_FILE {cfg.DATA.CLASS_NAMES_FILE}")
+    load_source(model, path, head_rules(cfg, build_class_names(cfg), is_test=True)).log()
     logger.info(
         "testing %s on %d videos, %d temporal x %d spatial views each",
         path,

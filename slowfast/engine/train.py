@@ -17,11 +17,12 @@ from torch.utils.data import DataLoader
 from slowfast.datasets import build_class_names, build_dataset, build_loader
 from slowfast.datasets.records import Batch
 from slowfast.datasets.transforms.functional import normalize
-from slowfast.engine.checkpoint import CheckpointFolder, load_model, resume
+from slowfast.engine.checkpoint import CheckpointFolder, head_rules, resume
 from slowfast.engine.test import evaluate, report_on
 from slowfast.evaluation.accuracy import top_k_correct
 from slowfast.models import build_model
-from slowfast.models.weights import load_pretrained
+from slowfast.models.pretrained import load_pretrained
+from slowfast.models.weights import load_source
 from slowfast.runtime import distributed
 from slowfast.runtime.errors import UserError
 from slowfast.runtime.log import MetricsLog, progress, setup_logging
@@ -126,11 +127,13 @@ def build_run(cfg: CfgNode, device: torch.device) -> tuple[TrainRun, Progress]:
     output_dir = Path(cfg.OUTPUT_DIR)
     checkpoints = CheckpointFolder(output_dir)
     newest = checkpoints.latest() if cfg.TRAIN.AUTO_RESUME else None
+    weights_report = None
     if newest is None:
+        rules = head_rules(cfg, class_names)
         if cfg.TRAIN.CHECKPOINT_FILE_PATH:
-            load_model(model, Path(cfg.TRAIN.CHECKPOINT_FILE_PATH))
+            weights_report = load_source(model, cfg.TRAIN.CHECKPOINT_FILE_PATH, rules)
         else:
-            load_pretrained(cfg, model)
+            weights_report = load_pretrained(cfg, model, rules)
     model.to(device)
     optimizer = build_optimizer(cfg, model)
     state = Progress()
@@ -138,6 +141,8 @@ def build_run(cfg: CfgNode, device: torch.device) -> tuple[TrainRun, Progress]:
         content = resume(newest, model, optimizer, class_names)
         state = Progress(content["epoch"] + 1, content["best_top1"])
     _start_output(cfg, output_dir)
+    if weights_report is not None:
+        weights_report.log()
     if newest is not None:
         logger.info("resuming from %s: %d epochs done", newest, state.num_epochs)
     run = TrainRun(

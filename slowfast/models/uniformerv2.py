@@ -16,6 +16,7 @@ from slowfast.models.depthwise import DepthwiseConv3d
 from slowfast.models.layers import linear_drop_path_rates
 from slowfast.models.registry import MODEL_REGISTRY
 from slowfast.models.uniformerv2_blocks import GlobalUniBlock, LocalUniBlock, add_to_patches, patch_volume
+from slowfast.models.vit_style import CLIP_STYLE, ViTStyle
 
 
 class Transformer(nn.Module):
@@ -34,6 +35,7 @@ class Transformer(nn.Module):
         has_temporal, is_double_temporal, temporal_reduction: see LocalUniBlock.
         is_frozen: without the fusion of the ViT's class tokens (the ``balance`` parameter).
         num_checkpointed: leading ViT blocks whose activations are recomputed in the backward pass.
+        style: activation and LayerNorm epsilon of the ViT blocks; the global UniBlocks keep CLIP's.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Transformer(nn.Module):
         temporal_reduction: float = 1.5,
         is_frozen: bool = False,
         num_checkpointed: int = 0,
+        style: ViTStyle = CLIP_STYLE,
     ) -> None:
         super().__init__()
         dim = size.width
@@ -68,6 +71,7 @@ class Transformer(nn.Module):
                 has_temporal=has_temporal,
                 is_double_temporal=is_double_temporal,
                 temporal_reduction=temporal_reduction,
+                style=style,
             )
             for rate in linear_drop_path_rates(backbone_drop_path, size.num_layers)
         )
@@ -104,11 +108,20 @@ class VisionTransformer(nn.Module):
     Args:
         size: the ViT.
         has_temporal_downsample: halve the frames by a patch embedding of kernel 3 and stride 2 in time.
-        transformer: the blocks.
+        transformer: the blocks, of the same style.
+        style: whether a LayerNorm precedes them (``ln_pre``), and its epsilon.
     """
 
-    def __init__(self, size: ViTSize, *, has_temporal_downsample: bool, transformer: Transformer) -> None:
+    def __init__(
+        self,
+        size: ViTSize,
+        *,
+        has_temporal_downsample: bool,
+        transformer: Transformer,
+        style: ViTStyle = CLIP_STYLE,
+    ) -> None:
         super().__init__()
+        self.style = style
         patch = size.patch_size_px
         self.patch_size_px = patch
         scale = size.width**-0.5
@@ -123,7 +136,7 @@ class VisionTransformer(nn.Module):
             padding=(1 if has_temporal_downsample else 0, 0, 0),
             bias=False,
         )
-        self.ln_pre = nn.LayerNorm(size.width)
+        self.ln_pre = nn.LayerNorm(size.width, eps=style.norm_eps) if style.has_pre_norm else nn.Identity()
         self.transformer = transformer
 
     def positions(self, grid: int) -> Tensor:
@@ -174,6 +187,7 @@ class Uniformerv2(nn.Module):
     def from_config(cls, cfg: CfgNode) -> "Uniformerv2":
         """Build from ``UNIFORMERV2.*``, ``MODEL.NUM_CLASSES`` and the checkpointing keys."""
         keys, size = cfg.UNIFORMERV2, vit_size(cfg)
+        style = ViTStyle(keys.ACTIVATION, keys.PRE_NORM, keys.NORM_EPS)
         if size.width != keys.N_DIM:
             raise ValueError(f"UNIFORMERV2.N_DIM {keys.N_DIM} is not the width {size.width} of {keys.BACKBONE}")
         transformer = Transformer(
@@ -191,8 +205,11 @@ class Uniformerv2(nn.Module):
             temporal_reduction=keys.DW_REDUCTION,
             is_frozen=keys.FROZEN,
             num_checkpointed=cfg.MODEL.CHECKPOINT_NUM[0] if cfg.MODEL.USE_CHECKPOINT else 0,
+            style=style,
         )
-        backbone = VisionTransformer(size, has_temporal_downsample=keys.TEMPORAL_DOWNSAMPLE, transformer=transformer)
+        backbone = VisionTransformer(
+            size, has_temporal_downsample=keys.TEMPORAL_DOWNSAMPLE, transformer=transformer, style=style
+        )
         return cls(backbone, is_frozen=keys.FROZEN)
 
     def vit_parameters(self) -> list[nn.Parameter]:

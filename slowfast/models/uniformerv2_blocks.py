@@ -5,6 +5,7 @@ with the class token first, C channels. Parameter names are those of the publish
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -12,11 +13,14 @@ from torch import Tensor, nn
 
 from slowfast.models.depthwise import DepthwiseConv3d
 from slowfast.models.layers import DropPath, QuickGELU
+from slowfast.models.vit_style import CLIP_STYLE, ViTStyle
 
 
-def feed_forward(dim: int, hidden_dim: int, *, dropout: float | None = None) -> nn.Sequential:
-    """Two linear layers with QuickGELU between, and dropout before the second unless ``dropout`` is None."""
-    layers: OrderedDict[str, nn.Module] = OrderedDict(c_fc=nn.Linear(dim, hidden_dim), gelu=QuickGELU())
+def feed_forward(
+    dim: int, hidden_dim: int, *, dropout: float | None = None, activation: Callable[[], nn.Module] = QuickGELU
+) -> nn.Sequential:
+    """Two linear layers, an activation between them, and dropout before the second unless ``dropout`` is None."""
+    layers: OrderedDict[str, nn.Module] = OrderedDict(c_fc=nn.Linear(dim, hidden_dim), gelu=activation())
     if dropout is not None:
         layers["dropout"] = nn.Dropout(dropout)
     layers["c_proj"] = nn.Linear(hidden_dim, dim)
@@ -122,6 +126,7 @@ class LocalUniBlock(nn.Module):
         has_temporal: insert LT_MHRA before the spatial attention; without it the block is the image ViT's.
         is_double_temporal: insert a second LT_MHRA after the spatial attention.
         temporal_reduction: channel reduction inside LT_MHRA.
+        style: activation and LayerNorm epsilon of the image ViT.
     """
 
     def __init__(
@@ -133,14 +138,15 @@ class LocalUniBlock(nn.Module):
         has_temporal: bool = False,
         is_double_temporal: bool = True,
         temporal_reduction: float = 1.5,
+        style: ViTStyle = CLIP_STYLE,
     ) -> None:
         super().__init__()
         self.lmhra1 = LocalTemporalAttention(dim, temporal_reduction) if has_temporal else None
         self.lmhra2 = LocalTemporalAttention(dim, temporal_reduction) if has_temporal and is_double_temporal else None
         self.attn = SelfAttention(dim, num_heads)
-        self.ln_1 = nn.LayerNorm(dim)
-        self.mlp = feed_forward(dim, 4 * dim)
-        self.ln_2 = nn.LayerNorm(dim)
+        self.ln_1 = nn.LayerNorm(dim, eps=style.norm_eps)
+        self.mlp = feed_forward(dim, 4 * dim, activation=style.activation_layer())
+        self.ln_2 = nn.LayerNorm(dim, eps=style.norm_eps)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:

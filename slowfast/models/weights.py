@@ -1,52 +1,81 @@
-"""Weights from files into models, strictly."""
+"""Weights from any public source into a model: strict apart from the head, and with a report of what was done."""
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import torch
-from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
+from slowfast.models.class_order import HeadPlan, HeadRules, plan_head
+from slowfast.models.translation import Translation
+from slowfast.models.weight_report import WeightsReport, first
+from slowfast.models.weight_shapes import inflate_at_centre, inflate_by_repetition, is_grid, resize_positions
+from slowfast.models.weight_sources import ACCEPTED_SOURCES, translate_source
 from slowfast.runtime.errors import UserError
 
-# File under MODEL.WEIGHTS_DIR that holds CLIP's visual encoder of each backbone.
-CLIP_FILES = {"b16": "vit_b16.pth", "l14": "vit_l14.pth", "l14_336": "vit_l14_336.pth"}
+HEADS = ("head", "backbone.transformer.proj.2")  # the classifier of Uniformer and of Uniformerv2
+POSITIONS = "backbone.positional_embedding"
+# Part of a name -> the keys to look at where it does not fit.
+_HINTS = {
+    ".lmhra": "UNIFORMERV2.NO_LMHRA, DOUBLE_LMHRA and DW_REDUCTION",
+    ".balance": "UNIFORMERV2.FROZEN",
+    "backbone.conv1": "UNIFORMERV2.TEMPORAL_DOWNSAMPLE and BACKBONE",
+    "backbone.ln_pre": "UNIFORMERV2.PRE_NORM",
+    ".dec.": "UNIFORMERV2.N_LAYERS and MLP_FACTOR",
+    "backbone.transformer.resblocks": "UNIFORMERV2.BACKBONE",
+    ".t_attn": "UNIFORMER.SPLIT",
+    "patch_embed": "UNIFORMER.STD and EMBED_DIM",
+    "blocks": "UNIFORMER.DEPTH, EMBED_DIM and MLP_RATIO",
+}
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint file with ``weights_only=True``: tensors and plain containers, no code.
+def load_source(model: nn.Module, name: str, rules: HeadRules) -> WeightsReport:
+    """Load a file, an address or ``timm:<model>`` of any public source.
+
+    Args:
+        model: the bare model.
+        name: see ``weight_files``.
+        rules: for the head.
 
     Raises:
-        UserError: if there is no such file, or it is damaged or holds other objects.
+        UserError: if it cannot be had or does not fit; the model is untouched then.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such checkpoint file")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load raises many kinds for a damaged file
-        cause = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path}: cannot be read as a checkpoint: {cause}") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: holds a {type(content).__name__}, expected a dictionary of weights")
-    return content
+    return apply_translation(model, translate_source(name), name, rules)
 
 
-def state_dict_of(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The weights in a checkpoint, with or without a ``model_state`` or ``model`` wrapper."""
-    for wrapper in ("model_state", "model"):
-        if isinstance(checkpoint.get(wrapper), Mapping):
-            return dict(checkpoint[wrapper])
-    return dict(checkpoint)
-
-
-def _first(names: list[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
+def apply_translation(model: nn.Module, translation: Translation, source: str, rules: HeadRules) -> WeightsReport:
+    """Fit translated weights to a model and load them; see ``load_source``."""
+    _check_function(model, translation, source)
+    own = model.state_dict()
+    head = next((f"{head}." for head in HEADS if f"{head}.weight" in own), "no head")
+    unknown = [name for name in translation.weights if name not in own]
+    dropped = [name for name in unknown if name in translation.droppable]
+    report = WeightsReport(source, translation.layout, skipped=[*translation.skipped, *dropped])
+    fitted = {
+        name: _fit(name, value, own[name], translation, report)
+        for name, value in translation.weights.items()
+        if name in own and not name.startswith(head)
+    }
+    if not fitted:
+        theirs, ours = first(list(translation.weights), 3), first(list(own), 3)
+        raise UserError(
+            f"{source}: none of its weights ({theirs}) belongs to this model ({ours}); accepted: {ACCEPTED_SOURCES}"
+        )
+    if f"{head}weight" in own:
+        fitted |= _head_weights(head, own, translation, rules, report)
+    report.missing = [name for name in own if name not in fitted]
+    expected = f"{re.escape(head)}.*|{translation.may_lack or ''}"
+    missing = [name for name in report.missing if not re.fullmatch(expected, name)]
+    _check_fit(own, fitted, missing, [name for name in unknown if name not in dropped], f"{source} ({report.layout})")
+    report.matched = list(fitted)
+    report.remapped = {name: old for name, old in translation.remapped.items() if name in fitted}
+    model.load_state_dict(own | fitted)
+    return report
 
 
 def load_weights(model: nn.Module, state_dict: Mapping[str, Tensor], source: str) -> None:
-    """Load weights of the very same architecture; the model is untouched if they do not fit.
+    """Load weights of the very same model, head included, as a run that goes on does.
 
     Args:
         model: the bare model.
@@ -54,38 +83,124 @@ def load_weights(model: nn.Module, state_dict: Mapping[str, Tensor], source: str
         source: where they come from, for the error.
 
     Raises:
-        UserError: naming keys that are missing, unknown or of another shape.
+        UserError: naming what does not fit; the model is untouched then.
     """
     own = model.state_dict()
+    fitted = {name: value for name, value in state_dict.items() if name in own}
     missing = [name for name in own if name not in state_dict]
-    unknown = [name for name in state_dict if name not in own]
-    reshaped = [
-        f"{name} {tuple(state_dict[name].shape)} for {tuple(own[name].shape)}"
-        for name in own
-        if name in state_dict and state_dict[name].shape != own[name].shape
-    ]
+    _check_fit(own, fitted, missing, [name for name in state_dict if name not in own], source)
+    model.load_state_dict(own | fitted)
+
+
+def _check_function(model: nn.Module, translation: Translation, source: str) -> None:
+    """Refuse weights of the other family, and a ViT whose function the config's model would not compute."""
+    told, kind = f"{source} ({translation.layout})", type(model).__name__
+    if translation.family and kind in ("Uniformer", "Uniformerv2") and kind != translation.family:
+        raise UserError(f"{told} holds weights of {translation.family}, but MODEL.MODEL_NAME is {kind}")
+    backbone = getattr(model, "backbone", None)
+    needed, built = translation.style, getattr(backbone, "style", None)
+    if needed is None or built is None:
+        return
+    if needed.activation not in (None, "quick_gelu", "gelu"):
+        raise UserError(f"{told} has the activation {needed.activation}; accepted: quick_gelu and gelu")
+    if needed.activation is None and not built.activation:
+        raise UserError(
+            f"{told} does not tell its activation; set UNIFORMERV2.ACTIVATION to quick_gelu for OpenAI's weights and "
+            f"others of a quickgelu model, or to gelu for most others, such as those trained on LAION's data"
+        )
+    wanted = {
+        "UNIFORMERV2.ACTIVATION": (needed.activation or built.activation, built.activation or "quick_gelu"),
+        "UNIFORMERV2.PRE_NORM": (needed.has_pre_norm, built.has_pre_norm),
+        "UNIFORMERV2.NORM_EPS": (needed.norm_eps, built.norm_eps),
+    }
+    wrong = [f"{key} {value}" for key, (value, current) in wanted.items() if value != current]
+    if wrong:
+        raise UserError(f"{told} computes another function than the config's ViT; set {', '.join(wrong)}")
+    num_heads = backbone.transformer.resblocks[0].attn.num_heads
+    if translation.num_heads not in (None, num_heads):
+        raise UserError(f"{told} has {translation.num_heads} attention heads, but UNIFORMERV2.BACKBONE has {num_heads}")
+
+
+def _fit(name: str, value: Tensor, target: Tensor, translation: Translation, report: WeightsReport) -> Tensor:
+    """Give a weight the shape of its target where that is a matter of time or grid; else return it as it is."""
+    if value.shape == target.shape:
+        return value
+    if value.ndim == 4 and target.ndim == 5 and value.shape == target.shape[:2] + target.shape[3:]:
+        report.inflated.append(name)
+        inflate = inflate_at_centre if translation.inflates_at_centre else inflate_by_repetition
+        return inflate(value.float(), target.shape[2])
+    if name == POSITIONS and value.shape[1:] == target.shape[1:] and is_grid(len(value) - 1):
+        report.resized.append(name)
+        return resize_positions(value.float(), len(target))
+    return value
+
+
+def _head_weights(
+    head: str, own: Mapping[str, Tensor], translation: Translation, rules: HeadRules, report: WeightsReport
+) -> dict[str, Tensor]:
+    """The classifier's weights for our classes; none if it starts afresh."""
+    names = [f"{head}weight", f"{head}bias"]
+    theirs = {name: translation.weights[name] for name in names if name in translation.weights}
+    if len(theirs) < len(names):
+        if rules.is_test:
+            raise UserError(f"{report.source} ({report.layout}) has no classifier to test")
+        report.head = HeadPlan(None, "not in the source: it starts afresh")
+        return {}
+    if any(value.shape[1:] != own[name].shape[1:] for name, value in theirs.items()):
+        return theirs  # of another width, which is reported with what else does not fit
+    num_theirs, num_ours = len(theirs[names[0]]), len(own[names[0]])
+    plan = plan_head(rules, translation, num_theirs=num_theirs, num_ours=num_ours, source=report.source)
+    report.head = plan
+    if plan.rows is None:
+        report.skipped += names
+        return {}
+    return {
+        name: torch.stack(
+            [own[name][idx] if row is None else value[row].to(own[name]) for idx, row in enumerate(plan.rows)]
+        )
+        for name, value in theirs.items()
+    }
+
+
+def _check_fit(
+    own: Mapping[str, Tensor], fitted: Mapping[str, Tensor], missing: Sequence[str], unknown: Sequence[str], told: str
+) -> None:
+    """Refuse what is missing, unknown or of another shape, naming blocks that are missing as a whole.
+
+    Args:
+        own: the model's weights.
+        fitted: those of the source that the model has a place for.
+        missing: names of ours that the source ought to have.
+        unknown: names of the source that the model has no place for.
+        told: the source.
+    """
+    sizes = Counter(map(_block, own))
+    gone = Counter(map(_block, missing))
+    blocks = [block for block in gone if block and gone[block] == sizes[block]]
+    single = [name for name in missing if _block(name) not in blocks]
+    reshaped = [name for name in fitted if fitted[name].shape != own[name].shape]
+    shapes = [f"{name} {tuple(fitted[name].shape)} for {tuple(own[name].shape)}" for name in reshaped]
     complaints = [
-        f"{len(names)} {what} ({_first(names)})"
-        for what, names in (("missing", missing), ("unknown", unknown), ("of another shape", reshaped))
+        f"{len(names)} {what} ({first(names, 3)})"
+        for what, names in (
+            ("blocks missing" if len(blocks) > 1 else "block missing", blocks),
+            ("missing", single),
+            ("unknown", unknown),
+            ("of another shape", shapes),
+        )
         if names
     ]
-    if complaints:
-        raise UserError(
-            f"{source}: weights of another architecture than the config's: {'; '.join(complaints)}; "
-            f"use the config that the checkpoint was trained with"
-        )
-    model.load_state_dict(state_dict)
-
-
-def load_pretrained(cfg: CfgNode, model: nn.Module) -> None:
-    """Give a new model the weights that training starts from, as ``UNIFORMERV2.PRETRAIN`` says.
-
-    ``none`` keeps the random initialisation; empty means the backbone's CLIP weights.
-
-    Raises:
-        UserError: if the file is missing, saying where to put it.
-    """
-    pretrain = cfg.UNIFORMERV2.PRETRAIN
-    if pretrain == "none":
+    if not complaints:
         return
-    raise UserError("UNIFORMERV2.PRETRAIN: not built yet")
+    wrong = [*missing, *unknown, *reshaped]
+    keys = next((f"see {keys}; " for part, keys in _HINTS.items() if any(part in name for name in wrong)), "")
+    raise UserError(
+        f"{told} does not fit the config's model: {'; '.join(complaints)}; {keys}use the config that the weights were "
+        f"trained with"
+    )
+
+
+def _block(name: str) -> str:
+    """The block that a weight belongs to, such as blocks3.4 or backbone.transformer.dec.0; "" for none."""
+    found = re.match(r".*?(?:blocks\d?|dec|dpe)\.\d+(?=\.)", name)
+    return found[0] if found else ""

@@ -13,16 +13,12 @@ import pytest
 from av.video.frame import PictureType
 from sklearn.datasets import load_digits
 
+from slowfast.datasets.digit_scenes import MOTIONS, NUM_FRAMES_RANGE, SIZES_PX, Scene, render_motion
 from slowfast.datasets.moving_digits import (
     CLASSES,
     FPS,
-    MOTIONS,
-    NUM_FRAMES_RANGE,
-    SIZES_PX,
     SPLITS,
-    Scene,
     plan_video,
-    render_motion,
     split_digit_indices,
     write_moving_digits,
 )

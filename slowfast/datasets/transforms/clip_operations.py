@@ -44,6 +44,11 @@ class Operation(NamedTuple):
     resample: Image.Resampling = Image.Resampling.BICUBIC
 
 
+def _posterize(image: Image.Image, num_bits: float) -> Image.Image:
+    # Not ImageOps.posterize: Pillow 13 refuses to keep 0 bits, which turns all black and which policies ask for.
+    return image.point([value >> (8 - int(num_bits)) << (8 - int(num_bits)) for value in range(256)])
+
+
 def _solarize_add(image: Image.Image, addend: float) -> Image.Image:
     return image.point([min(255, value + int(addend)) if value < 128 else value for value in range(256)])
 
@@ -52,7 +57,7 @@ def _solarize_add(image: Image.Image, addend: float) -> Image.Image:
 POINT_OPERATIONS: dict[str, Callable[[Image.Image, float], Image.Image]] = {
     "Brightness": lambda image, factor: ImageEnhance.Brightness(image).enhance(factor),
     "Invert": lambda image, _: ImageOps.invert(image),
-    "Posterize": lambda image, num_bits: ImageOps.posterize(image, int(num_bits)),
+    "Posterize": _posterize,
     "Solarize": lambda image, threshold: ImageOps.solarize(image, int(threshold)),
     "SolarizeAdd": _solarize_add,
 }
@@ -108,7 +113,7 @@ def apply_operations(clip: np.ndarray, operations: Sequence[Operation], region: 
 
 
 def _apply(clip: np.ndarray, operation: Operation, region: Region) -> np.ndarray:
-    name, argument, resample = operation
+    name, argument = operation.name, operation.argument
     if name in POINT_OPERATIONS:
         table = POINT_OPERATIONS[name](_RAMP, argument).tobytes()
         clip = region.cut(clip)
@@ -118,15 +123,26 @@ def _apply(clip: np.ndarray, operation: Operation, region: Region) -> np.ndarray
         clip, region = region.cut(clip), Region(0, 0, region.height, region.width)
     if name in FRAME_OPERATIONS:
         frame_operation = FRAME_OPERATIONS[name]
-        return region.cut(_map_frames(clip, lambda image: frame_operation(image, argument)))
-    a, b, c, d, e, f = MATRICES[name](argument, clip.shape[2], clip.shape[1])
-    # The region's own origin moves into the matrix, so that Pillow computes the region alone.
-    matrix = (a, b, a * region.x + b * region.y + c, d, e, d * region.x + e * region.y + f)
-    size = (region.width, region.height)
+        return _map_frames(clip, lambda image: frame_operation(image, argument), region)
+    return _transform(clip, MATRICES[name](argument, clip.shape[2], clip.shape[1]), operation, region)
+
+
+def _transform(clip: np.ndarray, matrix: tuple[float, ...], operation: Operation, region: Region) -> np.ndarray:
+    a, b, c, d, e, f = matrix
+    # Pillow computes pixels from (0, 0) on; the matrix can move that to the region's corner. The coordinates are then
+    # rounded otherwise, by 1e-13, which shows where an interpolated value is a whole number before it is truncated.
+    # Only round arguments such as 0.21 make such values, but for flat areas, where coordinates do not matter.
+    is_round = abs(operation.argument - round(operation.argument, 6)) < 1e-12
+    y, x = (0, 0) if is_round else (region.y, region.x)
+    matrix = (a, b, a * x + b * y + c, d, e, d * x + e * y + f)
+    size = (region.x + region.width - x, region.y + region.height - y)
+    affine = Image.Transform.AFFINE
     return _map_frames(
-        clip, lambda image: image.transform(size, Image.Transform.AFFINE, matrix, resample, fillcolor=FILL_COLOUR)
+        clip,
+        lambda image: image.transform(size, affine, matrix, operation.resample, fillcolor=FILL_COLOUR),
+        region._replace(y=region.y - y, x=region.x - x),
     )
 
 
-def _map_frames(clip: np.ndarray, function: Callable[[Image.Image], Image.Image]) -> np.ndarray:
-    return np.stack([np.asarray(function(Image.fromarray(frame))) for frame in clip])
+def _map_frames(clip: np.ndarray, function: Callable[[Image.Image], Image.Image], region: Region) -> np.ndarray:
+    return region.cut(np.stack([np.asarray(function(Image.fromarray(frame))) for frame in clip]))

@@ -70,8 +70,8 @@ def _parse_policy(policy: str) -> dict[str, float]:
         is_valid = False
     if not is_valid:
         raise UserError(
-            f"AUG.AA_TYPE {policy!r} is no RandAugment policy; accepted: {_POLICY_EXAMPLE} and the like, that is rand and "
-            f"any of m, n, mmax (whole numbers), mstd (a number), p (in [0, 1]) and inc (0 or 1); '' for none"
+            f"AUG.AA_TYPE {policy!r} is no RandAugment policy; accepted: {_POLICY_EXAMPLE} and the like, that is rand "
+            f"and any of m, n, mmax (whole numbers), mstd (a number), p (in [0, 1]) and inc (0 or 1); '' for none"
         )
     return defaults | given
 
@@ -86,7 +86,8 @@ class RandAugment:
         magnitude: strength; 10 is the full scale.
         magnitude_std: standard deviation of the strength; above 100 it is uniform in [0, ``magnitude``] instead.
         max_magnitude: upper bound of the strength.
-        is_increasing: all operations get stronger with the magnitude; otherwise some are neutral at one half.
+        is_increasing: all operations get stronger with the magnitude; otherwise Posterize and Solarize get weaker, and
+            what changes colours leaves them alone at magnitude 5.
         interpolation: bicubic, bilinear, or random (one of the two an operation).
     """
 
@@ -121,23 +122,21 @@ class RandAugment:
     def draw(self, rng: np.random.Generator) -> list[Operation]:
         """The operations of one clip, in order."""
         arguments = _INCREASING if self.is_increasing else _STEADY
-        names = rng.choice(list(arguments), self.num_operations)
-        return [self._draw_one(str(name), rng) for name in names if rng.random() < self.prob]
+        resamples = _INTERPOLATIONS[self.interpolation]
+        operations = []
+        for name in rng.choice(list(arguments), self.num_operations):
+            if rng.random() < self.prob:
+                argument = arguments[name](self._draw_level(rng), 1 if rng.random() < 0.5 else -1)
+                operations.append(Operation(str(name), argument, resamples[rng.integers(len(resamples))]))
+        return operations
 
-    def _draw_one(self, name: str, rng: np.random.Generator) -> Operation:
+    def _draw_level(self, rng: np.random.Generator) -> float:
         magnitude = self.magnitude
         if self.magnitude_std > 100:
             magnitude = rng.uniform(0, magnitude)
         elif self.magnitude_std > 0:
             magnitude = rng.normal(magnitude, self.magnitude_std)
-        level = min(max(magnitude, 0.0), self.max_magnitude) / FULL_MAGNITUDE
-        sign = 1 if rng.random() < 0.5 else -1
-        resample = _INTERPOLATIONS[self.interpolation]
-        return Operation(
-            name,
-            (_INCREASING if self.is_increasing else _STEADY)[name](level, sign),
-            resample[int(rng.integers(len(resample)))],
-        )
+        return min(max(magnitude, 0.0), self.max_magnitude) / FULL_MAGNITUDE
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,7 +29,7 @@ def draw_rectangle(
         rng: source of the draws.
 
     Returns:
-        The first of ``MAX_DRAWS`` that fits; None if none does, as in frames of very few pixels.
+        The first of ``MAX_DRAWS`` that fits; None if none does, as in very narrow frames.
     """
     for _ in range(MAX_DRAWS):
         area = rng.uniform(*AREA_RANGE) * height * width * area_share

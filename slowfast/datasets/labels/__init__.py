@@ -1,0 +1,75 @@
+"""Class names of public data sets, in the orders that public checkpoints use, and names that mean the same class.
+
+One ``.txt`` file a list, one name a line, in the order of the labels:
+
+- ``kinetics{400,600}_uniformer``: the order of the UniFormer authors' lists and checkpoints;
+- ``kinetics{400,600,700}_alphabetical``: the order of most other lists, and of MMAction2's checkpoints;
+- ``kinetics710_mmaction2``: Kinetics-710 as in MMAction2's checkpoints. ``kinetics710_uniformer`` is the authors'
+  order: Kinetics-400 in theirs, then the remaining 310 classes as in MMAction2's;
+- ``something_something_v1`` and ``_v2``: the same 174 classes in two orders;
+- ``moments_in_time_v1``, ``activitynet200``, ``hmdb51``, ``ucf101``.
+
+``kinetics710_to_kinetics{400,600,700}_channels.json`` give for each class of a Kinetics (in alphabetical order) its row
+in ``kinetics710_mmaction2``; where names were changed between the versions, only they tell that the class is the same.
+The authors' order of Kinetics-700 has never been published as text and is not here.
+"""
+
+import json
+from functools import cache
+from pathlib import Path
+
+from slowfast.runtime.errors import UserError
+
+_FOLDER = Path(__file__).parent
+
+
+def label_list_names() -> list[str]:
+    """Names of the lists, without the ``.txt``."""
+    return sorted(path.stem for path in _FOLDER.glob("*.txt"))
+
+
+def load_label_list(name: str) -> list[str]:
+    """Read a list by its name, or any other file of class names by its path.
+
+    Raises:
+        UserError: if there is neither, the file cannot be read, or a name occurs twice in it.
+    """
+    path = _FOLDER / f"{name}.txt" if name in label_list_names() else Path(name)
+    if not path.is_file():
+        raise UserError(f"{name}: no list of class names; accepted: a file or one of {', '.join(label_list_names())}")
+    try:
+        names = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot read the class names: {error}") from None
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UserError(f"{path}: {twice!r} occurs twice; expected distinct class names, one a line")
+    return names
+
+
+def class_key(name: str) -> str:
+    """What the names of one class have in common across lists.
+
+    Letters and digits in lower case ("eating_burger", "Eating burger"), and for a class of Kinetics-400, -600 or -700
+    that was renamed, the key of its name in Kinetics-710 ("dying hair" is "dyeing hair").
+    """
+    key = _letters_and_digits(name)
+    return _renamed().get(key, key)
+
+
+def _letters_and_digits(name: str) -> str:
+    return "".join(char for char in name.lower() if char.isalnum())
+
+
+@cache
+def _renamed() -> dict[str, str]:
+    """Keys of the Kinetics names that the channel maps translate to another name of Kinetics-710."""
+    kinetics710 = load_label_list("kinetics710_mmaction2")
+    renamed = {}
+    for size in (400, 600, 700):
+        rows = json.loads((_FOLDER / f"kinetics710_to_kinetics{size}_channels.json").read_text())
+        for name, row in zip(load_label_list(f"kinetics{size}_alphabetical"), rows, strict=True):
+            ours, theirs = _letters_and_digits(name), _letters_and_digits(kinetics710[row])
+            if ours != theirs:
+                renamed[ours] = theirs
+    return renamed

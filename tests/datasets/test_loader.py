@@ -1,0 +1,218 @@
+"""Batches: which process sees which video, and that neither workers nor processes change a clip."""
+
+import re
+from itertools import chain
+from pathlib import Path
+
+import pytest
+import torch
+from fvcore.common.config import CfgNode
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slowfast.config import load_config
+from slowfast.datasets import build_class_names, build_dataset, build_loader
+from slowfast.datasets.collate import collate
+from slowfast.datasets.epoch_sampler import EpochSampler
+from slowfast.datasets.records import Batch, FailedVideo, Sample
+from slowfast.runtime.errors import UserError
+
+
+def config(video_set: Path, *overrides: object) -> CfgNode:
+    """Overrides for 2 frames of 16 pixels of the tiny data set, on the CPU."""
+    return load_config(
+        None,
+        [
+            *("NUM_GPUS", 0, "TRAIN.BATCH_SIZE", 3, "TEST.BATCH_SIZE", 12, "MODEL.NUM_CLASSES", 2),
+            *("TRAIN.DATASET", "kinetics_sparse", "TEST.DATASET", "kinetics_sparse"),
+            *("TEST.NUM_ENSEMBLE_VIEWS", 2, "TEST.NUM_SPATIAL_CROPS", 3),
+            *("DATA.PATH_TO_DATA_DIR", str(video_set), "DATA.PATH_PREFIX", str(video_set)),
+            *("DATA.PATH_LABEL_SEPARATOR", ",", "DATA.NUM_FRAMES", 2),
+            *("DATA.TRAIN_CROP_SIZE", 16, "DATA.TEST_CROP_SIZE", 16, "DATA.TRAIN_JITTER_SCALES", "[16, 24]"),
+            *("DATA_LOADER.NUM_WORKERS", 0, "UNIFORMERV2.PATCH_SIZE", 16, *overrides),
+        ],
+    )
+
+
+def epoch_of(cfg: CfgNode, split: str, epoch: int = 0) -> list[Batch]:
+    loader = build_loader(cfg, build_dataset(cfg, split))
+    loader.sampler.set_epoch(epoch)
+    return list(loader)
+
+
+def video_idxs(batches: list[Batch]) -> list[int]:
+    return list(chain.from_iterable(batch.video_idx.tolist() for batch in batches))
+
+
+# Shares of an epoch
+
+
+sizes = st.fixed_dictionaries(
+    {"num_videos": st.integers(1, 200), "world_size": st.integers(1, 9), "batch_size": st.integers(1, 12)}
+)
+
+
+def shares(*, is_train: bool, epoch: int, num_videos: int, world_size: int, batch_size: int) -> list[list[int]]:
+    """What each process sees."""
+    result = []
+    for rank in range(world_size):
+        sampler = EpochSampler(
+            num_videos, rank=rank, world_size=world_size, batch_size=batch_size, is_train=is_train, seed=3
+        )
+        sampler.set_epoch(epoch)
+        keys = list(sampler)
+        assert len(sampler) == len(keys)
+        assert all(key.epoch == epoch for key in keys)
+        result.append([key.video_idx for key in keys])
+    return result
+
+
+@given(size=sizes, epoch=st.integers(0, 50))
+def test_training_sees_a_video_at_most_once_an_epoch_in_equal_whole_batches(size: dict, epoch: int):
+    parts = shares(is_train=True, epoch=epoch, **size)
+    seen = sorted(chain.from_iterable(parts))
+    assert seen == sorted(set(seen)) and set(seen) <= set(range(size["num_videos"]))
+    step = size["batch_size"] * size["world_size"]
+    assert {len(part) for part in parts} == {size["num_videos"] // step * size["batch_size"]}
+
+
+@given(size=sizes, epoch=st.integers(0, 3))
+def test_evaluation_sees_every_video_exactly_once_and_pads_nothing(size: dict, epoch: int):
+    parts = shares(is_train=False, epoch=epoch, **size)
+    assert sorted(chain.from_iterable(parts)) == list(range(size["num_videos"]))
+    lengths = [len(part) for part in parts]
+    assert max(lengths) - min(lengths) <= 1
+    assert all(part == sorted(part) for part in parts)
+
+
+def test_epochs_and_seeds_shuffle_anew():
+    orders = [shares(is_train=True, epoch=e, num_videos=50, world_size=1, batch_size=1)[0] for e in (0, 1, 0)]
+    assert orders[0] != orders[1] and orders[0] == orders[2] and orders[0] != sorted(orders[0])
+    other_seed = EpochSampler(50, rank=0, world_size=1, batch_size=1, is_train=True, seed=4)
+    assert [key.video_idx for key in other_seed] != orders[0]
+
+
+def test_what_an_epoch_leaves_out_changes_with_the_epoch():
+    left_out = {
+        (set(range(10)) - set(shares(is_train=True, epoch=e, num_videos=10, world_size=1, batch_size=3)[0])).pop()
+        for e in range(20)
+    }
+    assert len(left_out) > 3
+
+
+def test_the_number_of_processes_does_not_change_what_a_step_trains_on():
+    """Rank r takes every w-th video of one order, so that a step of all processes has the same videos."""
+    alone = shares(is_train=True, epoch=2, num_videos=60, world_size=1, batch_size=12)[0]
+    parts = shares(is_train=True, epoch=2, num_videos=60, world_size=4, batch_size=3)
+    for step in range(5):
+        together = chain.from_iterable(part[3 * step : 3 * step + 3] for part in parts)
+        assert sorted(together) == sorted(alone[12 * step : 12 * step + 12])
+
+
+# Loaders
+
+
+def test_workers_do_not_change_training_batches(video_set: Path):
+    for epoch in (0, 1):
+        plain = epoch_of(config(video_set), "train", epoch)
+        by_workers = epoch_of(config(video_set, "DATA_LOADER.NUM_WORKERS", 2), "train", epoch)
+        assert len(plain) == len(by_workers) == 2  # 8 videos, batches of 3
+        for one, other in zip(plain, by_workers, strict=True):
+            assert torch.equal(one.clips, other.clips)
+            assert torch.equal(one.labels, other.labels) and torch.equal(one.video_idx, other.video_idx)
+
+
+def test_a_loader_with_workers_follows_the_epoch(video_set: Path):
+    """Persistent workers keep their copy of the data set; the epoch reaches them with the keys."""
+    cfg = config(video_set, "DATA_LOADER.NUM_WORKERS", 1)
+    loader = build_loader(cfg, build_dataset(cfg, "train"))
+    for epoch in (0, 1):
+        loader.sampler.set_epoch(epoch)
+        batches, expected = list(loader), epoch_of(config(video_set), "train", epoch)
+        assert all(torch.equal(one.clips, other.clips) for one, other in zip(batches, expected, strict=True))
+
+
+def test_a_training_batch_has_a_clip_and_a_label_a_video(video_set: Path):
+    batches = epoch_of(config(video_set), "train")
+    for batch in batches:
+        assert batch.clips.shape == (3, 3, 2, 16, 16) and batch.clips.dtype == torch.uint8
+        assert batch.labels.tolist() == [idx % 2 for idx in batch.video_idx.tolist()]
+        assert batch.labels.dtype == torch.int64
+        assert batch.failed == batch.replaced == ()
+    seen = video_idxs(batches)
+    assert len(set(seen)) == len(seen) == 6
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_test_batches_keep_all_views_of_a_video_together(video_set: Path, num_workers: int):
+    batches = epoch_of(config(video_set, "DATA_LOADER.NUM_WORKERS", num_workers), "test")
+    assert [len(batch.labels) for batch in batches] == [2, 2, 2]  # 12 views a batch, 6 a video
+    assert all(batch.clips.shape == (12, 3, 2, 16, 16) for batch in batches)
+    assert video_idxs(batches) == list(range(6))
+
+
+def test_a_batch_smaller_than_a_videos_views_still_takes_one_video(video_set: Path):
+    assert [len(batch.labels) for batch in epoch_of(config(video_set, "TEST.BATCH_SIZE", 1), "test")] == [1] * 6
+
+
+def test_validation_takes_one_central_view(video_set: Path):
+    batches = epoch_of(config(video_set), "val")
+    assert video_idxs(batches) == list(range(4))
+    assert batches[0].clips.shape == (4, 3, 2, 16, 16)
+
+
+def test_a_nodes_batch_is_split_over_its_processes(video_set: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
+    assert [len(batch.labels) for batch in epoch_of(config(video_set), "train")] == [1] * 8
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    with pytest.raises(UserError, match="TRAIN.BATCH_SIZE 3 is not divisible by the 2 processes of a node"):
+        epoch_of(config(video_set), "train")
+
+
+def test_a_list_that_fills_no_batch_is_refused(video_set: Path):
+    message = "the training list has 8 videos, fewer than one batch of 9; lower TRAIN.BATCH_SIZE"
+    with pytest.raises(UserError, match=message):
+        epoch_of(config(video_set, "TRAIN.BATCH_SIZE", 9), "train")
+
+
+def test_an_unknown_data_set_is_refused_with_those_known(video_set: Path):
+    for split, key in (("train", "TRAIN.DATASET"), ("val", "TRAIN.DATASET"), ("test", "TEST.DATASET")):
+        with pytest.raises(UserError, match=f"{key} 'kinetix' is not a data set; accepted: .*kinetics_sparse"):
+            build_dataset(config(video_set, key, "kinetix"), split)
+
+
+def test_class_names_come_from_their_file(video_set: Path):
+    assert build_class_names(config(video_set)) is None
+    path = str(video_set / "classes.txt")
+    assert build_class_names(config(video_set, "DATA.CLASS_NAMES_FILE", path)) == ["class 0", "class 1"]
+    with pytest.raises(UserError, match=re.escape(f"DATA.CLASS_NAMES_FILE {path}: 2 names")):
+        build_class_names(config(video_set, "DATA.CLASS_NAMES_FILE", path, "MODEL.NUM_CLASSES", 3))
+
+
+# Collating
+
+
+def sample(label: int, video_idx: int, num_views: int = 1, replaced: tuple = ()) -> Sample:
+    return Sample(torch.full((num_views, 3, 1, 2, 2), video_idx, dtype=torch.uint8), label, video_idx, replaced)
+
+
+def test_unreadable_videos_are_listed_beside_the_others():
+    failure = FailedVideo(7, "b.mp4", "cause")
+    batch = collate([sample(0, 6, 2), failure, sample(1, 8, 2)])
+    assert batch.clips[:, 0, 0, 0, 0].tolist() == [6, 6, 8, 8]
+    assert batch.labels.tolist() == [0, 1] and batch.video_idx.tolist() == [6, 8]
+    assert batch.failed == (failure,)
+
+
+def test_a_batch_may_consist_of_unreadable_videos():
+    failures = tuple(FailedVideo(i, f"{i}.mp4", "cause") for i in range(2))
+    batch = collate(failures)
+    assert batch.failed == failures and len(batch.labels) == len(batch.clips) == len(batch.video_idx) == 0
+
+
+def test_replaced_videos_are_named_by_the_batch():
+    failures = [FailedVideo(i, f"{i}.mp4", "cause") for i in range(3)]
+    batch = collate([sample(0, 8, replaced=tuple(failures[:2])), sample(1, 9, replaced=(failures[2],))])
+    assert batch.replaced == tuple(failures) and batch.failed == ()
+    moved = batch.to(torch.device("cpu"))
+    assert moved.replaced == batch.replaced and torch.equal(moved.clips, batch.clips)
