@@ -102,5 +102,11 @@ def resume(
         raise UserError(
             f"{path}: was trained with other class names; use the DATA.CLASS_NAMES_FILE of that run or a new OUTPUT_DIR"
         )
-    optimizer.load_state_dict(checkpoint["optimizer_state"])
+    try:
+        optimizer.load_state_dict(checkpoint["optimizer_state"])
+    except ValueError as error:
+        raise UserError(
+            f"{path}: its optimizer does not fit SOLVER.* of the config ({error}); use that run's config or a new "
+            f"OUTPUT_DIR with TRAIN.CHECKPOINT_FILE_PATH {path}"
+        ) from None
     return checkpoint

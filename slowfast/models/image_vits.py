@@ -122,7 +122,7 @@ def from_timm(weights: Mapping[str, Tensor], style: ViTStyle | None = None) -> T
                 raise UserError(f"a ViT of timm's layout with {name} cannot be carried over exactly: {reason}")
     if "cls_token" not in weights:
         raise UserError("a ViT without class token cannot be carried over exactly: UniFormerV2's ViT has one")
-    has_pre_norm = "norm_pre.weight" in weights
+    has_pre_norm = any(name.startswith("norm_pre.") for name in weights)
     layout = "a CLIP of timm" if has_pre_norm else "a ViT of timm's layout"
     renamed, old_names, skipped = rename(weights, _TIMM_RULES, skip=_TIMM_SKIP, layout=layout)
     style = style or (UNTOLD_CLIP_STYLE if has_pre_norm else PLAIN_STYLE)
@@ -152,7 +152,7 @@ def _translation(
         skipped=skipped,
         may_lack=ADDED_PARTS,
         inflates_at_centre=True,
-        style=style._replace(has_pre_norm="ln_pre.weight" in weights),
+        style=style._replace(has_pre_norm=any(name.startswith("ln_pre.") for name in weights)),
     )
 
 

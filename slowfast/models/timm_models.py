@@ -63,4 +63,5 @@ def translate_timm(model: nn.Module) -> Translation:
 def _activation(module: nn.Module) -> str:
     if isinstance(module, nn.GELU):
         return "gelu" if module.approximate == "none" else f"gelu ({module.approximate} approximation)"
-    return {"QuickGELU": "quick_gelu"}.get(type(module).__name__, type(module).__name__)
+    name = type(module).__name__
+    return {"GELU": "gelu", "QuickGELU": "quick_gelu"}.get(name, name)  # timm's own classes

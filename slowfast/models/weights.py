@@ -178,6 +178,7 @@ def _check_fit(
     gone = Counter(map(_block, missing))
     blocks = [block for block in gone if block and gone[block] == sizes[block]]
     single = [name for name in missing if _block(name) not in blocks]
+    unknown = list(dict.fromkeys(name if _block(name) in sizes else _block(name) for name in unknown))
     reshaped = [name for name in fitted if fitted[name].shape != own[name].shape]
     shapes = [f"{name} {tuple(fitted[name].shape)} for {tuple(own[name].shape)}" for name in reshaped]
     complaints = [
@@ -192,7 +193,7 @@ def _check_fit(
     ]
     if not complaints:
         return
-    wrong = [*missing, *unknown, *reshaped]
+    wrong = [*blocks, *single, *unknown, *reshaped]
     keys = next((f"see {keys}; " for part, keys in _HINTS.items() if any(part in name for name in wrong)), "")
     raise UserError(
         f"{told} does not fit the config's model: {'; '.join(complaints)}; {keys}use the config that the weights were "

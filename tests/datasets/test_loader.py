@@ -29,7 +29,7 @@ def config(video_set: Path, *overrides: object) -> CfgNode:
             *("DATA.PATH_TO_DATA_DIR", str(video_set), "DATA.PATH_PREFIX", str(video_set)),
             *("DATA.PATH_LABEL_SEPARATOR", ",", "DATA.NUM_FRAMES", 2),
             *("DATA.TRAIN_CROP_SIZE", 16, "DATA.TEST_CROP_SIZE", 16, "DATA.TRAIN_JITTER_SCALES", "[16, 24]"),
-            *("DATA_LOADER.NUM_WORKERS", 0, "UNIFORMERV2.PATCH_SIZE", 16, *overrides),
+            *("DATA_LOADER.NUM_WORKERS", 0, *overrides),
         ],
     )
 

@@ -1,0 +1,61 @@
+"""What a test leaves behind."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from slowfast.evaluation import report as report_module
+from slowfast.evaluation.report import make_report, write_report
+
+SCORES = torch.tensor([[0.75, 0.25], [0.125, 0.875], [0.5, 0.25]])
+LABELS = torch.tensor([0, 0, 1])
+PATHS = ["a b.mp4", 'one, "two".mp4', "c.mp4"]
+FAILURES = [("bad.mp4", "has no video stream")]
+
+
+def test_accuracy_is_over_the_scored_videos():
+    report = make_report(SCORES, LABELS, 4, FAILURES)
+    assert (report.expected, report.scored, report.failed) == (4, 3, 1)
+    assert report.top1 == pytest.approx(100 / 3) and report.top5 == 100.0
+    assert report.summary() == (
+        "top-1 33.33 %, top-5 100.00 % over 3 scored videos (4 expected, 1 failed)"
+    )
+
+
+def test_the_files_hold_counts_and_a_row_a_video(tmp_path: Path):
+    folder = tmp_path / "new" / "test"
+    write_report(folder, make_report(SCORES, LABELS, 4, FAILURES), PATHS, LABELS, SCORES)
+    assert sorted(path.name for path in folder.iterdir()) == ["predictions.csv", "report.json"]
+    summary = json.loads((folder / "report.json").read_text())
+    assert summary.pop("top1") == pytest.approx(100 / 3)
+    assert summary == {"expected": 4, "scored": 3, "failed": 1, "top5": 100.0, "failures": [list(FAILURES[0])]}
+    with (folder / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["path"] for row in rows] == PATHS
+    assert [row["label"] for row in rows] == ["0", "0", "1"]
+    assert [row["prediction"] for row in rows] == ["0", "1", "0"]
+    assert [[float(score) for score in row["scores"].split(" ")] for row in rows] == SCORES.tolist()
+
+
+def test_a_report_without_a_scored_video_is_still_json(tmp_path: Path):
+    scores, labels = torch.empty(0, 2), torch.empty(0, dtype=torch.int64)
+    report = make_report(scores, labels, 1, FAILURES)
+    write_report(tmp_path, report, [], labels, scores)
+    assert json.loads((tmp_path / "report.json").read_text())["top1"] is None
+    assert (tmp_path / "predictions.csv").read_text().splitlines() == ["path,label,prediction,scores"]
+
+
+def test_an_interrupted_report_leaves_the_old_one_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write_report(tmp_path, make_report(SCORES, LABELS, 3, []), PATHS, LABELS, SCORES)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(report_module.os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_report(tmp_path, make_report(SCORES[:1], LABELS[:1], 1, []), PATHS[:1], LABELS[:1], SCORES[:1])
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before

@@ -1,0 +1,142 @@
+"""Parameter groups: what decays how much, and which learning rate it gets."""
+
+import pytest
+import torch
+from fvcore.common.config import CfgNode
+from torch import nn
+
+from slowfast.config import load_config
+from slowfast.models import build_model
+from slowfast.solver.optimizer import build_optimizer, parameter_groups, set_learning_rate
+
+SIZES = {
+    "BACKBONE": "custom",
+    "WIDTH": 16,
+    "LAYERS": 2,
+    "HEADS": 2,
+    "PATCH_SIZE": 8,
+    "NATIVE_SIZE": 16,
+    "PRETRAIN": "none",
+    "N_LAYERS": 1,
+    "N_DIM": 16,
+    "N_HEAD": 2,
+    "RETURN_LIST": [1],
+    "MLP_DROPOUT": [0.0],
+}
+TINY = [word for name, value in SIZES.items() for word in (f"UNIFORMERV2.{name}", value)] + [
+    *("MODEL.NUM_CLASSES", 2, "DATA.TRAIN_CROP_SIZE", 16, "DATA.TEST_CROP_SIZE", 16),
+    *("SOLVER.OPTIMIZING_METHOD", "adamw", "SOLVER.WEIGHT_DECAY", 0.05, "BN.WEIGHT_DECAY", 0.02),
+]
+
+
+def tiny_config(*overrides: object) -> CfgNode:
+    return load_config(None, [*TINY, *overrides])
+
+
+def settings_of(cfg: CfgNode) -> tuple[dict[str, tuple[float, float]], nn.Module]:
+    """Weight decay and learning-rate factor of every parameter that the optimizer has, by name; and the model."""
+    model = build_model(cfg)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    found: dict[str, tuple[float, float]] = {}
+    for group in build_optimizer(cfg, model).param_groups:
+        for parameter in group["params"]:
+            assert names[id(parameter)] not in found
+            found[names[id(parameter)]] = (group["weight_decay"], group["lr_ratio"])
+    return found, model
+
+
+def batch_norm_names(model: nn.Module) -> set[str]:
+    return {
+        f"{module_name}.{name}"
+        for module_name, module in model.named_modules()
+        if isinstance(module, nn.BatchNorm3d)
+        for name, _ in module.named_parameters(recurse=False)
+    }
+
+
+def test_decay_follows_the_published_groups():
+    settings, model = settings_of(tiny_config("SOLVER.ZERO_WD_1D_PARAM", True))
+    names_of_norms = batch_norm_names(model)
+    assert names_of_norms and set(settings) == {name for name, _ in model.named_parameters()}
+    for name, parameter in model.named_parameters():
+        expected = 0.02 if name in names_of_norms else 0.0 if parameter.ndim == 1 else 0.05
+        assert settings[name] == (expected, 1.0), name
+    decays = {name: decay for name, (decay, _) in settings.items()}
+    transformer = "backbone.transformer"
+    assert decays[f"{transformer}.temporal_cls_token"] == 0.05
+    assert decays["backbone.positional_embedding"] == 0.05
+    assert decays["backbone.class_embedding"] == decays[f"{transformer}.balance"] == 0.0
+    assert decays[f"{transformer}.resblocks.0.ln_1.weight"] == decays[f"{transformer}.proj.2.bias"] == 0.0
+
+
+def test_all_but_batch_norm_decays_unless_told_otherwise():
+    settings, model = settings_of(tiny_config())
+    names_of_norms = batch_norm_names(model)
+    assert {name: decay for name, (decay, _) in settings.items()} == {
+        name: 0.02 if name in names_of_norms else 0.05 for name, _ in model.named_parameters()
+    }
+
+
+def test_the_image_backbone_may_have_a_rate_of_its_own():
+    settings, model = settings_of(tiny_config("SOLVER.BACKBONE_LR_RATIO", 0.1, "SOLVER.ZERO_WD_1D_PARAM", True))
+    backbone = {id(parameter) for parameter in model.vit_parameters()}
+    for name, parameter in model.named_parameters():
+        assert settings[name][1] == (0.1 if id(parameter) in backbone else 1.0), name
+    ratios = {name: ratio for name, (_, ratio) in settings.items()}
+    assert ratios["backbone.conv1.weight"] == ratios["backbone.transformer.resblocks.1.attn.in_proj_weight"] == 0.1
+    assert ratios["backbone.transformer.temporal_cls_token"] == ratios["backbone.transformer.proj.2.weight"] == 1.0
+    assert settings["backbone.class_embedding"] == (0.0, 0.1)  # both rules at once
+
+
+def test_frozen_parameters_are_left_out():
+    settings, model = settings_of(tiny_config("UNIFORMERV2.FROZEN", True))
+    trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert set(settings) == trained < {name for name, _ in model.named_parameters()}
+
+
+def test_a_model_without_an_image_backbone_has_one_rate():
+    groups = parameter_groups(
+        nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)),
+        weight_decay=0.1,
+        bn_weight_decay=0.2,
+        has_zero_decay_1d=True,
+        backbone_lr_ratio=0.5,
+    )
+    assert sorted((group["weight_decay"], group["lr_ratio"], len(group["params"])) for group in groups) == [
+        (0.0, 1.0, 1),
+        (0.1, 1.0, 1),
+        (0.2, 1.0, 2),
+    ]
+
+
+def test_setting_the_rate_keeps_the_groups_ratios():
+    cfg = tiny_config("SOLVER.BACKBONE_LR_RATIO", 0.25)
+    optimizer = build_optimizer(cfg, build_model(cfg))
+    for lr in (0.8, 0.4):  # not compounded
+        set_learning_rate(optimizer, lr)
+        assert {(group["lr_ratio"], group["lr"]) for group in optimizer.param_groups} == {(1.0, lr), (0.25, lr / 4)}
+
+
+@pytest.mark.parametrize(("name", "kind"), [("sgd", torch.optim.SGD), ("adam", torch.optim.Adam), ("adamw", None)])
+def test_the_config_names_the_optimizer(name: str, kind: type | None):
+    cfg = tiny_config("SOLVER.OPTIMIZING_METHOD", name, "SOLVER.MOMENTUM", 0.8)
+    optimizer = build_optimizer(cfg, build_model(cfg))
+    assert type(optimizer) is (kind or torch.optim.AdamW)
+    if name == "sgd":
+        group = optimizer.param_groups[0]
+        assert (group["momentum"], group["dampening"], group["nesterov"]) == (0.8, 0.0, True)
+    else:
+        assert optimizer.defaults["betas"] == (0.9, 0.999) and optimizer.defaults["eps"] == 1e-8
+
+
+def test_decay_and_rate_act_on_the_step():
+    """AdamW with zero gradients shrinks a parameter by lr * decay and nothing else."""
+    layer = nn.Linear(2, 2)
+    groups = parameter_groups(layer, weight_decay=0.5, bn_weight_decay=0.0, has_zero_decay_1d=True)
+    before = {name: parameter.detach().clone() for name, parameter in layer.named_parameters()}
+    optimizer = torch.optim.AdamW(groups, lr=1.0)
+    set_learning_rate(optimizer, 0.1)
+    layer(torch.zeros(1, 2)).sum().mul(0).backward()
+    optimizer.step()
+    torch.testing.assert_close(layer.weight.detach(), before["weight"] * (1 - 0.1 * 0.5))
+    assert torch.equal(layer.bias.detach(), before["bias"])
