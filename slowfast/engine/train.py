@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from fvcore.common.config import CfgNode
-from torch import nn
+from torch import Tensor, nn
 
 from slowfast.datasets.records import Batch
 from slowfast.datasets.transforms.functional import normalize
