@@ -8,7 +8,7 @@ setup(
     description="UniFormer and UniFormerV2 for video classification",
     license="Apache-2.0",
     packages=find_packages(include=["slowfast", "slowfast.*"]),
-    package_data={"slowfast.datasets": ["labels/*.txt", "labels/*.json"]},
+    package_data={"slowfast.datasets.labels": ["*.txt", "*.json"]},
     python_requires=">=3.10",
     install_requires=[
         "torch>=2.4",

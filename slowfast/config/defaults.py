@@ -26,7 +26,8 @@ _C.LOG_PERIOD = 10
 _C.TRAIN = CfgNode()
 # Train (and validate) before testing.
 _C.TRAIN.ENABLE = True
-# Name of the training and validation data set in the data set registry.
+# Training and validation data set: kinetics, kinetics_sparse, mit, sth, sth_video, anet, hacs, ucf101, ucf101_video,
+# hmdb, hmdb_video or folder; DATASET.md says what each reads.
 _C.TRAIN.DATASET = "kinetics"
 # Videos per step and node, split over its NUM_GPUS. Clips per step: this x NUM_SHARDS x AUG.NUM_SAMPLE.
 _C.TRAIN.BATCH_SIZE = 64
@@ -38,7 +39,7 @@ _C.TRAIN.CHECKPOINT_PERIOD = 10
 _C.TRAIN.SAVE_LATEST = False
 # Go on from the newest checkpoint of OUTPUT_DIR if it has one.
 _C.TRAIN.AUTO_RESUME = True
-# Checkpoint whose weights training starts from, at epoch 0; "" for none.
+# Checkpoint whose weights training starts from, at epoch 0, a file or an address; "" for what PRETRAIN says.
 _C.TRAIN.CHECKPOINT_FILE_PATH = ""
 # Train under bfloat16 autocast on a GPU; on the CPU training is in float32 whatever this says.
 _C.TRAIN.MIXED_PRECISION = True
@@ -47,7 +48,7 @@ _C.TRAIN.MIXED_PRECISION = True
 _C.TEST = CfgNode()
 # Test after training, or alone where TRAIN.ENABLE is False.
 _C.TEST.ENABLE = True
-# Name of the test data set in the data set registry.
+# Test data set: as TRAIN.DATASET.
 _C.TEST.DATASET = "kinetics"
 # Views (clip x crop) per forward pass of validation and test and per node, split over its NUM_GPUS.
 _C.TEST.BATCH_SIZE = 8
@@ -57,7 +58,7 @@ _C.TEST.NUM_ENSEMBLE_VIEWS = 10
 _C.TEST.NUM_SPATIAL_CROPS = 3
 # Views of a video are combined as softmax probabilities (True) or as raw scores (False).
 _C.TEST.ADD_SOFTMAX = True
-# Checkpoint to test; "" tests the newest of OUTPUT_DIR (the best one with TEST_BEST).
+# Checkpoint to test, a file or an address; "" tests the newest of OUTPUT_DIR (the best one with TEST_BEST).
 _C.TEST.CHECKPOINT_FILE_PATH = ""
 # Test the checkpoint with the best validation accuracy rather than the newest.
 _C.TEST.TEST_BEST = False
@@ -72,13 +73,13 @@ _C.DATA = CfgNode()
 _C.DATA.PATH_TO_DATA_DIR = ""
 # Directory put before the paths that the list files give; "" leaves them as they are.
 _C.DATA.PATH_PREFIX = ""
-# What separates path and label in a list file, such as " " or ",".
+# What separates path and numbers in a list file, such as " " or ","; the lists of sth and hmdb need spaces.
 _C.DATA.PATH_LABEL_SEPARATOR = " "
-# Names of the list files of data sets whose splits carry their own; {} is replaced by the split.
+# Names of the list files of frame folders (sth, hmdb, ucf101); {} is replaced by train, val or test.
 _C.DATA.LABEL_PATH_TEMPLATE = "somesomev1_rgb_{}_split.txt"
 # File name of a frame in a folder of frames; the braces take the frame's number, which starts at 1.
 _C.DATA.IMAGE_TEMPLATE = "{:05d}.jpg"
-# File of class names, one a line, in label order; "" for none.
+# Class names in label order: a file, one a line, or a shipped list such as kinetics400_uniformer; "" for none.
 _C.DATA.CLASS_NAMES_FILE = ""
 # Each video has several labels; needs a LOSS_FUNC of the bce kind.
 _C.DATA.MULTI_LABEL = False
@@ -109,6 +110,8 @@ _C.DATA.TRAIN_JITTER_ASPECT_RELATIVE = []
 _C.DATA.INV_UNIFORM_SAMPLE = False
 # Training: flip half of the clips left to right; False where direction matters (Something-Something).
 _C.DATA.RANDOM_FLIP = True
+# Flip even the videos of a data set whose classes tell left from right; otherwise RANDOM_FLIP is an error there.
+_C.DATA.ALLOW_LABEL_CHANGING_FLIP = False
 # How the views of a video are combined: sum or max.
 _C.DATA.ENSEMBLE_METHOD = "sum"
 

@@ -1,5 +1,8 @@
-"""List files to records."""
+"""List files to records: lines of a path and numbers, of one of three forms."""
 
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from slowfast.datasets.records import VideoRecord
@@ -8,39 +11,140 @@ from slowfast.runtime.errors import UserError
 _SEPARATORS = {",": "a comma", " ": "a space", "\t": "a tab", ";": "a semicolon"}
 
 
-def _separator_hint(line: str, separator: str) -> str:
-    """Name the separator that would split the line into a path and a number, if there is one."""
+class _BadField(ValueError):
+    """What is wrong with a field: "label 'x'" and "is not an integer", the line being named between the two."""
+
+
+@dataclass(frozen=True)
+class ListForm:
+    """What a line of a list holds.
+
+    Attributes:
+        fields: names of the fields. The first is a path, which may contain the separator; the others are numbers.
+        to_record: the fields' texts to a record; raises ``_BadField``.
+    """
+
+    fields: tuple[str, ...]
+    to_record: Callable[[Sequence[str]], VideoRecord]
+
+    def split(self, line: str, separator: str) -> list[str]:
+        """Texts of the fields from left to right; fewer than there should be if separators are missing."""
+        return [field.strip() for field in line.rsplit(separator, len(self.fields) - 1)]
+
+    def looks_separated_by(self, line: str, separator: str) -> bool:
+        """Whether the separator leaves a path and numbers."""
+        path, *numbers = self.split(line, separator)
+        return bool(path) and len(numbers) == len(self.fields) - 1 and all(map(_is_number, numbers))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def _integer(name: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise _BadField(f"{name} {text!r}", "is not an integer") from None
+
+
+def _seconds(name: str, text: str) -> float:
+    if not _is_number(text):
+        raise _BadField(f"{name} {text!r}", "is not a number of seconds")
+    return float(text)
+
+
+def _path_label_record(fields: Sequence[str]) -> VideoRecord:
+    path, label = fields
+    return VideoRecord(path, _integer("label", label))
+
+
+def _frame_folder_record(fields: Sequence[str]) -> VideoRecord:
+    folder, num_frames, label = fields
+    record = VideoRecord(folder, _integer("label", label), num_frames=_integer("num_frames", num_frames))
+    if record.num_frames < 1:
+        raise _BadField(f"num_frames {record.num_frames}", "is not at least 1")
+    return record
+
+
+def _time_span_record(fields: Sequence[str]) -> VideoRecord:
+    path, total, start, end, label = fields
+    total_s, start_s, end_s = (
+        _seconds(name, text) for name, text in (("total_s", total), ("start_s", start), ("end_s", end))
+    )
+    if total_s <= 0:
+        raise _BadField(f"total_s {total}", "is not above 0")
+    if end_s <= start_s:
+        raise _BadField(f"end_s {end}", f"is not after start_s {start}")
+    if not 0 <= start_s < total_s:
+        raise _BadField(f"start_s {start}", f"is outside [0, total_s {total})")
+    return VideoRecord(path, _integer("label", label), total_s=total_s, start_s=start_s, end_s=end_s)
+
+
+PATH_LABEL = ListForm(("path", "label"), _path_label_record)
+FRAME_FOLDER = ListForm(("folder", "num_frames", "label"), _frame_folder_record)
+TIME_SPAN = ListForm(("path", "total_s", "start_s", "end_s", "label"), _time_span_record)
+
+
+def parse_line(line: str, form: ListForm, separator: str, *, is_fixed_separator: bool = False) -> VideoRecord:
+    """Parse one line of a list.
+
+    Args:
+        line: without its end.
+        form: the fields to expect.
+        separator: what stands between them.
+        is_fixed_separator: the separator is the data set's own and no key changes it; for the message.
+
+    Raises:
+        ValueError: if a field is missing or not what it should be, naming the separator that the line seems to have
+            instead; the message has no file and line.
+    """
+    fields = form.split(line, separator)
+    if len(fields) == len(form.fields) and fields[0]:
+        try:
+            return form.to_record(fields)
+        except _BadField as error:
+            subject, predicate = error.args
+        problem = f"{subject} of {line!r} {predicate}"
+    else:
+        problem = f"expected {separator.join(form.fields)!r}, found {line!r}"
+    raise ValueError(problem + _separator_hint(line, form, separator, is_fixed_separator=is_fixed_separator))
+
+
+def _separator_hint(line: str, form: ListForm, separator: str, *, is_fixed_separator: bool) -> str:
+    """Name the separator that the line seems to have instead, if there is one."""
+    if form.looks_separated_by(line, separator):
+        return ""
     for candidate, name in _SEPARATORS.items():
-        if candidate != separator and line.rpartition(candidate)[2].strip().isdigit():
-            return f"; it looks separated by {name}: set DATA.PATH_LABEL_SEPARATOR {candidate!r}"
+        if candidate != separator and form.looks_separated_by(line, candidate):
+            remedy = f"set DATA.PATH_LABEL_SEPARATOR {candidate!r}"
+            if is_fixed_separator:
+                remedy = f"the lists of this data set need {_SEPARATORS[separator]}"
+            return f"; it looks separated by {name}: {remedy}"
     return ""
 
 
-def parse_path_label(line: str, separator: str) -> VideoRecord:
-    """Parse ``path<sep>label``; the path may contain the separator.
-
-    Raises:
-        ValueError: if there is no separator or the label is not an integer; the message has no file and line.
-    """
-    path, found, label = line.rpartition(separator)
-    if not found or not path.strip():
-        hint = _separator_hint(line, separator)
-        raise ValueError(f"expected 'path{separator}label', found {line!r}{hint}")
-    try:
-        return VideoRecord(path.strip(), int(label))
-    except ValueError:
-        hint = _separator_hint(line, separator)
-        raise ValueError(f"label {label.strip()!r} of {line!r} is not an integer{hint}") from None
-
-
-def load_path_label_list(path: Path, *, separator: str, num_classes: int, prefix: str = "") -> list[VideoRecord]:
-    """Read a Kinetics-style list: one ``path<sep>label`` a line; empty lines are skipped.
+def load_list(
+    path: Path,
+    form: ListForm,
+    *,
+    separator: str,
+    num_classes: int,
+    prefix: str = "",
+    is_fixed_separator: bool = False,
+) -> list[VideoRecord]:
+    """Read a list, one record a line; empty lines are skipped.
 
     Args:
         path: the list file, UTF-8.
-        separator: what stands between path and label (DATA.PATH_LABEL_SEPARATOR).
+        form: what a line holds.
+        separator: what stands between the fields (DATA.PATH_LABEL_SEPARATOR).
         num_classes: labels lie in [0, num_classes).
         prefix: folder that relative paths start from (DATA.PATH_PREFIX).
+        is_fixed_separator: the separator is the data set's own and no key changes it; for messages.
 
     Returns:
         At least one record.
@@ -50,29 +154,43 @@ def load_path_label_list(path: Path, *, separator: str, num_classes: int, prefix
     """
     if separator == "":
         raise UserError("DATA.PATH_LABEL_SEPARATOR is empty; accepted: what stands between path and label, such as ','")
+    records = []
+    for line_number, line in enumerate(_read_lines(path), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = parse_line(line, form, separator, is_fixed_separator=is_fixed_separator)
+        except ValueError as error:
+            raise UserError(f"{path}:{line_number}: {error}") from None
+        check_label(record.label, num_classes, f"{path}:{line_number}")
+        records.append(record._replace(path=str(Path(prefix, record.path))))
+    if not records:
+        raise UserError(f"{path}:1: the list is empty; expected lines of the form {separator.join(form.fields)!r}")
+    return records
+
+
+def _read_lines(path: Path) -> list[str]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        return path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         raise UserError(f"{path}: no such list file; set DATA.PATH_TO_DATA_DIR to the folder of the lists") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot read the list file: {error}") from None
-    records = []
-    for line_number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            record = parse_path_label(line, separator)
-        except ValueError as error:
-            raise UserError(f"{path}:{line_number}: {error}") from None
-        if not 0 <= record.label < num_classes:
-            raise UserError(
-                f"{path}:{line_number}: label {record.label} is outside [0, {num_classes}); "
-                f"mend the list or set MODEL.NUM_CLASSES"
-            )
-        records.append(record._replace(path=str(Path(prefix, record.path))))
-    if not records:
-        raise UserError(f"{path}:1: the list is empty; expected lines of the form 'path{separator}label'")
-    return records
+
+
+def check_label(label: int, num_classes: int, where: str) -> None:
+    """Refuse a label outside [0, num_classes).
+
+    Raises:
+        UserError: beginning with ``where``.
+    """
+    if not 0 <= label < num_classes:
+        raise UserError(f"{where}: label {label} is outside [0, {num_classes}); mend the list or set MODEL.NUM_CLASSES")
+
+
+def load_path_label_list(path: Path, *, separator: str, num_classes: int, prefix: str = "") -> list[VideoRecord]:
+    """Read a list in the form of Kinetics, ``path<sep>label``; arguments and errors as those of ``load_list``."""
+    return load_list(path, PATH_LABEL, separator=separator, num_classes=num_classes, prefix=prefix)
 
 
 def load_class_names(path: Path, num_classes: int) -> list[str]:

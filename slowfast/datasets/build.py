@@ -2,7 +2,6 @@
 
 import logging
 from functools import partial
-from pathlib import Path
 
 from fvcore.common.config import CfgNode
 from torch.utils.data import DataLoader
@@ -11,8 +10,9 @@ from slowfast.datasets.annotations import load_class_names
 from slowfast.datasets.clip_dataset import EvalClipDataset, TrainClipDataset
 from slowfast.datasets.collate import collate
 from slowfast.datasets.epoch_sampler import EpochSampler
+from slowfast.datasets.labels import label_list_path
 from slowfast.datasets.transforms.pipeline import EvalTransform, TrainTransform
-from slowfast.datasets.zoo import Split, build_sampler, dataset_entry
+from slowfast.datasets.zoo import DatasetEntry, Split, build_reader, build_sampler, check_flip, dataset_entry
 from slowfast.runtime import distributed
 from slowfast.runtime.errors import UserError
 
@@ -28,14 +28,15 @@ def build_dataset(cfg: CfgNode, split: Split) -> TrainClipDataset | EvalClipData
     Raises:
         UserError: for an unknown data set or a bad list (file:line).
     """
-    key = "TEST.DATASET" if split == "test" else "TRAIN.DATASET"
-    entry = dataset_entry(key, cfg.TEST.DATASET if split == "test" else cfg.TRAIN.DATASET)
+    entry = _entry_of(cfg, is_test=split == "test")
     records = entry.load_records(cfg, split)
+    reader = build_reader(cfg, entry)
     sampler = build_sampler(cfg, entry.sampling)
     if split == "train":
+        check_flip(cfg, entry)
         return TrainClipDataset(
             records,
-            reader=entry.reader,
+            reader=reader,
             sampler=sampler,
             transform=TrainTransform.from_config(cfg),
             seed=cfg.RNG_SEED,
@@ -44,18 +45,25 @@ def build_dataset(cfg: CfgNode, split: Split) -> TrainClipDataset | EvalClipData
     is_three_crop = split == "test" and cfg.TEST.NUM_SPATIAL_CROPS == 3
     return EvalClipDataset(
         records,
-        reader=entry.reader,
+        reader=reader,
         sampler=sampler,
         transform=EvalTransform(size=cfg.DATA.TEST_CROP_SIZE, spatial_idxs=(0, 1, 2) if is_three_crop else (1,)),
         num_temporal_views=cfg.TEST.NUM_ENSEMBLE_VIEWS if split == "test" else 1,
     )
 
 
+def _entry_of(cfg: CfgNode, *, is_test: bool) -> DatasetEntry:
+    if is_test:
+        return dataset_entry("TEST.DATASET", cfg.TEST.DATASET)
+    return dataset_entry("TRAIN.DATASET", cfg.TRAIN.DATASET)
+
+
 def build_class_names(cfg: CfgNode) -> list[str] | None:
-    """Class names in the order of the labels, or None without ``DATA.CLASS_NAMES_FILE``."""
-    if not cfg.DATA.CLASS_NAMES_FILE:
-        return None
-    return load_class_names(Path(cfg.DATA.CLASS_NAMES_FILE), cfg.MODEL.NUM_CLASSES)
+    """Class names in the order of the labels, from ``DATA.CLASS_NAMES_FILE`` or else the data set, if it knows them."""
+    if cfg.DATA.CLASS_NAMES_FILE:
+        return load_class_names(label_list_path(cfg.DATA.CLASS_NAMES_FILE), cfg.MODEL.NUM_CLASSES)
+    entry = _entry_of(cfg, is_test=not cfg.TRAIN.ENABLE)
+    return entry.load_class_names(cfg) if entry.load_class_names else None
 
 
 def videos_per_batch(cfg: CfgNode, dataset: TrainClipDataset | EvalClipDataset) -> int:

@@ -1,6 +1,7 @@
 """The only data set: sample frame indices, read them, transform."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,12 +17,12 @@ from slowfast.datasets.video_reader import VideoReader, VideoReadError
 MAX_DRAWS = 10
 
 
-def read_frames(reader: Callable[[str], VideoReader], path: str, choose: Callable[[int], list[int]]) -> Tensor:
+def read_frames(reader: Callable[..., VideoReader], record: VideoRecord, choose: Callable[[int], list[int]]) -> Tensor:
     """Open a video, choose frame indices knowing its length, and read them.
 
     Args:
-        reader: opens a path.
-        path: the video.
+        reader: opens a path, or a folder of frames and their number.
+        record: the video.
         choose: number of frames in the video to wanted indices.
 
     Returns:
@@ -30,7 +31,8 @@ def read_frames(reader: Callable[[str], VideoReader], path: str, choose: Callabl
     Raises:
         VideoReadError: if the video cannot be read.
     """
-    with reader(path) as video:
+    arguments = (record.path,) if record.num_frames is None else (record.path, record.num_frames)
+    with reader(*arguments) as video:
         frames = video.read(choose(video.num_frames))
     return torch.from_numpy(frames).permute(0, 3, 1, 2)
 
@@ -40,12 +42,13 @@ class _ClipDataset(Dataset):
 
     Args:
         records: videos and labels.
-        reader: opens a path; VideoReader or another class with ``num_frames`` and ``read``.
+        reader: opens a path (and, in a folder of frames, takes their number); VideoReader or another class with
+            ``num_frames`` and ``read``.
         sampler: chooses the frames of a clip.
     """
 
     def __init__(
-        self, records: Sequence[VideoRecord], *, reader: Callable[[str], VideoReader], sampler: FrameSampler
+        self, records: Sequence[VideoRecord], *, reader: Callable[..., VideoReader], sampler: FrameSampler
     ) -> None:
         self.records = records
         self.reader = reader
@@ -71,7 +74,7 @@ class TrainClipDataset(_ClipDataset):
         self,
         records: Sequence[VideoRecord],
         *,
-        reader: Callable[[str], VideoReader],
+        reader: Callable[..., VideoReader],
         sampler: FrameSampler,
         transform: TrainTransform,
         seed: int,
@@ -93,11 +96,7 @@ class TrainClipDataset(_ClipDataset):
         for _ in range(MAX_DRAWS):
             record = self.records[video_idx]
             try:
-                frames = read_frames(
-                    self.reader,
-                    record.path,
-                    lambda n: self.sampler(num_video_frames=n, view_idx=None, num_views=1, rng=rng),
-                )
+                frames = read_frames(self.reader, record, partial(self._draw_indices, record, rng))
             except VideoReadError as error:
                 failures.append(FailedVideo(video_idx, record.path, str(error)))
                 video_idx = int(rng.integers(len(self.records)))
@@ -106,6 +105,11 @@ class TrainClipDataset(_ClipDataset):
             clips = [self.transform(frames, repeat_rng).transpose(0, 1).contiguous() for repeat_rng in rngs]
             return Sample(torch.stack(clips), record.label, video_idx, tuple(failures))
         return failures[0]
+
+    def _draw_indices(self, record: VideoRecord, rng: np.random.Generator, num_video_frames: int) -> list[int]:
+        """Frames of one clip: of the whole video, or of the part that the record names."""
+        arguments = {} if record.span is None else {"span": record.span}
+        return self.sampler(num_video_frames=num_video_frames, view_idx=None, num_views=1, rng=rng, **arguments)
 
 
 class EvalClipDataset(_ClipDataset):
@@ -120,7 +124,7 @@ class EvalClipDataset(_ClipDataset):
         self,
         records: Sequence[VideoRecord],
         *,
-        reader: Callable[[str], VideoReader],
+        reader: Callable[..., VideoReader],
         sampler: FrameSampler,
         transform: EvalTransform,
         num_temporal_views: int = 1,
@@ -154,7 +158,7 @@ class EvalClipDataset(_ClipDataset):
             return needed
 
         try:
-            frames = read_frames(self.reader, record.path, choose)
+            frames = read_frames(self.reader, record, choose)
         except VideoReadError as error:
             return FailedVideo(key.video_idx, record.path, str(error))
         crops = self.transform(frames)  # (crops, frames, C, H, W)

@@ -79,7 +79,7 @@ class SceneRanges:
 # Motions to be told apart: large, and at any angle.
 MOTION_RANGES = SceneRanges(side=(0.40, 0.50), offset=0.1, tilt_deg=180, arc_turns=(0.5, 1.0), scale_ratio=(2.0, 2.6))
 # Digits to be read: large and nearly upright, for a six upside down is a nine; they move little.
-DIGIT_RANGES = SceneRanges(side=(0.65, 0.80), offset=0.05, tilt_deg=10, arc_turns=(0.05, 0.1), scale_ratio=(1.1, 1.25))
+DIGIT_RANGES = SceneRanges(side=(0.55, 0.70), offset=0.05, tilt_deg=10, arc_turns=(0.05, 0.1), scale_ratio=(1.1, 1.25))
 
 
 def draw_scene(rng: np.random.Generator, ranges: SceneRanges) -> Scene:

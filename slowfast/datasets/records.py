@@ -7,11 +7,35 @@ import torch
 from torch import Tensor
 
 
+class TimeSpan(NamedTuple):
+    """The part of an untrimmed video that shows its class; all in seconds."""
+
+    total_s: float
+    start_s: float
+    end_s: float
+
+
 class VideoRecord(NamedTuple):
-    """One row of a list file."""
+    """One row of a list file.
+
+    Attributes:
+        path: of a video file or a folder of frames.
+        label: 0-based class.
+        num_frames: in a folder of frames; None for a video file, which tells it itself.
+        total_s, start_s, end_s: length of an untrimmed video and the part that shows the class; None for a trimmed one.
+    """
 
     path: str
     label: int
+    num_frames: int | None = None
+    total_s: float | None = None
+    start_s: float | None = None
+    end_s: float | None = None
+
+    @property
+    def span(self) -> TimeSpan | None:
+        """Where training samples; None for the whole video."""
+        return None if self.total_s is None else TimeSpan(self.total_s, self.start_s, self.end_s)
 
 
 class SampleKey(NamedTuple):

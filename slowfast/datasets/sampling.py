@@ -7,6 +7,8 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from slowfast.datasets.records import TimeSpan
+
 
 class FrameSampler(Protocol):
     """Chooses the frames of one clip."""
@@ -14,7 +16,10 @@ class FrameSampler(Protocol):
     def __call__(
         self, num_video_frames: int, view_idx: int | None, num_views: int, rng: np.random.Generator | None
     ) -> list[int]:
-        """Return T non-decreasing frame indices; ``view_idx`` None draws with ``rng`` (training)."""
+        """Return T non-decreasing frame indices; ``view_idx`` None draws with ``rng`` (training).
+
+        A sampler for untrimmed videos also takes ``span`` in training.
+        """
 
 
 def _check(num_video_frames: int, view_idx: int | None, num_views: int, rng: np.random.Generator | None) -> None:
@@ -32,6 +37,7 @@ def sparse_indices(
     view_idx: int | None,
     num_views: int = 1,
     *,
+    span: TimeSpan | None = None,
     rng: np.random.Generator | None = None,
 ) -> list[int]:
     """Pick one frame from each of ``clip_len`` equal segments of a video (TSN sparse sampling, arXiv 1608.00859).
@@ -41,21 +47,31 @@ def sparse_indices(
         clip_len: frames wanted (T).
         view_idx: 0-based temporal test view; None samples randomly inside each segment (training).
         num_views: temporal views per video; unused in training.
+        span: the part of an untrimmed video to sample, in training only; None for the whole.
         rng: source of the random draws; needed in training.
 
     Returns:
         T non-decreasing frame indices in [0, num_video_frames - 1]; short videos repeat frames.
 
     Raises:
-        ValueError: if the video is empty, ``view_idx`` is outside [0, num_views), or training has no ``rng``.
+        ValueError: if the video is empty, ``view_idx`` is outside [0, num_views) or comes with a ``span``, or training
+            has no ``rng``.
     """
     _check(num_video_frames, view_idx, num_views, rng)
-    segment = (num_video_frames - 1) / clip_len
+    first_frame, num_frames = 0, num_video_frames
+    if span is not None:
+        if view_idx is not None:
+            raise ValueError("test views are of the whole video, and take no span")
+        # As published: frames a second as the list tells, and a number of frames that is not rounded.
+        first_frame = int(num_video_frames / span.total_s * span.start_s)
+        num_frames = num_video_frames / span.total_s * (span.end_s - span.start_s)
+    segment = max(num_frames - 1, 0) / clip_len
     # Python's round() takes halves to even, as the published sampling does.
     bounds = [round(segment * i) for i in range(clip_len + 1)]
     if view_idx is None:
         # One integer of [start, end], both included. Neighbouring segments share a bound, so the order is kept.
-        return [int(rng.integers(start, end + 1)) for start, end in pairwise(bounds)]
+        draws = [first_frame + int(rng.integers(start, end + 1)) for start, end in pairwise(bounds)]
+        return [min(idx, num_video_frames - 1) for idx in draws]
     offset = segment / (num_views + 1) * (view_idx + 1)
     return [min(int(start + offset), num_video_frames - 1) for start in bounds[:-1]]
 

@@ -6,6 +6,7 @@ from types import TracebackType
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 
 class VideoReadError(Exception):
@@ -35,6 +36,8 @@ class VideoReader:
             if not self._container.streams.video:
                 raise VideoReadError("has no video stream")
             self._container.streams.video[0].thread_type = "NONE"
+            # Kept from frame to frame: setting one up costs more than converting a small frame.
+            self._converter = VideoReformatter()
             self.num_frames = self._count_frames()
             if self.num_frames == 0:
                 raise VideoReadError("its video stream has no frames")
@@ -72,7 +75,7 @@ class VideoReader:
         try:
             for idx, frame in enumerate(self._decode()):
                 if idx in wanted:
-                    frames[idx] = frame.to_ndarray(format="rgb24")
+                    frames[idx] = self._converter.reformat(frame, format="rgb24").to_ndarray()
                 if idx == last:
                     break
                 num_decoded = idx + 1

@@ -69,6 +69,10 @@ class CheckpointFolder:
         os.replace(temporary, path)
         return path
 
+    def remove(self, epoch: int) -> None:
+        """Delete the checkpoint of a 0-based epoch, if there is one."""
+        (self.folder / _NAME.format(epoch)).unlink(missing_ok=True)
+
 
 def head_rules(cfg: CfgNode, class_names: list[str] | None, *, is_test: bool = False) -> HeadRules:
     """How the classifier of a checkpoint becomes ours.

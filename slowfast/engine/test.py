@@ -14,6 +14,7 @@ from slowfast.datasets.clip_dataset import EvalClipDataset
 from slowfast.datasets.records import FailedVideo
 from slowfast.datasets.transforms.functional import normalize
 from slowfast.engine.checkpoint import CheckpointFolder, head_rules
+from slowfast.engine.output import start_output
 from slowfast.evaluation.report import TestReport, make_report, write_report
 from slowfast.evaluation.views import combine_views
 from slowfast.models import build_model
@@ -118,7 +119,7 @@ def test(cfg: CfgNode, device: torch.device) -> None:
     """Test a checkpoint on all views of the test list and write the report to ``OUTPUT_DIR``/test.
 
     Raises:
-        UserError: for a bad list or checkpoint; and, once the report is written, if a video could not be read.
+        UserError: for a bad list, checkpoint or folder; and, once the report is written, if a video could not be read.
     """
     dataset = build_dataset(cfg, "test")
     path = _checkpoint_to_test(cfg)
@@ -131,11 +132,12 @@ def test(cfg: CfgNode, device: torch.device) -> None:
         dataset.num_temporal_views,
         len(dataset.transform.spatial_idxs),
     )
+    folder = Path(cfg.OUTPUT_DIR, "test")
+    start_output(cfg, folder)
     evaluation = evaluate(cfg, model.to(device), build_loader(cfg, dataset), device)
     if evaluation is None:
         return
     report, paths, labels = report_on(evaluation, dataset)
-    folder = Path(cfg.OUTPUT_DIR, "test")
     write_report(folder, report, paths, labels, evaluation.scores)
     for path, cause in report.failures:
         logger.error("%s could not be read: %s", path, cause)

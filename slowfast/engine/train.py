@@ -37,6 +37,8 @@ def train(cfg: CfgNode, device: torch.device) -> None:
     for epoch in range(state.num_epochs, cfg.SOLVER.MAX_EPOCH):
         # Seeding each epoch by itself makes a resumed run draw what an uninterrupted one draws.
         seed_process(cfg.RNG_SEED, epoch, distributed.rank())
+        if run.average is not None and epoch == cfg.MODEL.EMA_EPOCH:
+            run.average.load_state_dict(run.bare_model.state_dict())
         train_epoch(run, epoch)
         is_last = epoch + 1 == cfg.SOLVER.MAX_EPOCH
         top1 = None
@@ -211,3 +213,5 @@ def save(run: TrainRun, state: Progress, *, is_best: bool, is_last: bool) -> Non
     if is_last or cfg.TRAIN.SAVE_LATEST or state.num_epochs % cfg.TRAIN.CHECKPOINT_PERIOD == 0:
         path = run.checkpoints.save(content)
         logger.info("saved %s", path)
+    if cfg.TRAIN.SAVE_LATEST and (state.num_epochs - 1) % cfg.TRAIN.CHECKPOINT_PERIOD != 0:
+        run.checkpoints.remove(state.num_epochs - 2)  # kept as the latest only

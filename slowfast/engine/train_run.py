@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import simplejson
 import torch
 from fvcore.common.config import CfgNode
 from torch import Tensor, nn
@@ -16,14 +15,14 @@ from slowfast.datasets import build_class_names, build_dataset, build_loader
 from slowfast.datasets.mixup import Mixup
 from slowfast.engine.checkpoint import CheckpointFolder, head_rules, resume
 from slowfast.engine.ema import WeightAverage
+from slowfast.engine.output import start_output
 from slowfast.models import build_model
 from slowfast.models.pretrained import load_pretrained
 from slowfast.models.weight_report import WeightsReport
 from slowfast.models.weights import load_source
 from slowfast.runtime import distributed
-from slowfast.runtime.errors import UserError
 from slowfast.runtime.log import MetricsLog, setup_logging
-from slowfast.runtime.reproduce import environment_stamp, seed_process
+from slowfast.runtime.reproduce import seed_process
 from slowfast.solver.loss import build_loss
 from slowfast.solver.optimizer import build_optimizer
 from slowfast.solver.schedule import LearningRateSchedule
@@ -91,7 +90,8 @@ def build_run(cfg: CfgNode, device: torch.device) -> tuple[TrainRun, Progress]:
     state = Progress()
     if newest is not None:
         state = _resume(newest, model, optimizer, average, class_names)
-    _start_output(cfg, output_dir)
+    start_output(cfg, output_dir)
+    setup_logging(output_dir)
     if weights_report is not None:
         weights_report.log()
     if newest is not None:
@@ -135,20 +135,6 @@ def _resume(
         # A run that starts to average only now starts from the weights themselves.
         average.load_state_dict(content.get("ema_state") or content["model_state"])
     return Progress(content["epoch"] + 1, content["best_top1"])
-
-
-def _start_output(cfg: CfgNode, output_dir: Path) -> None:
-    """Record what the run depends on: resolved config, environment and seed."""
-    if distributed.is_main():
-        try:
-            output_dir.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"OUTPUT_DIR {output_dir}: cannot be made: {error.strerror}") from None
-        (output_dir / "config.yaml").write_text(cfg.dump())
-        stamp = environment_stamp(cfg.RNG_SEED)
-        (output_dir / "environment.json").write_text(simplejson.dumps(stamp, indent=2) + "\n")
-    distributed.barrier()
-    setup_logging(output_dir)
 
 
 def _log_plan(run: TrainRun) -> None:

@@ -23,6 +23,13 @@ def load_timm(name: str) -> Translation:
     if not timm.is_model(name.partition(".")[0]):
         near = ", ".join(difflib.get_close_matches(name, timm.list_models("*vit*"), n=3, cutoff=0.0))
         raise UserError(f"UNIFORMERV2.PRETRAIN timm:{name}: timm has no model of that name; the nearest are {near}")
+    published = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    if published is not None and "QuickGELU" in str(published.notes) and "quickgelu" not in name:
+        remedy = name.replace("_clip_", "_clip_quickgelu_")
+        raise UserError(
+            f"UNIFORMERV2.PRETRAIN timm:{name}: these weights were trained with QuickGELU, which timm replaces by GELU "
+            f"in this model; set UNIFORMERV2.PRETRAIN to timm:{remedy}"
+        )
     try:
         model = timm.create_model(name, pretrained=True, num_classes=0)
     except Exception as error:  # the hub's client raises many kinds when there is no network

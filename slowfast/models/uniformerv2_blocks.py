@@ -16,6 +16,25 @@ from slowfast.models.layers import DropPath, QuickGELU
 from slowfast.models.vit_style import CLIP_STYLE, ViTStyle
 
 
+class QuickGELUFeedForward(nn.Sequential):
+    """``feed_forward`` with QuickGELU, silu(1.702 y) / 1.702, whose factors the matrix products carry.
+
+    The result is that of the layers one after another, without two passes over the hidden values.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (..., C); returns the same shape."""
+        hidden = F.silu(_scaled_linear(x, self.c_fc.weight, 1.702 * self.c_fc.bias, 1.702))
+        if hasattr(self, "dropout"):
+            hidden = self.dropout(hidden)
+        return _scaled_linear(hidden, self.c_proj.weight, self.c_proj.bias, 1 / 1.702)
+
+
+def _scaled_linear(x: Tensor, weight: Tensor, bias: Tensor, scale: float) -> Tensor:
+    """``scale`` times the product of x (..., C_in) and weight (C_out, C_in), plus bias: (..., C_out)."""
+    return torch.addmm(bias, x.flatten(0, -2), weight.t(), alpha=scale).view(*x.shape[:-1], -1)
+
+
 def feed_forward(
     dim: int, hidden_dim: int, *, dropout: float | None = None, activation: Callable[[], nn.Module] = QuickGELU
 ) -> nn.Sequential:
@@ -24,7 +43,7 @@ def feed_forward(
     if dropout is not None:
         layers["dropout"] = nn.Dropout(dropout)
     layers["c_proj"] = nn.Linear(hidden_dim, dim)
-    return nn.Sequential(layers)
+    return QuickGELUFeedForward(layers) if activation is QuickGELU else nn.Sequential(layers)
 
 
 def patch_volume(x: Tensor) -> Tensor:

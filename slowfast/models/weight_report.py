@@ -69,6 +69,7 @@ def first(names: Sequence[str], count: int) -> str:
 
 
 def summary(names: Sequence[str]) -> str:
-    """Names without the numbers of their blocks, so that one line tells of all of them."""
-    kinds = dict.fromkeys(re.sub(r"(blocks\d?|layers|dec|dpe)\.\d+", r"\1.*", name) for name in names)
-    return first(list(kinds), 6)
+    """Names of modules instead of weights and without the numbers of their blocks, so that one line tells of all."""
+    modules = (re.sub(r"\.(weight|bias|running_\w+|num_batches_tracked)(?= |$)", "", name) for name in names)
+    kinds = dict.fromkeys(re.sub(r"(blocks\d?|layers|dec|dpe)\.\d+", r"\1.*", name) for name in modules)
+    return first(list(kinds), 20)

@@ -119,8 +119,9 @@ def _image_uniformer(weights: dict[str, Tensor]) -> Translation:
 
 def _hugging_face_config(name: str) -> dict[str, Any] | None:
     """The ``config.json`` beside a file that Hugging Face's library saved, if there is one."""
-    path = Path(name).with_name("config.json") if Path(name).name else None
+    path = Path(name).parent / "config.json"
     try:
-        return json.loads(path.read_text()) if path and path.is_file() else None
+        config = json.loads(path.read_text()) if path.is_file() else None
     except (OSError, ValueError):
         return None
+    return config if isinstance(config, dict) else None

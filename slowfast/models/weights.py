@@ -1,7 +1,6 @@
 """Weights from any public source into a model: strict apart from the head, and with a report of what was done."""
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -174,11 +173,10 @@ def _check_fit(
         unknown: names of the source that the model has no place for.
         told: the source.
     """
-    sizes = Counter(map(_block, own))
-    gone = Counter(map(_block, missing))
-    blocks = [block for block in gone if block and gone[block] == sizes[block]]
+    known, present = set(map(_block, own)), set(map(_block, fitted))
+    blocks = [block for block in dict.fromkeys(map(_block, missing)) if block and block not in present]
     single = [name for name in missing if _block(name) not in blocks]
-    unknown = list(dict.fromkeys(name if _block(name) in sizes else _block(name) for name in unknown))
+    unknown = list(dict.fromkeys(name if _block(name) in known else _block(name) for name in unknown))
     reshaped = [name for name in fitted if fitted[name].shape != own[name].shape]
     shapes = [f"{name} {tuple(fitted[name].shape)} for {tuple(own[name].shape)}" for name in reshaped]
     complaints = [

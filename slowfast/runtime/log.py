@@ -70,7 +70,7 @@ class MetricsLog:
         """Append one line.
 
         Args:
-            kind: what the line is about: "train_step", "train_epoch", "val", "test".
+            kind: what the line is about: "train", "val" or "val_ema".
             step: optimizer updates done so far.
             values: JSON values; NaN becomes null.
         """

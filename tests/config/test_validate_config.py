@@ -182,7 +182,7 @@ def test_choice_names_what_is_accepted(key):
     other = 2 if key == "TEST.NUM_SPATIAL_CROPS" else "other"
     with pytest.raises(ConfigError) as error:
         load_config(None, [key, other])
-    accepted = ", ".join(map(str, CHOICES[key]))
+    accepted = ", ".join(str(choice) or "''" for choice in CHOICES[key])
     assert str(error.value) == f"{key} is {other!r}; accepted: {accepted}"
 
 

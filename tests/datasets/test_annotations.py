@@ -89,7 +89,7 @@ def test_a_folder_or_another_encoding_is_an_error_that_names_the_file(tmp_path: 
 
 
 def test_an_empty_separator_is_refused(tmp_path: Path):
-    with pytest.raises(UserError, match="DATA.PATH_LABEL_SEPARATOR is empty"):
+    with pytest.raises(UserError, match=r"DATA\.PATH_LABEL_SEPARATOR is empty"):
         load(tmp_path, "a.mp4,1\n", separator="")
 
 

@@ -165,7 +165,7 @@ def test_a_nodes_batch_is_split_over_its_processes(video_set: Path, monkeypatch:
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
     assert [len(batch.labels) for batch in epoch_of(config(video_set), "train")] == [1] * 8
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
-    with pytest.raises(UserError, match="TRAIN.BATCH_SIZE 3 is not divisible by the 2 processes of a node"):
+    with pytest.raises(UserError, match=r"TRAIN\.BATCH_SIZE 3 is not divisible by the 2 processes of a node"):
         epoch_of(config(video_set), "train")
 
 

@@ -112,8 +112,10 @@ def test_no_clip_is_flipped_where_direction_matters():
 
 def test_a_flip_mirrors_the_crop():
     never, always = (
-        TrainTransform(size=24, area_range=(0.3, 1.0), aspect_range=(0.75, 1.33), short_side_range=(24, 32), flip_prob=p)
-        for p in (0.0, 1.0)
+        TrainTransform(
+            size=24, area_range=(0.3, 1.0), aspect_range=(0.75, 1.33), short_side_range=(24, 32), flip_prob=prob
+        )
+        for prob in (0.0, 1.0)
     )
     frames = gradient()
     plain, flipped = (transform(frames, np.random.default_rng(3)) for transform in (never, always))

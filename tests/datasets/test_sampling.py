@@ -67,7 +67,7 @@ def assert_is_a_clip(indices: list[int], clip_len: int, num_video_frames: int):
     assert len(indices) == clip_len
     assert all(type(idx) is int for idx in indices)
     assert indices == sorted(indices)
-    assert 0 <= indices[0] and indices[-1] < num_video_frames
+    assert min(indices) >= 0 and max(indices) < num_video_frames
 
 
 @pytest.mark.parametrize("make_sampler", SAMPLERS.values(), ids=SAMPLERS.keys())

@@ -2,8 +2,10 @@
 
 import os
 import runpy
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -11,11 +13,17 @@ from io import StringIO
 from pathlib import Path
 from unittest.mock import patch
 
+import torch
+
 from tests.process_state import process_state_kept
 
 ROOT = Path(__file__).parents[2]
 RUN_NET = ROOT / "tools" / "run_net.py"
 CONFIG = Path(__file__).parent / "tiny.yaml"
+# A program that becomes another one, on the cores that its first argument names.
+_ON_CORES = (
+    "import os, sys; os.sched_setaffinity(0, map(int, sys.argv[1].split(','))); os.execvp(sys.argv[2], sys.argv[2:])"
+)
 _FROM_TORCHRUN = ("LOCAL_RANK", "LOCAL_WORLD_SIZE", "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -47,8 +55,11 @@ def run_net(*arguments: object) -> Outcome:
     out, err = StringIO(), StringIO()
     environment = {name: value for name, value in os.environ.items() if name not in _FROM_TORCHRUN}
     code: int | str | None = 0
+    set_num_threads = torch.set_num_threads
     with (
         process_state_kept(),
+        # A model this small gains nothing from more threads, and where cores are shared they wait for each other.
+        patch.object(torch, "set_num_threads", lambda number: set_num_threads(1)),
         patch.object(sys, "argv", [str(RUN_NET), *map(str, arguments)]),
         patch.dict(os.environ, environment, clear=True),
         redirect_stdout(out),
@@ -61,25 +72,45 @@ def run_net(*arguments: object) -> Outcome:
     return Outcome(code if isinstance(code, int) else int(code is not None), out.getvalue(), err.getvalue())
 
 
-def start(command: Sequence[object], *, cwd: Path = ROOT, environment: Mapping[str, str] | None = None) -> subprocess.Popen:
-    """Start a command with this Python's environment, one thread a process, output to pipes."""
+def run_commands(
+    *commands: Sequence[object],
+    cwd: Path = ROOT,
+    environment: Mapping[str, str] | None = None,
+    timeout_s: float = 300,
+) -> list[Outcome]:
+    """Run commands at the same time, sharing the cores, and wait for all; past the time limit they are killed.
+
+    Args:
+        commands: words of each command.
+        cwd: directory to start in.
+        environment: variables beside those of this process.
+        timeout_s: for all of them together.
+    """
     own = {name: value for name, value in os.environ.items() if name not in _FROM_TORCHRUN}
-    return subprocess.Popen(
-        [str(word) for word in command],
-        cwd=cwd,
-        env={**own, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **(environment or {})},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(process: subprocess.Popen, timeout_s: float = 120) -> Outcome:
-    """Wait for what ``start`` started; it is killed after the time limit."""
+    cores = sorted(os.sched_getaffinity(0))
+    num_cores = max(len(cores) // len(commands), 1)
+    running: list[subprocess.Popen] = []
     try:
-        out, err = process.communicate(timeout=timeout_s)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-        raise
-    return Outcome(process.returncode, out, err)
+        for i, command in enumerate(commands):
+            # Else each would compute on all cores, and threads that wait for each other take many times as long.
+            share = {cores[(i * num_cores + k) % len(cores)] for k in range(num_cores)}
+            words = [sys.executable, "-c", _ON_CORES, ",".join(map(str, share)), *map(str, command)]
+            running.append(
+                subprocess.Popen(
+                    words,
+                    cwd=cwd,
+                    env={**own, "PYTHONPATH": str(ROOT), **(environment or {})},
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                    start_new_session=True,
+                )
+            )
+        deadline = time.monotonic() + timeout_s
+        printed = [process.communicate(timeout=max(deadline - time.monotonic(), 1)) for process in running]
+        return [Outcome(process.returncode, *texts) for process, texts in zip(running, printed, strict=True)]
+    finally:
+        for process in running:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()

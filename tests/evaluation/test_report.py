@@ -20,9 +20,7 @@ def test_accuracy_is_over_the_scored_videos():
     report = make_report(SCORES, LABELS, 4, FAILURES)
     assert (report.expected, report.scored, report.failed) == (4, 3, 1)
     assert report.top1 == pytest.approx(100 / 3) and report.top5 == 100.0
-    assert report.summary() == (
-        "top-1 33.33 %, top-5 100.00 % over 3 scored videos (4 expected, 1 failed)"
-    )
+    assert report.summary() == "top-1 33.33 %, top-5 100.00 % over 3 scored videos (4 expected, 1 failed)"
 
 
 def test_the_files_hold_counts_and_a_row_a_video(tmp_path: Path):

@@ -39,5 +39,5 @@ def test_views_must_fill_whole_videos():
 
 
 def test_an_unknown_method_is_refused():
-    with pytest.raises(ValueError, match="DATA.ENSEMBLE_METHOD 'median' is not a method; accepted: sum, max"):
+    with pytest.raises(ValueError, match=r"DATA\.ENSEMBLE_METHOD 'median' is not a method; accepted: sum, max"):
         combine_views(LOGITS, 3, has_softmax=False, method="median")

@@ -6,11 +6,13 @@ import pytest
 import torch
 from torch import nn
 
+from slowfast.config import load_config
 from slowfast.datasets.labels import load_label_list
+from slowfast.models import build_model
 from slowfast.models.mmaction2 import to_mmaction2
 from slowfast.models.weights import load_source, load_weights
 from slowfast.runtime.errors import UserError
-from tests.golden_rule import load_golden
+from tests.golden_rule import golden_input, golden_state_dict, load_golden, relative_l2
 from tests.models.weight_layouts import (
     B16_NAMES,
     golden_weights,
@@ -64,6 +66,20 @@ def test_checkpoints_of_the_authors(tmp_path, wrapper, golden, build):
     assert sorted(report.matched) == sorted(weights)
     assert (report.inflated, report.remapped, report.skipped, report.missing) == ([], {}, [], [])
     assert "the authors' UniFormer" in report.layout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["uniformer_s_k400_16x224", "uniformerv2_b16_k400_8x224"])
+def test_a_published_model_through_mmaction2s_names(tmp_path, name):
+    golden = load_golden(name)
+    ignored = ("DATA.INPUT_CHANNEL_NUM",)
+    keys = [word for key, value in golden["config"].items() if key not in ignored for word in (key, value)]
+    model = build_model(load_config(None, keys)).eval()
+    path = saved(tmp_path, {"state_dict": mmaction2_names(golden_state_dict(golden["state_dict"]))})
+    load_source(model, path, rules(load_label_list("kinetics400_alphabetical"), is_test=True))
+    with torch.inference_mode():
+        logits = model(golden_input(golden["input_shape"]))
+    assert relative_l2(logits, torch.tensor([golden["logits"]])) < 1e-4
 
 
 def test_authors_something_something_with_temporal_blocks(tmp_path):
@@ -215,7 +231,7 @@ def test_another_architecture_is_refused_with_a_hint(tmp_path, build, hint):
 
 def test_weights_of_the_other_family_are_refused(tmp_path):
     path = saved(tmp_path, golden_weights(tiny_v1()))
-    with pytest.raises(UserError, match="weights of Uniformer, but MODEL.MODEL_NAME is Uniformerv2"):
+    with pytest.raises(UserError, match=r"weights of Uniformer, but MODEL.MODEL_NAME is Uniformerv2"):
         load_source(tiny_v2(), path, rules())
 
 
@@ -230,7 +246,9 @@ def test_a_file_without_weights_is_an_error(tmp_path):
         load_source(tiny_v2(), saved(tmp_path, {"epoch": 3}), rules())
 
 
-@pytest.mark.parametrize("name", ["uniformer_xxs_128_in1k.pth", "some/uniformer_xs4_160.pth", "https://x/uniformer_xs.pth"])
+@pytest.mark.parametrize(
+    "name", ["uniformer_xxs_128_in1k.pth", "some/uniformer_xs4_160.pth", "https://x/uniformer_xs.pth"]
+)
 def test_light_models_are_refused_by_name(name):
     with pytest.raises(UserError, match="UniFormer-XS and -XXS, the light models, are not built here") as error:
         load_source(tiny_v1(), name, rules())
@@ -346,7 +364,7 @@ def test_the_user_can_name_the_order(tmp_path):
     assert rows_of(model) == list(reversed(range(174)))
     load_source(model, path, rules(names, order="something_something_v1"))
     assert rows_of(model) != list(range(174))
-    with pytest.raises(UserError, match="has 174 classes, but MODEL.CHECKPOINT_CLASS_ORDER ucf101 lists 101"):
+    with pytest.raises(UserError, match=r"has 174 classes, but MODEL.CHECKPOINT_CLASS_ORDER ucf101 lists 101"):
         load_source(model, path, rules(names, order="ucf101"))
     with pytest.raises(UserError, match="no list of class names; accepted: a file or one of activitynet200"):
         load_source(model, path, rules(names, order="kinetics"))
@@ -368,13 +386,13 @@ def test_a_head_of_another_size_is_reset_if_asked_for(tmp_path):
     report = load_source(model, path, rules(None, resets_other_size=True))
     assert report.head.rows is None
     torch.testing.assert_close(model.backbone.transformer.proj[2].weight, initial)
-    with pytest.raises(UserError, match="DATA.CLASS_NAMES_FILE is empty.*UNIFORMERV2.DELETE_SPECIAL_HEAD True"):
+    with pytest.raises(UserError, match=r"DATA.CLASS_NAMES_FILE is empty.*UNIFORMERV2.DELETE_SPECIAL_HEAD True"):
         load_source(model, path, rules(None))
 
 
 def test_same_cannot_be_asserted_of_another_size(tmp_path):
     path = saved(tmp_path, numbered_head(tiny_v2(), 400))
-    with pytest.raises(UserError, match="is same, but it has 400 classes and MODEL.NUM_CLASSES is 5"):
+    with pytest.raises(UserError, match=r"is same, but it has 400 classes and MODEL.NUM_CLASSES is 5"):
         load_source(tiny_v2(), path, rules(order="same"))
 
 
@@ -419,7 +437,7 @@ def test_an_own_checkpoint_of_another_vit_is_refused(tmp_path):
     config = "MODEL: {MODEL_NAME: Uniformerv2}\nUNIFORMERV2: {ACTIVATION: gelu, NORM_EPS: 1.0e-05}"
     path = saved(tmp_path, {"model_state": golden_weights(model), "class_names": None, "config": config})
     load_source(model, path, rules())
-    with pytest.raises(UserError, match="another function than the config's ViT; set UNIFORMERV2.ACTIVATION gelu"):
+    with pytest.raises(UserError, match=r"another function than the config's ViT; set UNIFORMERV2.ACTIVATION gelu"):
         load_source(tiny_v2(), path, rules())
 
 
@@ -442,6 +460,8 @@ def test_the_report_tells_what_was_done(tmp_path):
     lines = report.lines()
     assert "MMAction2's UniFormerV2" in lines[0]
     assert f"{len(model.state_dict())} weights loaded" in lines[0]
-    assert any("remapped: 4 (backbone.transformer.norm.weight -> backbone.transformer.proj.0.weight" in x for x in lines)
+    assert any(
+        "remapped: 4 (backbone.transformer.norm -> backbone.transformer.proj.0, cls_head.fc_cls -> " in x for x in lines
+    )
     assert any("skipped, not used here: 1 (data_preprocessor.mean)" in x for x in lines)
     assert any("all 400 rows as they are, by the order kinetics400_alphabetical" in x for x in lines)

@@ -79,9 +79,13 @@ def test_each_layer_computes_the_image_vits_tokens(kind, has_downsample, has_tem
     report = apply_translation(model, translate_timm(vit), "timm", rules())
     assert_same_tokens(vit, model, num_frames=4)
     assert report.inflated == ["backbone.conv1.weight"]
-    assert {name.split(".")[2] for name in report.missing} <= {"temporal_cls_token", "balance", "dpe", "dec", "proj"} | (
-        {"resblocks"} if has_temporal else set()
-    )
+    assert {name.split(".")[2] for name in report.missing} <= {
+        "temporal_cls_token",
+        "balance",
+        "dpe",
+        "dec",
+        "proj",
+    } | ({"resblocks"} if has_temporal else set())
     assert any("lmhra" in name for name in report.missing) is has_temporal
 
 
@@ -322,7 +326,9 @@ def test_offline_timm_says_how_to_supply_a_file(monkeypatch):
         raise OSError("no route to host\nand more")
 
     monkeypatch.setattr(timm, "create_model", create_model)
-    with pytest.raises(UserError, match=r"cannot get the weights: no route to host; .*torch\.save\(.*PRETRAIN") as error:
+    with pytest.raises(
+        UserError, match=r"cannot get the weights: no route to host; .*torch\.save\(.*PRETRAIN"
+    ) as error:
         load_source(tiny_v2(), "timm:vit_base_patch16_224", rules())
     assert "\n" not in str(error.value)
 
@@ -330,3 +336,10 @@ def test_offline_timm_says_how_to_supply_a_file(monkeypatch):
 def test_unknown_timm_models_are_named():
     with pytest.raises(UserError, match="timm has no model of that name; the nearest are vit_base_patch16_224"):
         load_source(tiny_v2(), "timm:vit_base_patch16_2244", rules())
+
+
+@pytest.mark.parametrize("name", ["vit_base_patch16_clip_224.openai", "vit_large_patch14_clip_336.openai"])
+def test_timms_gelu_models_of_quickgelu_weights_are_refused(monkeypatch, name):
+    monkeypatch.setattr(timm, "create_model", lambda *args, **kwargs: pytest.fail("downloaded"))
+    with pytest.raises(UserError, match=rf"PRETRAIN to timm:{name.replace('clip', 'clip_quickgelu')}"):
+        load_source(tiny_v2(), f"timm:{name}", rules())

@@ -50,9 +50,7 @@ def test_the_rate_stays_between_its_bounds(is_after: bool, warmup: float, start:
 
 @pytest.mark.parametrize("is_after", [False, True])
 def test_warm_up_is_linear_and_meets_the_cosine(is_after: bool):
-    schedule = LearningRateSchedule(
-        **COSINE, warmup_epochs=5, warmup_start_lr=0.02, is_cosine_after_warmup=is_after
-    )
+    schedule = LearningRateSchedule(**COSINE, warmup_epochs=5, warmup_start_lr=0.02, is_cosine_after_warmup=is_after)
     reached = 0.4 if is_after else 0.1 + 0.3 * (math.cos(math.pi * 5 / 20) + 1) / 2
     assert schedule(0) == pytest.approx(0.02)
     assert schedule(2.5) == pytest.approx((0.02 + reached) / 2)

@@ -28,13 +28,18 @@ def label_list_names() -> list[str]:
     return sorted(path.stem for path in _FOLDER.glob("*.txt"))
 
 
+def label_list_path(name: str) -> Path:
+    """The file of a list by its name; any other name is a path already."""
+    return _FOLDER / f"{name}.txt" if name in label_list_names() else Path(name)
+
+
 def load_label_list(name: str) -> list[str]:
     """Read a list by its name, or any other file of class names by its path.
 
     Raises:
         UserError: if there is neither, the file cannot be read, or a name occurs twice in it.
     """
-    path = _FOLDER / f"{name}.txt" if name in label_list_names() else Path(name)
+    path = label_list_path(name)
     if not path.is_file():
         raise UserError(f"{name}: no list of class names; accepted: a file or one of {', '.join(label_list_names())}")
     try:

@@ -1,0 +1,167 @@
+"""How large a model is: parameters, multiply-adds and activations of one forward, and the operations of a step.
+
+The model runs on tensors that have a shape and no memory, so that the largest takes seconds on any machine. The
+operations are those of the CPU.
+"""
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from slowfast.models.plain import plain_forward
+
+aten = torch.ops.aten
+
+Forward = Callable[[nn.Module, Tensor], Tensor]
+
+
+class Complexity(NamedTuple):
+    """Sizes of a model and of its forward on one clip.
+
+    Attributes:
+        num_parameters: elements of all parameters; buffers are not counted.
+        num_trained_parameters: of those that get a gradient.
+        published_multiply_adds: the figure of the published tables: what fvcore counts in the authors' code. A
+            LayerNorm counts 5 for an element and a BatchNorm 2; the score and value products of the attention inside
+            UniFormerV2's image ViT count nothing, since fvcore passes over ``nn.MultiheadAttention``'s fused kernel.
+        plain_multiply_adds: of all convolutions and matrix products of the plain formulation, and of nothing else.
+        multiply_adds: the same of the model as it computes here.
+        num_activations: elements that its convolutions, matrix products and attentions put out.
+    """
+
+    num_parameters: int
+    num_trained_parameters: int
+    published_multiply_adds: int
+    plain_multiply_adds: int
+    multiply_adds: int
+    num_activations: int
+
+
+def measure_complexity(model: nn.Module, clip_shape: Sequence[int]) -> Complexity:
+    """Count parameters, multiply-adds and activations.
+
+    The forward runs without gradient, where no activation checkpointing takes place: nothing counts twice.
+
+    Args:
+        model: a Uniformer or a Uniformerv2 on any device, the meta device included; it is left as it is.
+        clip_shape: (C, T, H, W).
+    """
+    shape = (1, *clip_shape)
+    authors = count_operations(model, shape, partial(plain_forward, has_fused_vit_attention=True))
+    plain = count_operations(model, shape, plain_forward)
+    ours = count_operations(model, shape)
+    return Complexity(
+        num_parameters=sum(parameter.numel() for parameter in model.parameters()),
+        num_trained_parameters=sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
+        published_multiply_adds=authors.multiply_adds - authors.fused_attention_multiply_adds + authors.norm_operations,
+        plain_multiply_adds=plain.multiply_adds,
+        multiply_adds=ours.multiply_adds,
+        num_activations=ours.num_activations,
+    )
+
+
+def call(model: nn.Module, clips: Tensor) -> Tensor:
+    """The model's own forward."""
+    return model(clips)
+
+
+def count_operations(
+    model: nn.Module, shape: Sequence[int], forward: Forward = call, *, has_backward: bool = False
+) -> "OperationCounter":
+    """Count the operations of a forward in evaluation mode or, with ``has_backward``, of a training step without its
+    update.
+
+    Args:
+        model: on any device; it is left as it is.
+        shape: of the clips, (N, C, T, H, W).
+        forward: maps the model and the clips to logits.
+        has_backward: count the backward pass, too; in training mode.
+    """
+    with without_memory(model) as model, OperationCounter() as counter, torch.set_grad_enabled(has_backward):
+        logits = forward(model.train(has_backward), torch.empty(shape))
+        if has_backward:
+            logits.sum().backward()
+    return counter
+
+
+@contextmanager
+def without_memory(model: nn.Module) -> Iterator[nn.Module]:
+    """Within it, tensors have no memory: a copy of the model on the CPU whose operations compute shapes only."""
+    model = copy.deepcopy(model)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        yield model.to_empty(device="cpu")
+
+
+class OperationCounter(TorchDispatchMode):
+    """Counts what the operations inside the ``with`` statement cost.
+
+    Attributes:
+        multiply_adds: of convolutions, matrix products and fused attention.
+        fused_attention_multiply_adds: the share of fused attention.
+        norm_operations: of normalisations in evaluation mode, by fvcore's rule.
+        num_activations: elements of the outputs of what counts as ``multiply_adds``, gradients included.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.multiply_adds = 0
+        self.fused_attention_multiply_adds = 0
+        self.norm_operations = 0
+        self.num_activations = 0
+
+    def __torch_dispatch__(self, operation: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        result = operation(*args, **(kwargs or {}))
+        kind = operation.overloadpacket
+        if kind in _NORM_OPERATIONS:
+            self.norm_operations += _NORM_OPERATIONS[kind](*args)
+        elif kind in _MULTIPLY_ADDS or kind in flop_registry:
+            count = _MULTIPLY_ADDS.get(kind, _registered_count(kind))
+            multiply_adds = count(*args, **(kwargs or {}), out_val=result)
+            self.multiply_adds += multiply_adds
+            if "scaled_dot_product" in str(kind):
+                self.fused_attention_multiply_adds += multiply_adds
+            outputs = result if isinstance(result, (tuple, list)) else (result,)
+            self.num_activations += next(output.numel() for output in outputs if output is not None)
+        return result
+
+
+def _registered_count(kind: Any) -> Callable[..., int]:
+    """PyTorch's formula, which counts a multiply-add as two."""
+    return lambda *args, **kwargs: flop_registry[kind](*args, **kwargs) // 2
+
+
+def _convolution(_x: Tensor, weight: Tensor, *_args: Any, out_val: Tensor, **_kwargs: Any) -> int:
+    return out_val.numel() * weight[0].numel()
+
+
+def _convolution_backward(gradient: Tensor, _x: Tensor, weight: Tensor, *args: Any, **_kwargs: Any) -> int:
+    """As much as the forward for the gradient of the input, and again for that of the weight.
+
+    PyTorch's formula ignores the groups: for a depth-wise convolution of C channels it is C times too large.
+    """
+    needs_input, needs_weight, _needs_bias = args[-1]
+    return gradient.numel() * weight[0].numel() * (needs_input + needs_weight)
+
+
+def _layer_norm(x: Tensor, _shape: Any, weight: Tensor | None, *_args: Any) -> int:
+    return x.numel() * (4 if weight is None else 5)
+
+
+def _batch_norm(x: Tensor, weight: Tensor | None, *_args: Any) -> int:
+    return x.numel() * (1 if weight is None else 2)
+
+
+_MULTIPLY_ADDS = {aten.convolution: _convolution, aten.convolution_backward: _convolution_backward}
+_NORM_OPERATIONS = {
+    aten.native_layer_norm: _layer_norm,
+    aten.native_batch_norm: _batch_norm,
+    aten._native_batch_norm_legit_no_training: _batch_norm,
+}

@@ -1,0 +1,204 @@
+"""One entry for one process, several, several nodes and torchrun: the same result, and errors before any work."""
+
+import csv
+import json
+import re
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from fvcore.common.config import CfgNode
+
+from slowfast.config import load_config
+from slowfast.engine.launch import launch
+from slowfast.runtime import distributed
+from slowfast.runtime.errors import UserError
+from tests.engine.command_line import RUN_NET, run_commands, run_net, tiny_arguments
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def report(output_dir: Path) -> dict:
+    return json.loads((output_dir / "test" / "report.json").read_text())
+
+
+def scored_paths(output_dir: Path) -> list[str]:
+    with (output_dir / "test" / "predictions.csv").open(newline="") as file:
+        return [row["path"] for row in csv.DictReader(file)]
+
+
+def trained_weights(output_dir: Path) -> dict[str, torch.Tensor]:
+    path = output_dir / "checkpoints" / "checkpoint_epoch_00001.pyth"
+    return torch.load(path, weights_only=True)["model_state"]
+
+
+# Several processes
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one_and_score_every_video_once(video_set: Path, tmp_path: Path):
+    """Under torchrun, with a validation list shorter than the processes are many, and an odd number of test videos."""
+    (tmp_path / "lists").mkdir()
+    for split, num_videos in {"train": 8, "val": 1, "test": 5}.items():
+        lines = (video_set / f"{split}.csv").read_text().splitlines(keepends=True)
+        (tmp_path / "lists" / f"{split}.csv").write_text("".join(lines[:num_videos]))
+    # Without dropout and batch statistics, equal batches and averaged gradients give equal weights.
+    overrides = ["UNIFORMERV2.MLP_DROPOUT", "[0.0]", "UNIFORMERV2.CLS_DROPOUT", 0, "UNIFORMERV2.NO_LMHRA", "True"]
+    overrides += ["SOLVER.OPTIMIZING_METHOD", "sgd", "SOLVER.BASE_LR", 0.01, "SOLVER.MAX_EPOCH", 2]
+    overrides += ["DATA.PATH_TO_DATA_DIR", tmp_path / "lists"]
+    alone, together = (tiny_arguments(video_set, tmp_path / name, *overrides) for name in ("one", "two"))
+    assert run_net(*alone).code == 0
+    torchrun = ["-m", "torch.distributed.run", "--nproc_per_node", 2, "--master_port", free_port()]
+    (outcome,) = run_commands([sys.executable, *torchrun, RUN_NET, *together])
+    assert outcome.code == 0, outcome.err
+
+    assert "effective batch of 4 clips on 2 processes, 2 epochs of 2 steps" in outcome.out
+    expected = trained_weights(tmp_path / "one")
+    for name, value in trained_weights(tmp_path / "two").items():
+        torch.testing.assert_close(value, expected[name], rtol=1e-4, atol=1e-6, msg=f"{name} differs")
+
+    assert outcome.out.count("over 1 scored videos (1 expected, 0 failed)") == 2  # one process speaks, once an epoch
+    assert outcome.out.count("over 5 scored videos (5 expected, 0 failed)") == 1
+    assert scored_paths(tmp_path / "two") == [str(video_set / f"videos/test_{i}.mp4") for i in range(5)]
+    for name, value in report(tmp_path / "one").items():
+        assert report(tmp_path / "two")[name] == value
+
+
+@pytest.mark.slow
+def test_two_nodes_meet_at_an_address(video_set: Path, tmp_path: Path):
+    """Each node has its own batch of four: both together take one step for eight videos."""
+    overrides = ["TEST.NUM_ENSEMBLE_VIEWS", 1, "SOLVER.MAX_EPOCH", 2, "NUM_SHARDS", 2]
+    arguments = tiny_arguments(video_set, tmp_path / "run", *overrides)
+    tool = [sys.executable, RUN_NET, "--init_method", f"tcp://127.0.0.1:{free_port()}", "--shard_id"]
+    outcomes = run_commands(*([*tool, shard_id, *arguments] for shard_id in range(2)))
+    assert [outcome.code for outcome in outcomes] == [0, 0], "\n".join(outcome.err for outcome in outcomes)
+    assert "effective batch of 8 clips on 2 processes, 2 epochs of 1 steps" in outcomes[0].out
+    assert " INFO " not in outcomes[1].out  # one process speaks
+    assert scored_paths(tmp_path / "run") == [str(video_set / f"videos/test_{i}.mp4") for i in range(6)]
+    summary = report(tmp_path / "run")
+    assert (summary["expected"], summary["scored"], summary["failed"]) == (6, 6, 0)
+
+
+@pytest.mark.slow
+def test_a_mistake_that_one_of_several_processes_meets_is_told_once(video_set: Path, tmp_path: Path):
+    """Spawned processes of one node: all stop, with one line and no traceback."""
+    (tmp_path / "broken").mkdir()
+    arguments = tiny_arguments(video_set, tmp_path / "run", "DATA.PATH_PREFIX", tmp_path / "broken")
+    # How many processes a node has is told by the environment, too, which gives two of them on the CPU.
+    (outcome,) = run_commands([sys.executable, RUN_NET, *arguments], environment={"LOCAL_WORLD_SIZE": "2"})
+    assert re.match(r".*/videos/train_\d\.mp4 could not be read \(No such file", outcome.error)
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+# Errors before any work
+
+
+def job_that_must_not_run(cfg: CfgNode, device: torch.device) -> None:
+    raise AssertionError("the job was started")
+
+
+TOO_MANY = torch.cuda.device_count() + 1
+MISTAKES = [
+    (
+        ["NUM_GPUS", TOO_MANY, "TRAIN.BATCH_SIZE", 8 * TOO_MANY, "TEST.BATCH_SIZE", 8 * TOO_MANY],
+        {},
+        f"NUM_GPUS {TOO_MANY}, but this machine has {TOO_MANY - 1}; set NUM_GPUS to at most {TOO_MANY - 1}",
+    ),
+    (["NUM_SHARDS", 2], {}, r"NUM_SHARDS 2: nodes have to find each other; .*--init_method tcp://HOST:PORT"),
+    (["NUM_SHARDS", 2], {"shard_id": 2, "init_method": "tcp://a:1"}, r"--shard_id 2 is outside \[0, NUM_SHARDS 2\)"),
+    (["NUM_SHARDS", 2], {"shard_id": -1, "init_method": "tcp://a:1"}, r"--shard_id -1 is outside \[0, NUM_SHARDS 2\)"),
+    ([], {"shard_id": 1}, r"--shard_id 1 is outside \[0, NUM_SHARDS 1\)"),
+]
+
+
+def error_of_launch(cfg: CfgNode, capsys: pytest.CaptureFixture[str], **arguments) -> str:
+    """The one line that ``launch`` leaves with."""
+    with pytest.raises(SystemExit) as stop:
+        launch(cfg, job_that_must_not_run, **arguments)
+    captured = capsys.readouterr()
+    assert stop.value.code == 1 and captured.out == ""
+    (line,) = captured.err.splitlines()
+    assert line.startswith("error: ")
+    return line.removeprefix("error: ")
+
+
+@pytest.mark.parametrize(("overrides", "arguments", "message"), MISTAKES)
+def test_a_launch_that_cannot_work_is_refused(
+    overrides: list, arguments: dict, message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("LOCAL_RANK", "LOCAL_WORLD_SIZE", "WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    cfg = load_config(None, ["NUM_GPUS", 0, *overrides])
+    assert re.match(message, error_of_launch(cfg, capsys, **arguments))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "local_size", "size", "message"),
+    [
+        ([], 2, 4, r"torchrun started 2 nodes, but NUM_SHARDS is 1; make them equal"),
+        (["NUM_SHARDS", 2], 2, 2, r"torchrun started 1 nodes, but NUM_SHARDS is 2; make them equal"),
+        (["NUM_GPUS", 4], 2, 2, r"torchrun started 2 processes on this node, but NUM_GPUS is 4; make them equal"),
+        (
+            ["NUM_GPUS", TOO_MANY, "TRAIN.BATCH_SIZE", 8 * TOO_MANY, "TEST.BATCH_SIZE", 8 * TOO_MANY],
+            TOO_MANY,
+            TOO_MANY,
+            f"NUM_GPUS {TOO_MANY}, but this machine has {TOO_MANY - 1}",
+        ),
+    ],
+)
+def test_a_launch_that_is_not_torchruns_is_refused(
+    overrides: list,
+    local_size: int,
+    size: int,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    ranks = {"LOCAL_RANK": 0, "RANK": 0, "LOCAL_WORLD_SIZE": local_size, "WORLD_SIZE": size}
+    for name, value in ranks.items():
+        monkeypatch.setenv(name, str(value))
+    cfg = load_config(None, ["NUM_GPUS", 0, *overrides])
+    assert re.match(message, error_of_launch(cfg, capsys))
+
+
+# One process
+
+
+def test_one_process_does_the_job_itself(monkeypatch: pytest.MonkeyPatch):
+    for name in ("LOCAL_RANK", "LOCAL_WORLD_SIZE", "WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    cfg = load_config(None, ["NUM_GPUS", 0])
+    seen = []
+    launch(cfg, lambda *arguments: seen.append((*arguments, distributed.is_distributed())))
+    assert seen == [(cfg, torch.device("cpu"), False)]
+
+
+def test_the_jobs_mistakes_are_told_in_one_line_and_its_defects_go_through(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("LOCAL_RANK", "LOCAL_WORLD_SIZE", "WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+
+    def mistaken(cfg: CfgNode, device: torch.device) -> None:
+        raise UserError("train.csv:3: no label")
+
+    def defective(cfg: CfgNode, device: torch.device) -> None:
+        raise ZeroDivisionError
+
+    cfg = load_config(None, ["NUM_GPUS", 0])
+    with pytest.raises(SystemExit) as stop:
+        launch(cfg, mistaken)
+    assert stop.value.code == 1 and capsys.readouterr().err == "error: train.csv:3: no label\n"
+    with pytest.raises(ZeroDivisionError):
+        launch(cfg, defective)
+
+
+def test_the_tool_explains_its_arguments():
+    outcome = run_net("--help")
+    assert outcome.code == 0 and "--init_method" in outcome.out and "--shard_id" in outcome.out
