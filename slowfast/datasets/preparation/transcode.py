@@ -1,0 +1,282 @@
+"""Smaller videos with more key frames: H.264 with a shorter short side and short groups of pictures."""
+
+import json
+import os
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.reformatter import Interpolation, VideoReformatter
+
+from slowfast.datasets.preparation.list_files import write_csv, write_json
+from slowfast.datasets.preparation.media_index import find_videos
+from slowfast.datasets.preparation.parallel import LostItem, map_unordered
+from slowfast.datasets.sampling import sparse_indices
+from slowfast.datasets.video_reader import VideoReader, VideoReadError
+from slowfast.runtime.errors import UserError
+from slowfast.runtime.log import progress
+
+SETTINGS_FILE = "transcode.json"
+FAILED_FILE = "failed.csv"
+# Pictures of 8 x 8 grey values tell whether a frame is the right one; lossy coding changes them by 1 or 2 of 255.
+_THUMBNAIL_SIDE = 8
+_LARGEST_DIFFERENCE = 12
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Of the encoder.
+
+    Attributes:
+        short_side: in pixels; smaller videos are not enlarged.
+        gop: frames from one key frame to the next.
+        crf: x264's quality, from 0 (lossless) to 51.
+        preset: x264's, from ultrafast to veryslow.
+    """
+
+    short_side: int = 320
+    gop: int = 16
+    crf: int = 23
+    preset: str = "fast"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one video.
+
+    Attributes:
+        source: relative to the folder of the sources.
+        cause: why it failed; "" for a good one.
+        source_bytes, target_bytes: sizes, 0 for one that failed.
+    """
+
+    source: str
+    cause: str = ""
+    source_bytes: int = 0
+    target_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class SpeedUp:
+    """Time to read the frames of a sparse clip, before and after; medians in seconds, and of the videos' ratios."""
+
+    num_videos: int
+    num_frames: int
+    source_s: float
+    target_s: float
+    ratio: float
+
+
+def transcode_folder(
+    root: Path,
+    out: Path,
+    settings: Settings,
+    *,
+    overwrite: bool = False,
+    num_workers: int = 0,
+    timeout_s: float = 3600.0,
+) -> list[Outcome]:
+    """Transcode all videos under a folder to the same place under another, with the suffix .mp4.
+
+    Sound is left out. Frame i of a result is frame i of its source; the frame rate is constant, the source's average.
+    A result takes its place only after it has been decoded and compared with its source. Results that are there
+    already are kept, so that an interrupted run goes on. ``out`` also gets ``transcode.json`` (the settings) and
+    ``failed.csv``.
+
+    Args:
+        root: folder of the sources.
+        out: folder of the results, not inside ``root``.
+        settings: of the encoder; all results in ``out`` have the same.
+        overwrite: make results anew that are there already, such as those of other settings.
+        num_workers: processes; 0 works in this one, without protection from crashes and hangs.
+        timeout_s: longest that one video may take.
+
+    Returns:
+        One outcome a video, sorted by its path.
+
+    Raises:
+        UserError: if folders or settings do not go together, or two sources would give the same result.
+    """
+    sources = find_videos(root, num_workers=num_workers)
+    targets = _targets(root, out, sources)
+    _check_settings(out / SETTINGS_FILE, settings, overwrite=overwrite)
+    jobs = [(str(root / source), str(out / targets[source])) for source in sources]
+    if not overwrite:
+        jobs = [job for job in jobs if not Path(job[1]).exists()]
+    run = partial(transcode_video, settings=settings)
+    causes = {}
+    results = map_unordered(run, jobs, num_workers=num_workers, timeout_s=timeout_s)
+    for idx, cause in progress(results, "videos", len(jobs)):
+        causes[jobs[idx][0]] = cause.cause if isinstance(cause, LostItem) else cause
+    outcomes = []
+    for source in sources:
+        path, target = root / source, out / targets[source]
+        if cause := causes.get(str(path), ""):
+            outcomes.append(Outcome(source, cause))
+        else:
+            outcomes.append(Outcome(source, "", path.stat().st_size, target.stat().st_size))
+    write_csv(out / FAILED_FILE, ("path", "cause"), [(o.source, o.cause) for o in outcomes if o.cause])
+    return outcomes
+
+
+def _targets(root: Path, out: Path, sources: Sequence[str]) -> dict[str, str]:
+    """Source to result, both relative; no two sources to the same result."""
+    if out.resolve().is_relative_to(root.resolve()):
+        raise UserError(f"{out}: lies in the folder of the sources, {root}; choose another")
+    targets = {source: f"{os.path.splitext(source)[0]}.mp4" for source in sources}
+    taken: dict[str, str] = {}
+    for source, target in targets.items():
+        if target in taken:
+            raise UserError(f"{root}: {taken[target]} and {source} would both become {target}; rename one")
+        taken[target] = source
+    return targets
+
+
+def _check_settings(path: Path, settings: Settings, *, overwrite: bool) -> None:
+    """Write the settings down, or compare them with those of an earlier run."""
+    if path.exists() and not overwrite:
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+        if earlier != asdict(settings):
+            raise UserError(
+                f"{path.parent}: holds results of other settings, {earlier}; choose another folder or --overwrite"
+            )
+    write_json(path, asdict(settings))
+
+
+def transcode_video(job: tuple[str, str], *, settings: Settings) -> str:
+    """Transcode one file; an existing result is replaced only by a good one.
+
+    Args:
+        job: source and result.
+        settings: of the encoder.
+
+    Returns:
+        "" or why there is no new result.
+    """
+    source, target = map(Path, job)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.tmp")
+    try:
+        thumbnails = _encode(source, temporary, settings)
+        _verify(source, temporary, thumbnails)
+        os.replace(temporary, target)
+    except (VideoReadError, av.FFmpegError, OSError) as error:
+        return " ".join(str(error).split()) or type(error).__name__
+    finally:
+        temporary.unlink(missing_ok=True)
+    return ""
+
+
+def _encode(source: Path, target: Path, settings: Settings) -> list[np.ndarray]:
+    """Encode, and return a thumbnail of each frame."""
+    thumbnail, scaler = _Thumbnail(), VideoReformatter()
+    thumbnails = []
+    x264_params = f"keyint={settings.gop}:min-keyint={settings.gop}:scenecut=0:open-gop=0:threads=1"
+    options = {"crf": str(settings.crf), "preset": settings.preset, "x264-params": x264_params}
+    with (
+        av.open(str(source)) as reading,
+        av.open(str(target), "w", format="mp4", options={"movflags": "+faststart"}) as writing,
+    ):
+        if not reading.streams.video:
+            raise VideoReadError("has no video stream")
+        reading.streams.video[0].thread_type = "NONE"
+        rate = reading.streams.video[0].average_rate or Fraction(25)
+        stream = writing.add_stream("libx264", rate=rate.limit_denominator(65535), options=options)
+        stream.pix_fmt = "yuv420p"
+        for idx, frame in enumerate(reading.decode(video=0)):
+            if idx == 0:
+                stream.width, stream.height = scaled_size(frame.width, frame.height, settings.short_side)
+            scaled = scaler.reformat(
+                frame, stream.width, stream.height, format="yuv420p", interpolation=Interpolation.BICUBIC
+            )
+            thumbnails.append(thumbnail(scaled))
+            scaled.pts, scaled.time_base = idx, 1 / stream.codec_context.framerate
+            writing.mux(stream.encode(scaled))
+        if not thumbnails:
+            raise VideoReadError("its video stream has no frames")
+        writing.mux(stream.encode())
+    return thumbnails
+
+
+def scaled_size(width: int, height: int, short_side: int) -> tuple[int, int]:
+    """Width and height with the given short side, if it is not shorter already; both even, as H.264 needs it."""
+    scale = min(short_side / min(width, height), 1.0)
+    return max(2 * round(width * scale / 2), 2), max(2 * round(height * scale / 2), 2)
+
+
+class _Thumbnail:
+    """Frame to uint8 (8, 8)."""
+
+    def __init__(self) -> None:
+        self._scaler = VideoReformatter()
+
+    def __call__(self, frame: av.VideoFrame) -> np.ndarray:
+        small = self._scaler.reformat(
+            frame, _THUMBNAIL_SIDE, _THUMBNAIL_SIDE, format="gray", interpolation=Interpolation.AREA
+        )
+        return small.to_ndarray()
+
+
+def _verify(source: Path, result: Path, thumbnails: Sequence[np.ndarray]) -> None:
+    """Decode a result and compare it with its source.
+
+    Raises:
+        VideoReadError: if the source could not be decoded to its end, or the result is not what it should be.
+    """
+    with VideoReader(source) as video:
+        if video.num_frames != len(thumbnails):
+            raise VideoReadError(f"only {len(thumbnails)} of {video.num_frames} frames can be decoded")
+    num_frames = 0
+    for idx, (ours, theirs) in enumerate(zip(_decode_thumbnails(result), thumbnails, strict=False)):
+        difference = np.abs(ours.astype(int) - theirs.astype(int)).mean()
+        if difference > _LARGEST_DIFFERENCE:
+            raise VideoReadError(f"frame {idx} of the result differs from the source by {difference:.0f} of 255")
+        num_frames = idx + 1
+    with VideoReader(result) as video:
+        if not num_frames == video.num_frames == len(thumbnails):
+            raise VideoReadError(f"the result has {video.num_frames} frames instead of {len(thumbnails)}")
+
+
+def _decode_thumbnails(path: Path) -> Iterator[np.ndarray]:
+    thumbnail = _Thumbnail()
+    with av.open(str(path)) as container:
+        container.streams.video[0].thread_type = "NONE"
+        for frame in container.decode(video=0):
+            yield thumbnail(frame)
+
+
+def measure_speed_up(
+    root: Path, out: Path, outcomes: Sequence[Outcome], *, num_videos: int, num_frames: int
+) -> SpeedUp:
+    """Read a sparse clip from sources and results in turn, three times each, in this process.
+
+    Args:
+        root, out: folders of the sources and the results.
+        outcomes: of ``transcode_folder``; good ones are measured.
+        num_videos: how many, spread over the list; at least 1.
+        num_frames: of a clip.
+    """
+    good = [outcome.source for outcome in outcomes if not outcome.cause]
+    num_videos = min(num_videos, len(good))
+    chosen = [good[i * len(good) // num_videos] for i in range(num_videos)]
+    medians = []
+    for source in chosen:
+        paths = root / source, out / f"{os.path.splitext(source)[0]}.mp4"
+        times = [[_time_clip(path, num_frames) for path in paths] for _ in range(3)]
+        medians.append([statistics.median(column) for column in zip(*times, strict=True)])
+    before, after = zip(*medians, strict=True)
+    ratios = [one / other for one, other in medians]
+    return SpeedUp(len(chosen), num_frames, *map(statistics.median, (before, after, ratios)))
+
+
+def _time_clip(path: Path, num_frames: int) -> float:
+    start = time.perf_counter()
+    with VideoReader(path) as video:
+        video.read(sparse_indices(video.num_frames, num_frames, 0))
+    return time.perf_counter() - start

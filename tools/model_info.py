@@ -1,0 +1,56 @@
+"""Print the sizes of a model: parameters, multiply-adds, activations, peak memory of a training step.
+
+python tools/model_info.py --cfg exp/NAME/config.yaml [KEY VALUE ...]
+python tools/model_info.py --all
+"""
+
+import argparse
+from pathlib import Path
+
+from slowfast.config import add_config_arguments, load_config, load_config_or_exit
+from slowfast.engine.model_sizes import describe_sizes, model_sizes, sizes_table
+
+MODELS_DIR = Path(__file__).resolve().parents[1] / "configs" / "models"
+PUBLISHED_MODELS = {
+    **{f"UniFormer-S {t}x224": ("uniformer_s", {"DATA.NUM_FRAMES": t}) for t in (8, 16, 32)},
+    **{f"UniFormer-B {t}x224": ("uniformer_b", {"DATA.NUM_FRAMES": t}) for t in (8, 16, 32)},
+    "UniFormerV2-B/16 8x224": ("uniformerv2_b16", {}),
+    **{f"UniFormerV2-L/14 {t}x224": ("uniformerv2_l14", {"DATA.NUM_FRAMES": t}) for t in (8, 16, 32)},
+    **{f"UniFormerV2-L/14 {t}x336": ("uniformerv2_l14_336", {"DATA.NUM_FRAMES": t}) for t in (8, 32, 64)},
+    **{
+        f"UniFormerV2-L/14 {t}x336, frozen": ("uniformerv2_l14_336", {"DATA.NUM_FRAMES": t, "UNIFORMERV2.FROZEN": True})
+        for t in (8, 32)
+    },
+    **{
+        f"UniFormerV2-{size.upper()[0]}/{size[1:]} {t}x224, temporal": (
+            f"uniformerv2_{size}_temporal",
+            {"DATA.NUM_FRAMES": t, "MODEL.NUM_CLASSES": 174},
+        )
+        for size in ("b16", "l14")
+        for t in (16, 32)
+    },
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description="Print the sizes of the model that a config names.",
+        epilog="The peak memory is estimated: float32, AdamW, without activation checkpointing.",
+    )
+    parser.add_argument("--all", action="store_true", help="a Markdown table of the published models; takes minutes")
+    add_config_arguments(parser)
+    args = parser.parse_args()
+    if args.all:
+        lines = sizes_table((name, model_sizes(_published_config(name))) for name in PUBLISHED_MODELS)
+    else:
+        lines = describe_sizes(model_sizes(load_config_or_exit(args)))
+    print("\n".join(lines))
+
+
+def _published_config(name: str):
+    stem, changes = PUBLISHED_MODELS[name]
+    return load_config(MODELS_DIR / f"{stem}.yaml", [word for pair in changes.items() for word in pair])
+
+
+if __name__ == "__main__":
+    main()
