@@ -123,6 +123,9 @@ _C.DATA_LOADER.PIN_MEMORY = True
 # Largest share of an epoch's training videos that may be unreadable; each is named and replaced by another video.
 # More end the run with an error. In [0, 1].
 _C.DATA_LOADER.MAX_REPLACED = 0.01
+# Longest time that opening a video, and then reading its frames, may take, in seconds, above 0; beyond it the video
+# counts as unreadable.
+_C.DATA_LOADER.VIDEO_TIMEOUT_S = 60.0
 
 # ---------------------------------------------------------------------------------------------------- augmentation
 _C.AUG = CfgNode()

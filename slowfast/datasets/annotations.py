@@ -1,7 +1,7 @@
 """List files to records: lines of a path and numbers, of one of three forms."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,6 +127,23 @@ def _separator_hint(line: str, form: ListForm, separator: str, *, is_fixed_separ
     return ""
 
 
+def iterate_list(
+    path: Path, form: ListForm, *, separator: str, num_classes: int, is_fixed_separator: bool = False
+) -> Iterator[tuple[int, VideoRecord]]:
+    """The records of a list with their 1-based line numbers; arguments and errors as those of ``load_list``."""
+    if separator == "":
+        raise UserError("DATA.PATH_LABEL_SEPARATOR is empty; accepted: what stands between path and label, such as ','")
+    for line_number, line in enumerate(_read_lines(path), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = parse_line(line, form, separator, is_fixed_separator=is_fixed_separator)
+        except ValueError as error:
+            raise UserError(f"{path}:{line_number}: {error}") from None
+        check_label(record.label, num_classes, f"{path}:{line_number}")
+        yield line_number, record
+
+
 def load_list(
     path: Path,
     form: ListForm,
@@ -152,18 +169,8 @@ def load_list(
     Raises:
         UserError: naming file:line, for a missing or empty file, a line of another form, or a label out of range.
     """
-    if separator == "":
-        raise UserError("DATA.PATH_LABEL_SEPARATOR is empty; accepted: what stands between path and label, such as ','")
-    records = []
-    for line_number, line in enumerate(_read_lines(path), start=1):
-        if not line.strip():
-            continue
-        try:
-            record = parse_line(line, form, separator, is_fixed_separator=is_fixed_separator)
-        except ValueError as error:
-            raise UserError(f"{path}:{line_number}: {error}") from None
-        check_label(record.label, num_classes, f"{path}:{line_number}")
-        records.append(record._replace(path=str(Path(prefix, record.path))))
+    rows = iterate_list(path, form, separator=separator, num_classes=num_classes, is_fixed_separator=is_fixed_separator)
+    records = [record._replace(path=str(Path(prefix, record.path))) for _, record in rows]
     if not records:
         raise UserError(f"{path}:1: the list is empty; expected lines of the form {separator.join(form.fields)!r}")
     return records

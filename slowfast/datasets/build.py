@@ -41,6 +41,7 @@ def build_dataset(cfg: CfgNode, split: Split) -> TrainClipDataset | EvalClipData
             transform=TrainTransform.from_config(cfg),
             seed=cfg.RNG_SEED,
             num_repeats=cfg.AUG.NUM_SAMPLE if cfg.AUG.ENABLE else 1,
+            timeout_s=cfg.DATA_LOADER.VIDEO_TIMEOUT_S,
         )
     is_three_crop = split == "test" and cfg.TEST.NUM_SPATIAL_CROPS == 3
     return EvalClipDataset(
@@ -49,6 +50,7 @@ def build_dataset(cfg: CfgNode, split: Split) -> TrainClipDataset | EvalClipData
         sampler=sampler,
         transform=EvalTransform(size=cfg.DATA.TEST_CROP_SIZE, spatial_idxs=(0, 1, 2) if is_three_crop else (1,)),
         num_temporal_views=cfg.TEST.NUM_ENSEMBLE_VIEWS if split == "test" else 1,
+        timeout_s=cfg.DATA_LOADER.VIDEO_TIMEOUT_S,
     )
 
 

@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 
 from slowfast.datasets.records import FailedVideo, Sample, SampleKey, VideoRecord
 from slowfast.datasets.sampling import FrameSampler
+from slowfast.datasets.time_limit import call_within
 from slowfast.datasets.transforms.pipeline import EvalTransform, TrainTransform
 from slowfast.datasets.video_reader import VideoReader, VideoReadError
 
@@ -17,24 +18,39 @@ from slowfast.datasets.video_reader import VideoReader, VideoReadError
 MAX_DRAWS = 10
 
 
-def read_frames(reader: Callable[..., VideoReader], record: VideoRecord, choose: Callable[[int], list[int]]) -> Tensor:
+def read_frames(
+    reader: Callable[..., VideoReader],
+    record: VideoRecord,
+    choose: Callable[[int], list[int]],
+    *,
+    timeout_s: float | None = None,
+) -> Tensor:
     """Open a video, choose frame indices knowing its length, and read them.
 
     Args:
         reader: opens a path, or a folder of frames and their number.
         record: the video.
         choose: number of frames in the video to wanted indices.
+        timeout_s: how long opening may take, and how long reading; None for any time.
 
     Returns:
         uint8 (len(indices), C, H, W), in channels-last memory.
 
     Raises:
-        VideoReadError: if the video cannot be read.
+        VideoReadError: if the video cannot be read, or not in time.
     """
     arguments = (record.path,) if record.num_frames is None else (record.path, record.num_frames)
-    with reader(*arguments) as video:
-        frames = video.read(choose(video.num_frames))
+    try:
+        video = call_within(timeout_s, reader, *arguments)
+        frames = call_within(timeout_s, _read_and_close, video, choose(video.num_frames))
+    except TimeoutError:
+        raise VideoReadError(f"was not read within DATA_LOADER.VIDEO_TIMEOUT_S {timeout_s:g}") from None
     return torch.from_numpy(frames).permute(0, 3, 1, 2)
+
+
+def _read_and_close(video: VideoReader, indices: list[int]) -> np.ndarray:
+    with video:
+        return video.read(indices)
 
 
 class _ClipDataset(Dataset):
@@ -45,14 +61,21 @@ class _ClipDataset(Dataset):
         reader: opens a path (and, in a folder of frames, takes their number); VideoReader or another class with
             ``num_frames`` and ``read``.
         sampler: chooses the frames of a clip.
+        timeout_s: how long opening or reading a video may take; None for any time.
     """
 
     def __init__(
-        self, records: Sequence[VideoRecord], *, reader: Callable[..., VideoReader], sampler: FrameSampler
+        self,
+        records: Sequence[VideoRecord],
+        *,
+        reader: Callable[..., VideoReader],
+        sampler: FrameSampler,
+        timeout_s: float | None = None,
     ) -> None:
         self.records = records
         self.reader = reader
         self.sampler = sampler
+        self.timeout_s = timeout_s
 
     def __len__(self) -> int:
         return len(self.records)
@@ -79,8 +102,9 @@ class TrainClipDataset(_ClipDataset):
         transform: TrainTransform,
         seed: int,
         num_repeats: int = 1,
+        timeout_s: float | None = None,
     ) -> None:
-        super().__init__(records, reader=reader, sampler=sampler)
+        super().__init__(records, reader=reader, sampler=sampler, timeout_s=timeout_s)
         self.transform = transform
         self.seed = seed
         self.num_repeats = num_repeats
@@ -96,7 +120,8 @@ class TrainClipDataset(_ClipDataset):
         for _ in range(MAX_DRAWS):
             record = self.records[video_idx]
             try:
-                frames = read_frames(self.reader, record, partial(self._draw_indices, record, rng))
+                choose = partial(self._draw_indices, record, rng)
+                frames = read_frames(self.reader, record, choose, timeout_s=self.timeout_s)
             except VideoReadError as error:
                 failures.append(FailedVideo(video_idx, record.path, str(error)))
                 video_idx = int(rng.integers(len(self.records)))
@@ -128,8 +153,9 @@ class EvalClipDataset(_ClipDataset):
         sampler: FrameSampler,
         transform: EvalTransform,
         num_temporal_views: int = 1,
+        timeout_s: float | None = None,
     ) -> None:
-        super().__init__(records, reader=reader, sampler=sampler)
+        super().__init__(records, reader=reader, sampler=sampler, timeout_s=timeout_s)
         self.transform = transform
         self.num_temporal_views = num_temporal_views
 
@@ -158,7 +184,7 @@ class EvalClipDataset(_ClipDataset):
             return needed
 
         try:
-            frames = read_frames(self.reader, record, choose)
+            frames = read_frames(self.reader, record, choose, timeout_s=self.timeout_s)
         except VideoReadError as error:
             return FailedVideo(key.video_idx, record.path, str(error))
         crops = self.transform(frames)  # (crops, frames, C, H, W)

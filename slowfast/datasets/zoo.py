@@ -12,6 +12,7 @@ from fvcore.common.config import CfgNode
 
 from slowfast.datasets.annotations import FRAME_FOLDER, PATH_LABEL, TIME_SPAN, ListForm, load_class_names, load_list
 from slowfast.datasets.class_folders import list_class_folders, load_class_folders
+from slowfast.datasets.decoding_backends import video_reader
 from slowfast.datasets.frame_reader import FrameFolderReader
 from slowfast.datasets.labels import label_list_path
 from slowfast.datasets.records import VideoRecord
@@ -178,7 +179,7 @@ def build_reader(cfg: CfgNode, entry: DatasetEntry) -> Callable[..., VideoReader
     """What opens the videos of a data set: takes a path, and for a folder of frames their number."""
     if entry.has_frame_folders:
         return partial(FrameFolderReader, image_template=cfg.DATA.IMAGE_TEMPLATE)
-    return VideoReader
+    return video_reader(cfg.DATA.DECODING_BACKEND)
 
 
 def build_sampler(cfg: CfgNode, sampling: Literal["dense", "sparse"]) -> FrameSampler:

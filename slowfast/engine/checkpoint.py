@@ -106,11 +106,22 @@ def resume(
         raise UserError(
             f"{path}: was trained with other class names; use the DATA.CLASS_NAMES_FILE of that run or a new OUTPUT_DIR"
         )
+    _load_optimizer(optimizer, checkpoint["optimizer_state"], path)
+    return checkpoint
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any], path: Path) -> None:
+    """Restore what the optimizer has gathered; weight decay and the like stay the config's."""
+    own = [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
+    theirs = [group.keys() - {"params"} for group in state["param_groups"]]
     try:
-        optimizer.load_state_dict(checkpoint["optimizer_state"])
+        if [group.keys() for group in own] != theirs:
+            raise ValueError("of another kind, or of other parameter groups")
+        optimizer.load_state_dict(state)
     except ValueError as error:
         raise UserError(
             f"{path}: its optimizer does not fit SOLVER.* of the config ({error}); use that run's config or a new "
             f"OUTPUT_DIR with TRAIN.CHECKPOINT_FILE_PATH {path}"
         ) from None
-    return checkpoint
+    for group, values in zip(optimizer.param_groups, own, strict=True):
+        group.update(values)

@@ -1,6 +1,7 @@
 """One entry for one process, several on a node, several nodes, and torchrun."""
 
 import os
+import re
 import socket
 import sys
 from collections.abc import Callable
@@ -41,6 +42,8 @@ def launch(cfg: CfgNode, job: Job, *, init_method: str = "", shard_id: int = 0) 
                 f"NUM_SHARDS {cfg.NUM_SHARDS}: nodes have to find each other; start this on every node with "
                 f"--init_method tcp://HOST:PORT and its --shard_id, or use torchrun, or set NUM_SHARDS 1"
             )
+        if init_method and not re.fullmatch(r"tcp://.+:\d+|file:///.+", init_method):
+            raise UserError(f"--init_method {init_method} is no meeting place; accepted: tcp://HOST:PORT, file:///PATH")
         if num_processes * cfg.NUM_SHARDS == 1:
             _run_process(cfg, job, 0, None)
             return

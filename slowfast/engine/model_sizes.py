@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 from fvcore.common.config import CfgNode
+from torch import nn
 
 from slowfast.config.load import flatten, load_config
 from slowfast.models import build_model
@@ -35,8 +36,7 @@ class ModelSizes(NamedTuple):
 def model_sizes(cfg: CfgNode) -> ModelSizes:
     """Count and estimate; see ``slowfast.models.complexity`` and ``slowfast.models.step_memory``."""
     test_clip = (cfg.DATA.NUM_FRAMES, cfg.DATA.TEST_CROP_SIZE, cfg.DATA.TEST_CROP_SIZE)
-    with torch.device("meta"):
-        complexity = measure_complexity(build_model(cfg), (3, *test_clip))
+    complexity = measure_complexity(_build_on_meta(cfg), (3, *test_clip))
     step = _step_memory(_without_checkpointing(cfg))
     checkpointed_step = _step_memory(cfg) if cfg.MODEL.USE_CHECKPOINT else (None, None)
     return ModelSizes(test_clip, complexity, *step, *checkpointed_step)
@@ -50,7 +50,7 @@ def describe_sizes(sizes: ModelSizes) -> list[str]:
         f"one clip of {t} x {h} x {w}",
         f"parameters                    {counts.num_parameters / 1e6:10.2f} M",
         f"  of these trained            {counts.num_trained_parameters / 1e6:10.2f} M",
-        f"multiply-adds, published rule {counts.published_multiply_adds / 1e9:10.2f} G",
+        f"multiply-adds, fvcore's rule  {counts.fvcore_multiply_adds / 1e9:10.2f} G",
         f"  plain formulation, all      {counts.plain_multiply_adds / 1e9:10.2f} G",
         f"  as computed here            {counts.multiply_adds / 1e9:10.2f} G",
         f"activations                   {counts.num_activations / 1e6:10.2f} M",
@@ -65,7 +65,7 @@ def describe_sizes(sizes: ModelSizes) -> list[str]:
 def sizes_table(rows: Iterable[tuple[str, ModelSizes]]) -> list[str]:
     """A Markdown table, one row a model."""
     lines = [
-        "| model | parameters (M) | multiply-adds (G): published rule | plain, all | here | activations (M) "
+        "| model | parameters (M) | multiply-adds (G): fvcore's rule | plain, all | here | activations (M) "
         "| step, one clip (GiB) | each further clip (GiB) |",
         "|---|---|---|---|---|---|---|---|",
     ]
@@ -75,7 +75,7 @@ def sizes_table(rows: Iterable[tuple[str, ModelSizes]]) -> list[str]:
             f"{counts.num_parameters / 1e6:.2f}",
             *(
                 f"{count / 1e9:.2f}"
-                for count in (counts.published_multiply_adds, counts.plain_multiply_adds, counts.multiply_adds)
+                for count in (counts.fvcore_multiply_adds, counts.plain_multiply_adds, counts.multiply_adds)
             ),
             f"{counts.num_activations / 1e6:.0f}",
             *(f"{num_bytes / 2**30:.2f}" for num_bytes in (sizes.step_bytes, sizes.clip_bytes)),
@@ -86,11 +86,15 @@ def sizes_table(rows: Iterable[tuple[str, ModelSizes]]) -> list[str]:
 
 def _step_memory(cfg: CfgNode) -> tuple[int, int]:
     """Of one clip, and what a second one adds."""
-    with torch.device("meta"):
-        model = build_model(cfg)
+    model = _build_on_meta(cfg)
     clip_shape = (3, cfg.DATA.NUM_FRAMES, cfg.DATA.TRAIN_CROP_SIZE, cfg.DATA.TRAIN_CROP_SIZE)
     one, two = (step_memory_bytes(model, (num_clips, *clip_shape)) for num_clips in (1, 2))
     return one, two - one
+
+
+def _build_on_meta(cfg: CfgNode) -> nn.Module:
+    with torch.device("meta"):
+        return build_model(cfg)
 
 
 def _without_checkpointing(cfg: CfgNode) -> CfgNode:

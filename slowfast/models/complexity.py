@@ -29,9 +29,9 @@ class Complexity(NamedTuple):
     Attributes:
         num_parameters: elements of all parameters; buffers are not counted.
         num_trained_parameters: of those that get a gradient.
-        published_multiply_adds: the figure of the published tables: what fvcore counts in the authors' code. A
-            LayerNorm counts 5 for an element and a BatchNorm 2; the score and value products of the attention inside
-            UniFormerV2's image ViT count nothing, since fvcore passes over ``nn.MultiheadAttention``'s fused kernel.
+        fvcore_multiply_adds: what fvcore counts in the authors' code, as model zoos do. A LayerNorm counts 5 for an
+            element and a BatchNorm 2; the attention inside UniFormerV2's image ViT, a fused kernel of
+            ``nn.MultiheadAttention``, counts nothing.
         plain_multiply_adds: of all convolutions and matrix products of the plain formulation, and of nothing else.
         multiply_adds: the same of the model as it computes here.
         num_activations: elements that its convolutions, matrix products and attentions put out.
@@ -39,7 +39,7 @@ class Complexity(NamedTuple):
 
     num_parameters: int
     num_trained_parameters: int
-    published_multiply_adds: int
+    fvcore_multiply_adds: int
     plain_multiply_adds: int
     multiply_adds: int
     num_activations: int
@@ -61,7 +61,7 @@ def measure_complexity(model: nn.Module, clip_shape: Sequence[int]) -> Complexit
     return Complexity(
         num_parameters=sum(parameter.numel() for parameter in model.parameters()),
         num_trained_parameters=sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
-        published_multiply_adds=authors.multiply_adds - authors.fused_attention_multiply_adds + authors.norm_operations,
+        fvcore_multiply_adds=authors.multiply_adds - authors.fused_attention_multiply_adds + authors.norm_operations,
         plain_multiply_adds=plain.multiply_adds,
         multiply_adds=ours.multiply_adds,
         num_activations=ours.num_activations,
@@ -96,7 +96,7 @@ def count_operations(
 def without_memory(model: nn.Module) -> Iterator[nn.Module]:
     """Within it, tensors have no memory: a copy of the model on the CPU whose operations compute shapes only."""
     model = copy.deepcopy(model)
-    with FakeTensorMode(allow_non_fake_inputs=True):
+    with FakeTensorMode(allow_non_fake_inputs=True), torch.device("cpu"):
         yield model.to_empty(device="cpu")
 
 
@@ -107,7 +107,7 @@ class OperationCounter(TorchDispatchMode):
         multiply_adds: of convolutions, matrix products and fused attention.
         fused_attention_multiply_adds: the share of fused attention.
         norm_operations: of normalisations in evaluation mode, by fvcore's rule.
-        num_activations: elements of the outputs of what counts as ``multiply_adds``, gradients included.
+        num_activations: elements that these operations put out, one output of each.
     """
 
     def __init__(self) -> None:

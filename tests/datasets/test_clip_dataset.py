@@ -113,6 +113,7 @@ def test_an_unreadable_training_video_is_replaced_and_named(records: list[VideoR
         assert numbers(sample.views[0])[0] // 100 == sample.video_idx
         assert sample.replaced[0] == FailedVideo(1, records[1].path, "Invalid data found when processing input")
         assert {failure.video_idx for failure in sample.replaced} <= {1, 3}
+        assert all(failure.path == records[failure.video_idx].path for failure in sample.replaced)
         seen.add(sample.video_idx)
         again = dataset[SampleKey(epoch, 1)]
         assert torch.equal(again.views, sample.views) and again.replaced == sample.replaced

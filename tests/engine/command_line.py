@@ -87,17 +87,17 @@ def run_commands(
         timeout_s: for all of them together.
     """
     own = {name: value for name, value in os.environ.items() if name not in _FROM_TORCHRUN}
-    cores = sorted(os.sched_getaffinity(0))
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     num_cores = max(len(cores) // len(commands), 1)
     running: list[subprocess.Popen] = []
     try:
         for i, command in enumerate(commands):
             # Else each would compute on all cores, and threads that wait for each other take many times as long.
-            share = {cores[(i * num_cores + k) % len(cores)] for k in range(num_cores)}
-            words = [sys.executable, "-c", _ON_CORES, ",".join(map(str, share)), *map(str, command)]
+            share = {cores[(i * num_cores + k) % len(cores)] for k in range(num_cores)} if cores else set()
+            words = [sys.executable, "-c", _ON_CORES, ",".join(map(str, share))] if cores else []
             running.append(
                 subprocess.Popen(
-                    words,
+                    [*words, *map(str, command)],
                     cwd=cwd,
                     env={**own, "PYTHONPATH": str(ROOT), **(environment or {})},
                     stdout=subprocess.PIPE,

@@ -141,6 +141,20 @@ def test_weights_alone_are_not_gone_on_from(finished_run: tuple[Path, Outcome], 
     assert "nothing to resume from" in outcome.error and "TRAIN.CHECKPOINT_FILE_PATH" in outcome.error
 
 
+@pytest.mark.parametrize(
+    "overrides", [["SOLVER.OPTIMIZING_METHOD", "sgd"], ["SOLVER.ZERO_WD_1D_PARAM", "True"]], ids=["kind", "groups"]
+)
+def test_another_optimizer_does_not_go_on(
+    finished_run: tuple[Path, Outcome], video_set: Path, tmp_path: Path, overrides: list[str]
+):
+    path = tmp_path / "checkpoints" / "checkpoint_epoch_00001.pyth"
+    path.parent.mkdir()
+    path.write_bytes((finished_run[0] / "checkpoints" / path.name).read_bytes())
+    outcome = run_net(*tiny_arguments(video_set, tmp_path, *overrides))
+    assert f"{path}: its optimizer does not fit SOLVER.*" in outcome.error
+    assert not (tmp_path / "metrics.jsonl").exists()
+
+
 @pytest.mark.parametrize("max_replaced", [0.0, 0.1])
 def test_unreadable_training_videos_beyond_the_bound_end_the_run(video_set: Path, tmp_path: Path, max_replaced: float):
     list_of("videos/gone.mp4,0\n" + (video_set / "train.csv").read_text())(video_set, tmp_path)

@@ -113,6 +113,7 @@ MISTAKES = [
     (["NUM_SHARDS", 2], {}, r"NUM_SHARDS 2: nodes have to find each other; .*--init_method tcp://HOST:PORT"),
     (["NUM_SHARDS", 2], {"shard_id": 2, "init_method": "tcp://a:1"}, r"--shard_id 2 is outside \[0, NUM_SHARDS 2\)"),
     (["NUM_SHARDS", 2], {"shard_id": -1, "init_method": "tcp://a:1"}, r"--shard_id -1 is outside \[0, NUM_SHARDS 2\)"),
+    (["NUM_SHARDS", 2], {"init_method": "10.0.0.1:29500"}, r"--init_method 10.0.0.1:29500 is no .*tcp://HOST:PORT"),
     ([], {"shard_id": 1}, r"--shard_id 1 is outside \[0, NUM_SHARDS 1\)"),
 ]
 

@@ -61,6 +61,7 @@ def test_order_blind_model_reads_digits_but_not_motions(tmp_path):
             tmp_path / "digits",
             SOLVER__MAX_EPOCH=18,
             MODEL__NUM_CLASSES=10,
+            DATA__NUM_FRAMES=4,
             TEST__NUM_SPATIAL_CROPS=1,
         ),
         "UniFormerV2 on motions": start_training("config", motion, tmp_path / "real", SOLVER__MAX_EPOCH=8),

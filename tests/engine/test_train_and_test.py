@@ -160,6 +160,16 @@ def test_going_on_from_a_checkpoint_gives_what_an_uninterrupted_run_gives(
     assert losses[0][4:] == losses[1]
 
 
+def test_going_on_follows_the_config_at_hand(finished_run: tuple[Path, Outcome], video_set: Path, tmp_path: Path):
+    """What config.yaml says after a resumption is what was done: decay is the new one, moments are the old ones."""
+    output_dir = copy_of(finished_run[0], tmp_path / "run", ["checkpoint_epoch_00002.pyth"])
+    assert run_net(*tiny_arguments(video_set, output_dir, "SOLVER.WEIGHT_DECAY", 0.3, "TEST.ENABLE", "False")).code == 0
+    old, new = (checkpoint(output_dir, epoch)["optimizer_state"] for epoch in (2, 3))
+    decays = [{group["weight_decay"] for group in state["param_groups"]} for state in (old, new)]
+    assert decays == [{0.0, 1e-4}, {0.0, 0.3}]
+    assert new["state"][0]["step"] == old["state"][0]["step"] + 2 == 8
+
+
 def test_two_epochs_and_then_two_more_are_four_epochs(video_set: Path, tmp_path: Path):
     """With a rate that does not depend on the length of training."""
     steady = ["SOLVER.LR_POLICY", "steps_with_relative_lrs", "SOLVER.STEPS", "[0]", "SOLVER.LRS", "[1.0]"]
@@ -212,6 +222,20 @@ def test_checkpoints_and_validations_come_with_their_period_and_at_the_end(video
     assert [line["step"] for line in metrics(tmp_path, "train")] == [2, 4, 6, 8, 10]  # the end of every epoch
     names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
     assert names == ["checkpoint_best.pyth", "checkpoint_epoch_00002.pyth", "checkpoint_epoch_00004.pyth"]
+
+
+def test_the_best_checkpoint_is_that_of_the_highest_validation_accuracy(
+    video_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    accuracies = {0: 30.0, 1: 60.0, 2: 50.0, 3: 60.0, 4: 55.0, 5: 70.0}
+    monkeypatch.setattr("slowfast.engine.train.validate", lambda run, epoch: accuracies[epoch])
+    # The second run goes on from the first and knows its best; an equal accuracy is no better.
+    for num_epochs, best_epoch, best_top1 in ((4, 1, 60.0), (5, 1, 60.0), (6, 5, 70.0)):
+        arguments = tiny_arguments(video_set, tmp_path, "SOLVER.MAX_EPOCH", num_epochs, "TEST.ENABLE", "False")
+        assert run_net(*arguments).code == 0
+        best = torch.load(tmp_path / "checkpoints" / "checkpoint_best.pyth", weights_only=True)
+        assert (best["epoch"], best["best_top1"]) == (best_epoch, best_top1)
+        assert checkpoint(tmp_path, num_epochs - 1)["best_top1"] == best_top1
 
 
 def test_the_latest_epoch_is_kept_where_asked_to(video_set: Path, tmp_path: Path):

@@ -1,10 +1,9 @@
 """Read every frame of every video of a list, and name the videos that cannot be read."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from slowfast.datasets.preparation.list_files import ResultLog, write_csv
 from slowfast.datasets.preparation.parallel import LostItem, map_unordered
@@ -16,18 +15,20 @@ from slowfast.runtime.log import progress
 _MEMORY_BYTES = 2**28
 
 
-@dataclass(frozen=True)
-class BadVideo:
-    """A row whose video cannot be read."""
+Reader = Callable[..., Any]
+
+
+class BadVideo(NamedTuple):
+    """A row whose video cannot be read, and why."""
 
     split: str
-    record: VideoRecord
+    path: str
+    label: int
     cause: str
 
 
 def find_bad_videos(
-    rows: Sequence[tuple[str, VideoRecord]],
-    reader: Callable[..., Any],
+    lists: Mapping[str, tuple[Sequence[VideoRecord], Reader]],
     *,
     output: Path,
     num_frames: int = 0,
@@ -40,32 +41,33 @@ def find_bad_videos(
     checks anew only videos that have changed in size or time of change.
 
     Args:
-        rows: (split, record).
-        reader: opens a path, or a folder of frames and their number.
+        lists: split to its rows and their reader, which opens a path, or a folder of frames and their number.
         output: the CSV file: split, path, label, cause. It has its header alone if all is well.
         num_frames: check only so many frames, spread over the video; 0 for all.
         num_workers: processes; 0 works in this one, without protection from crashes and hangs.
         timeout_s: longest that one video may take.
 
     Returns:
-        The bad videos, in the order of the rows.
+        The bad videos, in the order of the lists.
     """
-    check = partial(check_video, reader=reader, num_frames=num_frames)
-    videos = {_key(record, num_frames): record for _, record in rows}
+    bad = []
     with ResultLog(output.with_name(f"{output.name}.checked.jsonl")) as log:
-        todo = [key for key in videos if key not in log.results]
-        results = map_unordered(check, [videos[key] for key in todo], num_workers=num_workers, timeout_s=timeout_s)
-        for idx, cause in progress(results, "videos", len(todo)):
-            log.add(todo[idx], cause.cause if isinstance(cause, LostItem) else cause)
-        causes = log.results
-    bad = [
-        BadVideo(split, record, cause) for split, record in rows if (cause := causes[_key(record, num_frames)]) != ""
-    ]
-    write_csv(
-        output,
-        ("split", "path", "label", "cause"),
-        [(video.split, video.record.path, video.record.label, video.cause) for video in bad],
-    )
+        for split, (records, reader) in lists.items():
+            keys = [_key(record, num_frames) for record in records]
+            todo = {key: record for key, record in zip(keys, records, strict=True) if key not in log.results}
+            check = partial(check_video, reader=reader, num_frames=num_frames)
+            results = map_unordered(check, list(todo.values()), num_workers=num_workers, timeout_s=timeout_s)
+            todo_keys = list(todo)
+            lost = {}  # not logged: another run, with more time, is to try again
+            for idx, cause in progress(results, f"{split} videos", len(todo)):
+                if isinstance(cause, LostItem):
+                    lost[todo_keys[idx]] = cause.cause
+                else:
+                    log.add(todo_keys[idx], cause)
+            for key, record in zip(keys, records, strict=True):
+                if cause := lost.get(key) or log.results[key]:
+                    bad.append(BadVideo(split, record.path, record.label, cause))
+    write_csv(output, BadVideo._fields, bad)
     return bad
 
 
@@ -79,7 +81,7 @@ def _key(record: VideoRecord, num_frames: int) -> str:
     return f"{record.path} | {state} | {num_frames} of {record.num_frames}"
 
 
-def check_video(record: VideoRecord, *, reader: Callable[..., Any], num_frames: int = 0) -> str:
+def check_video(record: VideoRecord, *, reader: Reader, num_frames: int = 0) -> str:
     """Read a video.
 
     Args:

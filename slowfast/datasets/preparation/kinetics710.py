@@ -9,7 +9,7 @@ from functools import partial
 from itertools import combinations
 from pathlib import Path
 
-from slowfast.datasets.annotations import PATH_LABEL, load_list
+from slowfast.datasets.annotations import PATH_LABEL, iterate_list
 from slowfast.datasets.labels import class_key, load_label_list
 from slowfast.datasets.preparation.list_files import write_csv, write_json, write_lines
 from slowfast.datasets.preparation.parallel import map_unordered
@@ -167,8 +167,10 @@ def read_rows(path: Path, num_classes: int, separator: str) -> list[Row]:
     Raises:
         UserError: naming file:line, for a bad line or a file name without YouTube id.
     """
-    records = load_list(path, PATH_LABEL, separator=separator, num_classes=num_classes)
-    return [Row(record.path, record.label, youtube_id_of(record.path, str(path))) for record in records]
+    return [
+        Row(record.path, record.label, youtube_id_of(record.path, f"{path}:{line_number}"))
+        for line_number, record in iterate_list(path, PATH_LABEL, separator=separator, num_classes=num_classes)
+    ]
 
 
 def _read_job(job: tuple[Path, int], separator: str) -> list[Row]:

@@ -1,6 +1,7 @@
 """Where the videos, or folders of frames, of a data set lie."""
 
 import os
+import sys
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -100,15 +101,19 @@ def _walk(root: Path, *, num_workers: int, known: dict | None = None) -> Iterato
     """
     if not root.is_dir():
         raise UserError(f"{root}: is no folder")
-    with ThreadPoolExecutor(max(num_workers, 1)) as pool, tqdm(desc="folders", unit="", leave=False) as bar:
-        running: set[Future] = {pool.submit(_scan, root, "")}
-        while running:
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            for future in done:
-                folder, names, folders = future.result()
-                bar.update()
-                yield folder, names
-                running |= {pool.submit(_scan, root, child) for child in folders if child not in (known or {})}
+    pool = ThreadPoolExecutor(max(num_workers, 1))
+    running: set[Future] = {pool.submit(_scan, root, "")}
+    try:
+        with tqdm(desc="folders", unit="", leave=False, disable=not sys.stderr.isatty()) as bar:
+            while running:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in done:
+                    folder, names, folders = future.result()
+                    bar.update()
+                    yield folder, names
+                    running |= {pool.submit(_scan, root, child) for child in folders if child not in (known or {})}
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _scan(root: Path, folder: str) -> tuple[str, list[str], list[str]]:

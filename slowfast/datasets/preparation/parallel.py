@@ -35,6 +35,17 @@ def num_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def worker_count(text: str) -> int:
+    """A number of workers from a command line.
+
+    Raises:
+        ValueError: if it is no integer or below 0.
+    """
+    if int(text) < 0:
+        raise ValueError
+    return int(text)
+
+
 def map_unordered(
     function: Callable[[Item], Result], items: Sequence[Item], *, num_workers: int, timeout_s: float = float("inf")
 ) -> Iterator[tuple[int, Result | LostItem]]:
@@ -62,6 +73,8 @@ def map_unordered(
     busy: dict[Connection, _Worker] = {}
     idle = list(workers)
     try:
+        for worker in workers:
+            worker.connection.recv()
         while pending or busy:
             while pending and idle:
                 worker = idle.pop()
@@ -74,6 +87,7 @@ def map_unordered(
                 if isinstance(result, LostItem):
                     workers.remove(worker)
                     worker = _start(context, function)
+                    worker.connection.recv()
                     workers.append(worker)
                 idle.append(worker)
     finally:
@@ -96,8 +110,9 @@ def _stop(worker: _Worker) -> None:
 
 
 def _serve(function: Callable[[Item], Result], connection: Connection) -> None:
-    """Work until the other end closes; an exception is sent instead of a result."""
+    """Say that the work can begin, and work until the other end closes; an exception is sent instead of a result."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
+    connection.send("ready")
     while True:
         try:
             item = connection.recv()

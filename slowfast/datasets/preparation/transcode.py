@@ -24,6 +24,7 @@ from slowfast.runtime.log import progress
 
 SETTINGS_FILE = "transcode.json"
 FAILED_FILE = "failed.csv"
+PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 # Pictures of 8 x 8 grey values tell whether a frame is the right one; lossy coding changes them by 1 or 2 of 255.
 _THUMBNAIL_SIDE = 8
 _LARGEST_DIFFERENCE = 12
@@ -38,12 +39,26 @@ class Settings:
         gop: frames from one key frame to the next.
         crf: x264's quality, from 0 (lossless) to 51.
         preset: x264's, from ultrafast to veryslow.
+
+    Raises:
+        UserError: for a value that is not accepted.
     """
 
     short_side: int = 320
     gop: int = 16
     crf: int = 23
     preset: str = "fast"
+
+    def __post_init__(self) -> None:
+        for name, value, lowest, highest in (
+            ("--short-side", self.short_side, 16, 8192),
+            ("--gop", self.gop, 1, 1000),
+            ("--crf", self.crf, 0, 51),
+        ):
+            if not lowest <= value <= highest:
+                raise UserError(f"{name} {value}; accepted: {lowest} to {highest}")
+        if self.preset not in PRESETS:
+            raise UserError(f"--preset {self.preset}; accepted: {', '.join(PRESETS)}")
 
 
 @dataclass(frozen=True)

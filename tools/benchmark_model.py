@@ -1,0 +1,54 @@
+"""Measure the speed and the memory of a model on this machine.
+
+python tools/benchmark_model.py --cfg exp/NAME/config.yaml --batch N [--compile] [--against_plain] [KEY VALUE ...]
+"""
+
+import argparse
+
+import torch
+
+from slowfast.config import add_config_arguments, load_config_or_exit
+from slowfast.engine.benchmark import benchmark, describe_measurements
+from slowfast.runtime.measure import device_name
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description="Measure the forward and the forward + backward of a model with random weights."
+    )
+    parser.add_argument("--batch", type=_positive, default=1, metavar="N", help="clips a call (default 1)")
+    parser.add_argument("--rounds", type=_positive, default=5, metavar="N", help="timed calls of each (default 5)")
+    default = "cuda" if torch.cuda.is_available() else "cpu"
+    parser.add_argument("--device", choices=("cpu", "cuda"), default=default, help="(default: a GPU if there is one)")
+    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="bfloat16 is by autocast (default float32)")
+    parser.add_argument("--compile", action="store_true", help="time torch.compile, too")
+    parser.add_argument("--against_plain", action="store_true", help="time the plain formulation, too")
+    add_config_arguments(parser)
+    args = parser.parse_args()
+    if args.device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device cuda: PyTorch finds no GPU; use --device cpu")
+    cfg, device = load_config_or_exit(args), torch.device(args.device)
+    clip = f"{cfg.DATA.NUM_FRAMES} frames, crops of {cfg.DATA.TEST_CROP_SIZE} px (training {cfg.DATA.TRAIN_CROP_SIZE})"
+    print(f"{cfg.MODEL.MODEL_NAME}, {clip}, batch {args.batch}, {args.dtype}, on {device_name(device)}", flush=True)
+    measurements = benchmark(
+        cfg,
+        device,
+        batch_size=args.batch,
+        num_rounds=args.rounds,
+        dtype=DTYPES[args.dtype],
+        has_compiled=args.compile,
+        against_plain=args.against_plain,
+    )
+    print("\n".join(describe_measurements(measurements)))
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}; accepted: whole numbers from 1")
+    return int(text)
+
+
+if __name__ == "__main__":
+    main()
