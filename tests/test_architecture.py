@@ -30,6 +30,8 @@ LEVELS = {
 # (module, what it imports inside a function) -> why not at its top.
 LATE_IMPORTS = {
     ("slowfast.runtime.log", "torch.utils.tensorboard"): "takes seconds, and few runs write TensorBoard curves",
+    ("slowfast.datasets.decoding_backends", "decord"): "optional: another decoder",
+    ("slowfast.datasets.decoding_backends", "torchcodec.decoders"): "optional: another decoder",
     ("slowfast.models.timm_models", "timm"): "optional: image ViTs other than CLIP's",
     ("slowfast.models.timm_models", "timm.models"): "optional: image ViTs other than CLIP's",
 }

@@ -62,8 +62,6 @@ _C.TEST.ADD_SOFTMAX = True
 _C.TEST.CHECKPOINT_FILE_PATH = ""
 # Test the checkpoint with the best validation accuracy rather than the newest.
 _C.TEST.TEST_BEST = False
-# File under OUTPUT_DIR that receives the scores and labels of all videos; "" for none.
-_C.TEST.SAVE_RESULTS_PATH = ""
 # Test (and validate) under bfloat16 autocast on a GPU; False is float32.
 _C.TEST.MIXED_PRECISION = False
 
@@ -81,7 +79,7 @@ _C.DATA.LABEL_PATH_TEMPLATE = "somesomev1_rgb_{}_split.txt"
 _C.DATA.IMAGE_TEMPLATE = "{:05d}.jpg"
 # Class names in label order: a file, one a line, or a shipped list such as kinetics400_uniformer; "" for none.
 _C.DATA.CLASS_NAMES_FILE = ""
-# Each video has several labels; needs a LOSS_FUNC of the bce kind.
+# Each video has several labels: not supported, only False is accepted.
 _C.DATA.MULTI_LABEL = False
 # What decodes video files: pyav, decord or torchcodec; the last two are optional installations.
 _C.DATA.DECODING_BACKEND = "pyav"
@@ -167,11 +165,8 @@ _C.MODEL = CfgNode()
 _C.MODEL.MODEL_NAME = "Uniformerv2"
 # Classes (K).
 _C.MODEL.NUM_CLASSES = 400
-# cross_entropy; soft_cross_entropy (targets are probabilities, as mixup gives them); bce (on probabilities);
-# bce_logit (on raw scores).
+# cross_entropy; soft_cross_entropy (targets are probabilities, as mixup gives them).
 _C.MODEL.LOSS_FUNC = "cross_entropy"
-# Dropout before the classifier, in [0, 1).
-_C.MODEL.DROPOUT_RATE = 0.5
 # Directory under which published weights are looked for.
 _C.MODEL.WEIGHTS_DIR = "weights"
 # Order of the classes in the weights that training starts from, or a public checkpoint to test: "" as the source

@@ -67,6 +67,8 @@ IGNORED_KEYS: dict[str, str] = {
     "TRAIN.CHECKPOINT_EPOCH_RESET": "weights given by TRAIN.CHECKPOINT_FILE_PATH always start at epoch 0",
     "TRAIN.CHECKPOINT_INFLATE": _CHECKPOINT_FORM,
     "TRAIN.CHECKPOINT_TYPE": _CHECKPOINT_FORM,
+    "MODEL.DROPOUT_RATE": "UNIFORMERV2.CLS_DROPOUT is the dropout before the classifier; Uniformer has none",
+    "TEST.SAVE_RESULTS_PATH": "the scores of every test go to OUTPUT_DIR/test/predictions.csv",
     "UNIFORMER.HEAD_DROPOUT_RATE": "it had no effect in the published model",
     "UNIFORMER.REPRESENTATION_SIZE": "the classifier reads the features directly",
     "X3D.*": _OTHER_MODEL,

@@ -140,14 +140,6 @@ def mixing_has_soft_targets(cfg: CfgNode) -> str | None:
     return f"{told}; soft_cross_entropy needs mixed targets: set MIXUP.ENABLE to True or LOSS_FUNC to cross_entropy"
 
 
-def multi_label_has_bce(cfg: CfgNode) -> str | None:
-    """Several labels a video are learned as independent binary decisions."""
-    loss = cfg.MODEL.LOSS_FUNC
-    if not (cfg.TRAIN.ENABLE and cfg.DATA.MULTI_LABEL) or loss in ("bce", "bce_logit"):
-        return None
-    return f"DATA.MULTI_LABEL is True and MODEL.LOSS_FUNC {loss}; set MODEL.LOSS_FUNC to bce_logit or bce"
-
-
 def warmup_ends(cfg: CfgNode) -> str | None:
     """Warm-up is a part of training."""
     warmup, total = cfg.SOLVER.WARMUP_EPOCHS, cfg.SOLVER.MAX_EPOCH
@@ -196,7 +188,6 @@ RULES: list[Rule] = [
     list_file_keys_are_usable,
     augmentation_policy_is_known,
     mixing_has_soft_targets,
-    multi_label_has_bce,
     warmup_ends,
     cosine_descends,
     steps_have_rates,

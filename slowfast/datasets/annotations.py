@@ -120,7 +120,8 @@ def _separator_hint(line: str, form: ListForm, separator: str, *, is_fixed_separ
         return ""
     for candidate, name in _SEPARATORS.items():
         if candidate != separator and form.looks_separated_by(line, candidate):
-            remedy = f"set DATA.PATH_LABEL_SEPARATOR {candidate!r}"
+            written = "$'\\t'" if candidate == "\t" else repr(candidate)  # as a shell takes it
+            remedy = f"set DATA.PATH_LABEL_SEPARATOR {written}"
             if is_fixed_separator:
                 remedy = f"the lists of this data set need {_SEPARATORS[separator]}"
             return f"; it looks separated by {name}: {remedy}"
@@ -178,7 +179,7 @@ def load_list(
 
 def _read_lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        return path.read_text(encoding="utf-8-sig").splitlines()
     except FileNotFoundError:
         raise UserError(f"{path}: no such list file; set DATA.PATH_TO_DATA_DIR to the folder of the lists") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -207,7 +208,7 @@ def load_class_names(path: Path, num_classes: int) -> list[str]:
         UserError: if the file cannot be read or does not hold ``num_classes`` distinct names.
     """
     try:
-        names = path.read_text(encoding="utf-8").splitlines()
+        names = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"DATA.CLASS_NAMES_FILE {path}: cannot be read: {error}") from None
     if len(names) != num_classes or len(set(names)) != num_classes:

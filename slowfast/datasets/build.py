@@ -3,6 +3,7 @@
 import logging
 from functools import partial
 
+import torch
 from fvcore.common.config import CfgNode
 from torch.utils.data import DataLoader
 
@@ -28,6 +29,8 @@ def build_dataset(cfg: CfgNode, split: Split) -> TrainClipDataset | EvalClipData
     Raises:
         UserError: for an unknown data set or a bad list (file:line).
     """
+    if cfg.DATA.MULTI_LABEL:
+        raise UserError("DATA.MULTI_LABEL True: lists with several labels a video are not supported; set it to False")
     entry = _entry_of(cfg, is_test=split == "test")
     records = entry.load_records(cfg, split)
     reader = build_reader(cfg, entry)
@@ -113,4 +116,6 @@ def build_loader(cfg: CfgNode, dataset: TrainClipDataset | EvalClipDataset) -> D
         collate_fn=partial(collate, has_label_per_view=is_train),
         pin_memory=cfg.DATA_LOADER.PIN_MEMORY and cfg.NUM_GPUS > 0,
         persistent_workers=is_train and num_workers > 0,
+        # Of its own: starting workers draws from it, and must not move the generator that dropout draws from.
+        generator=torch.Generator(),
     )

@@ -88,13 +88,16 @@ class CheckedReader(VideoReader):
 
 
 def _open_decord(path: str) -> tuple[int, Decode]:
-    video = importlib.import_module("decord").VideoReader(path, num_threads=1)
+    import decord
+
+    video = decord.VideoReader(path, num_threads=1)
     return len(video), lambda indices: video.get_batch(indices).asnumpy()
 
 
 def _open_torchcodec(path: str) -> tuple[int, Decode]:
-    decoders = importlib.import_module("torchcodec.decoders")
-    video = decoders.VideoDecoder(path, dimension_order="NHWC", num_ffmpeg_threads=1)
+    from torchcodec.decoders import VideoDecoder
+
+    video = VideoDecoder(path, dimension_order="NHWC", num_ffmpeg_threads=1)
     return len(video), lambda indices: video.get_frames_at(indices).data.numpy()
 
 

@@ -34,7 +34,7 @@ class PacketIndex(NamedTuple):
         packet_of_frame: the packet that shows frame i.
         place: where each packet's picture stands in the order of presentation, hidden ones included.
         starts: packets at which decoding may start, ascending.
-        is_plain: nothing is hidden, and at all that the file calls a start, what comes after it needs nothing before.
+        is_plain: nothing is hidden, and wherever the file says that decoding may start, the decoder forgets everything.
     """
 
     packet_of_frame: list[int]
@@ -96,8 +96,7 @@ def build_index(codec: str, packets: Sequence[PacketFacts], reorder_depth: int) 
         packet_of_frame=[packet for packet in order if not packets[packet].is_hidden],
         place=place,
         starts=starts,
-        is_plain=all(place[key] == key for key in keys)
-        and set(keys) <= set(starts)
+        is_plain=all(place[key] == key and pictures[key].is_reset for key in keys)
         and not any(packet.is_hidden for packet in packets),
     )
 

@@ -14,10 +14,12 @@ class Picture(NamedTuple):
     Attributes:
         is_start: decoding can start here, for what is shown from here on.
         is_b: the codec calls it a B picture.
+        is_reset: the decoder forgets everything here.
     """
 
     is_start: bool
     is_b: bool = False
+    is_reset: bool = False
 
 
 Parser = Callable[[bytes], Picture | None]
@@ -75,7 +77,7 @@ def _h264_parser(header: bytes) -> Parser:
             elif kind in (1, 5) and unit[1] & 0x80:  # the slice that has the first macroblock; its type follows
                 slice_type = (unit[1] << 8 | unit[2]) & 0x7FFF
                 is_b = slice_type >> 12 == 0b010 or slice_type >> 10 == 0b00111
-                pictures.append(Picture(is_start=kind == 5 or is_recovery_point, is_b=is_b))
+                pictures.append(Picture(kind == 5 or is_recovery_point, is_b=is_b, is_reset=kind == 5))
         return pictures[0] if is_in_frames and len(pictures) == 1 else None
 
     return parse
@@ -178,7 +180,7 @@ def _hevc_parser(header: bytes) -> Parser:
                 is_start = 16 <= kind <= 23
                 if is_start and unit[2] & 0x40:  # pictures that wait to be shown are dropped
                     return None
-                pictures.append(Picture(is_start))
+                pictures.append(Picture(is_start, is_reset=kind in (19, 20)))
         return pictures[0] if len(pictures) == 1 else None
 
     return parse
@@ -192,7 +194,7 @@ def _mpeg4_parser(header: bytes) -> Parser:
         if data.count(start_code) != 1 or len(data) <= _MAX_PLACEHOLDER_BYTES:
             return None
         kind = data[data.index(start_code) + 4] >> 6  # I, P, B or S
-        return Picture(is_start=kind == 0, is_b=kind == 2)
+        return Picture(kind == 0, is_b=kind == 2)
 
     return parse
 
@@ -208,7 +210,7 @@ def _vp9_parser(header: bytes) -> Parser:
             shows_an_earlier_one, is_key, is_shown = bool(flags & 4), not flags & 2, bool(flags & 1)
             num_shown += shows_an_earlier_one or is_shown
             is_start |= i == 0 and is_key and not shows_an_earlier_one
-        return Picture(is_start) if num_shown == 1 else None
+        return Picture(is_start, is_reset=is_start) if num_shown == 1 else None
 
     return parse
 

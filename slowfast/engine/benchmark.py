@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 from typing import NamedTuple
 
 import torch
@@ -79,20 +80,21 @@ def benchmark(
     crops_px = {FORWARD: cfg.DATA.TEST_CROP_SIZE, STEP: cfg.DATA.TRAIN_CROP_SIZE}
     clips = {name: _random_clips(batch_size, cfg.DATA.NUM_FRAMES, px, device) for name, px in crops_px.items()}
     memory_bytes = {}
-    for name, forward in formulations.items():  # the compiled one last: compiling takes memory for good
-        for pass_name, call_once in PASSES.items():
-            function = partial(call_once, model, forward, clips[pass_name], dtype)
-            function()  # compiles, and brings up libraries' own memory
-            memory_bytes[pass_name, name] = peak_memory_bytes(function, device) - idle_bytes
+    # The compiled model last: compiling takes memory for good.
+    for pass_name, name in sorted(product(PASSES, formulations), key=lambda pair: pair[1] == COMPILED):
+        function = partial(PASSES[pass_name], model, formulations[name], clips[pass_name], dtype)
+        function()  # compiles, and brings up libraries' own memory
+        memory_bytes[pass_name, name] = peak_memory_bytes(function, device) - idle_bytes
+        model.zero_grad(set_to_none=True)
 
     measurements = []
     for pass_name, call_once in PASSES.items():
         functions = {
             name: partial(call_once, model, forward, clips[pass_name], dtype) for name, forward in formulations.items()
         }
-        product, product_multiply_adds = matrix_product(device, dtype)
-        timings = time_alternately({_PEAK: product, **functions}, num_rounds, device)
-        peak_flop_per_s = 2 * product_multiply_adds / timings[_PEAK].min_wall_s
+        matrices, num_multiply_adds = matrix_product(device, dtype)
+        timings = time_alternately({_PEAK: matrices, **functions}, num_rounds, device)
+        peak_flop_per_s = 2 * num_multiply_adds / timings[_PEAK].min_wall_s
         for name in functions:
             num_flop = 2 * _multiply_adds(cfg, clips[pass_name], name, pass_name)
             flop_per_s = num_flop / timings[name].min_wall_s

@@ -111,7 +111,7 @@ def _leave_cores_to_workers(cfg: CfgNode) -> None:
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     own_cores = cores // distributed.processes_per_node(cfg.NUM_GPUS)
-    torch.set_num_threads(max(own_cores - cfg.DATA_LOADER.NUM_WORKERS, 1))
+    torch.set_num_threads(min(torch.get_num_threads(), max(own_cores - cfg.DATA_LOADER.NUM_WORKERS, 1)))
 
 
 def _spawn(cfg: CfgNode, job: Job, num_processes: int, init_method: str, shard_id: int) -> None:

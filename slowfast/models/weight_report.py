@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from slowfast.models.class_order import HeadPlan
+from slowfast.runtime import distributed
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +60,8 @@ class WeightsReport:
     def log(self) -> None:
         """Log it, as a warning if the order of the classes could not be checked."""
         is_doubtful = self.head is not None and self.head.is_doubtful
-        logger.log(logging.WARNING if is_doubtful else logging.INFO, "\n".join(self.lines()))
+        for line in self.lines():
+            logger.log(logging.WARNING if is_doubtful and distributed.is_main() else logging.INFO, line)
 
 
 def first(names: Sequence[str], count: int) -> str:

@@ -49,9 +49,7 @@ def time_alternately(
             walls[name].append(time.perf_counter() - wall_s)
             cpus[name].append(time.process_time() - cpu_s)
     return {
-        name: Timing(
-            statistics.median(walls[name]), min(walls[name]), statistics.median(cpus[name]), min(cpus[name])
-        )
+        name: Timing(statistics.median(walls[name]), min(walls[name]), statistics.median(cpus[name]), min(cpus[name]))
         for name in functions
     }
 

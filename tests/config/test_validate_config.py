@@ -64,7 +64,6 @@ REFUSED = [
         ["MODEL.LOSS_FUNC", "soft_cross_entropy"],
         "MIXUP.ENABLE is False and MODEL.LOSS_FUNC soft_cross_entropy; soft_cross_entropy needs mixed targets: set",
     ),
-    (["DATA.MULTI_LABEL", True], "DATA.MULTI_LABEL is True and MODEL.LOSS_FUNC cross_entropy; set MODEL.LOSS_FUNC to"),
     (
         ["SOLVER.WARMUP_EPOCHS", 6, "SOLVER.MAX_EPOCH", 5],
         "SOLVER.WARMUP_EPOCHS is 6.0 and SOLVER.MAX_EPOCH 5; shorten the warm-up to at most MAX_EPOCH",
@@ -137,8 +136,6 @@ REFUSED = [
 ACCEPTED = [
     ["NUM_GPUS", 0, "TRAIN.BATCH_SIZE", 3, "TEST.BATCH_SIZE", 5],
     ["MIXUP.ENABLE", True, "MODEL.LOSS_FUNC", "soft_cross_entropy"],
-    ["DATA.MULTI_LABEL", True, "MODEL.LOSS_FUNC", "bce_logit"],
-    ["DATA.MULTI_LABEL", True, "TRAIN.ENABLE", False],
     ["SOLVER.WARMUP_EPOCHS", 5, "SOLVER.MAX_EPOCH", 5],
     ["SOLVER.COSINE_END_LR", 0.1],
     ["SOLVER.CLIP_GRADIENT", "-1"],

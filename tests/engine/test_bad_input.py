@@ -82,7 +82,7 @@ MISTAKES: dict[str, tuple[Callable[[Path, Path], list], list[str]]] = {
         [f"NUM_GPUS {TOO_MANY_GPUS}, but this machine has {TOO_MANY_GPUS - 1}"],
     ),
     "several nodes that cannot meet": (keys("NUM_SHARDS", 2), ["NUM_SHARDS 2", "--init_method"]),
-    "a loss that is not there": (keys("MODEL.LOSS_FUNC", "bce"), ["MODEL.LOSS_FUNC 'bce'"]),
+    "several labels a video": (keys("DATA.MULTI_LABEL", True), ["DATA.MULTI_LABEL True", "set it to False"]),
     "unknown key": (keys("SOLVER.BASE_RL", 1), ["unknown key SOLVER.BASE_RL", "SOLVER.BASE_LR"]),
     "value of another type": (keys("SOLVER.MAX_EPOCH", "many"), ["SOLVER.MAX_EPOCH"]),
     "values that do not go together": (keys("SOLVER.WARMUP_EPOCHS", 9), ["SOLVER.WARMUP_EPOCHS", "SOLVER.MAX_EPOCH"]),

@@ -1,6 +1,7 @@
 """Kinetics-710 (arXiv 2211.09552, section 4.1): the training lists of Kinetics-400, -600 and -700 as one."""
 
 import csv
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -8,12 +9,14 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 from pathlib import Path
+from typing import NamedTuple
 
 from slowfast.datasets.annotations import PATH_LABEL, iterate_list
 from slowfast.datasets.labels import class_key, load_label_list
 from slowfast.datasets.preparation.list_files import write_csv, write_json, write_lines
-from slowfast.datasets.preparation.parallel import map_unordered
+from slowfast.datasets.preparation.parallel import LostItem, map_unordered
 from slowfast.runtime.errors import UserError
+from slowfast.runtime.log import progress
 
 NUM_CLASSES = 710
 # <id>.mp4 or <id>_<start>_<end>.mp4; a YouTube id has 11 characters, which may be _ and - as well.
@@ -41,8 +44,7 @@ class Source:
     class_names: Sequence[str]
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """A line of a list: path as the list has it, label and YouTube id."""
 
     path: str
@@ -179,7 +181,12 @@ def _read_job(job: tuple[Path, int], separator: str) -> list[Row]:
 
 def _read_all(jobs: Sequence[tuple[Path, int]], *, separator: str, num_workers: int) -> dict[Path, list[Row]]:
     read = partial(_read_job, separator=separator)
-    return {jobs[idx][0]: rows for idx, rows in map_unordered(read, jobs, num_workers=num_workers)}
+    results = progress(map_unordered(read, jobs, num_workers=num_workers), "lists", len(jobs))
+    rows_of = {jobs[idx][0]: rows for idx, rows in results}
+    for path, rows in rows_of.items():
+        if isinstance(rows, LostItem):
+            raise UserError(f"{path}: could not be read: {rows.cause}; is there enough memory?")
+    return rows_of
 
 
 def youtube_id_of(path: str, where: str) -> str:
@@ -188,7 +195,7 @@ def youtube_id_of(path: str, where: str) -> str:
     Raises:
         UserError: beginning with ``where``, if the name has none.
     """
-    match = YOUTUBE_ID.fullmatch(Path(path).stem)
+    match = YOUTUBE_ID.fullmatch(os.path.splitext(os.path.basename(path))[0])
     if match is None:
         raise UserError(
             f"{where}: {path!r} has no YouTube id; accepted: <id>.mp4 or <id>_<start>_<end>.mp4, with 11 characters "

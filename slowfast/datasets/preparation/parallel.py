@@ -74,7 +74,7 @@ def map_unordered(
     idle = list(workers)
     try:
         for worker in workers:
-            worker.connection.recv()
+            _await_start(worker)
         while pending or busy:
             while pending and idle:
                 worker = idle.pop()
@@ -87,8 +87,8 @@ def map_unordered(
                 if isinstance(result, LostItem):
                     workers.remove(worker)
                     worker = _start(context, function)
-                    worker.connection.recv()
                     workers.append(worker)
+                    _await_start(worker)
                 idle.append(worker)
     finally:
         for worker in workers:
@@ -101,6 +101,13 @@ def _start(context: Any, function: Callable[[Item], Result]) -> _Worker:
     process.start()
     theirs.close()
     return _Worker(process, ours)
+
+
+def _await_start(worker: _Worker) -> None:
+    try:
+        worker.connection.recv()
+    except EOFError:
+        raise RuntimeError("a worker process could not start; what it printed says why") from None
 
 
 def _stop(worker: _Worker) -> None:
