@@ -30,6 +30,8 @@ def depthwise_conv3d(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> T
             f"weight of shape {tuple(weight.shape)} does not fit {num_channels} channels; "
             f"accepted: ({num_channels}, 1, kt, kh, kw) with odd kt, kh, kw"
         )
+    if x.device.type == "cpu" and kernel_size[1:] == (1, 1):
+        return _temporal_conv(x, weight, bias)
     layout = torch.channels_last_3d if x.device.type == "cpu" else torch.contiguous_format
     return F.conv3d(
         x.contiguous(memory_format=layout),
@@ -38,6 +40,18 @@ def depthwise_conv3d(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> T
         padding=[k // 2 for k in kernel_size],
         groups=num_channels,
     )
+
+
+def _temporal_conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """``depthwise_conv3d`` with a kernel over time alone.
+
+    PyTorch keeps such kernels from oneDNN, and is ten times slower without it; as rows of images, (1, kt), they pass.
+    """
+    rows = x.flatten(3).transpose(2, 3)  # (N, C, H * W, T)
+    weight = weight.flatten(3).transpose(2, 3)
+    rows = rows.contiguous(memory_format=torch.channels_last)
+    rows = F.conv2d(rows, weight, bias, padding=(0, weight.shape[3] // 2), groups=x.shape[1])
+    return rows.transpose(2, 3).unflatten(3, x.shape[3:])
 
 
 class DepthwiseConv3d(nn.Conv3d):

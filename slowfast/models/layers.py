@@ -42,6 +42,17 @@ class QuickGELU(nn.Module):
         return F.silu(1.702 * x) * (1 / 1.702)
 
 
+class PointwiseConv3d(nn.Conv3d):
+    """A 1x1x1 convolution with the parameters of one, applied to tokens as the linear layer that it is."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, kernel_size=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (..., C_in); returns (..., C_out)."""
+        return F.linear(x, self.weight.flatten(1), self.bias)
+
+
 def linear_drop_path_rates(max_rate: float, num_blocks: int) -> list[float]:
     """Stochastic-depth rates that grow linearly from 0 at the first block to ``max_rate`` at the last."""
     return torch.linspace(0, max_rate, num_blocks, device="cpu").tolist()

@@ -8,18 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from slowfast.models.depthwise import DepthwiseConv3d
-from slowfast.models.layers import DropPath
-
-
-class PointwiseConv3d(nn.Conv3d):
-    """A 1x1x1 convolution with the parameters of one, applied to tokens as the linear layer that it is."""
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(in_channels, out_channels, kernel_size=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x: (..., C_in); returns (..., C_out)."""
-        return F.linear(x, self.weight.flatten(1), self.bias)
+from slowfast.models.layers import DropPath, PointwiseConv3d
 
 
 class Mlp(nn.Module):

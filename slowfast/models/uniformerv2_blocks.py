@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from slowfast.models.depthwise import DepthwiseConv3d
-from slowfast.models.layers import DropPath, QuickGELU
+from slowfast.models.layers import DropPath, PointwiseConv3d, QuickGELU
 from slowfast.models.vit_style import CLIP_STYLE, ViTStyle
 
 
@@ -123,16 +123,19 @@ class LocalTemporalAttention(nn.Module):
         reduced = int(dim // reduction)
         self.pos_embed = nn.Sequential(
             nn.BatchNorm3d(dim),
-            nn.Conv3d(dim, reduced, kernel_size=1),
+            PointwiseConv3d(dim, reduced),
             DepthwiseConv3d(reduced, (3, 1, 1)),
-            nn.Conv3d(reduced, dim, kernel_size=1),
+            PointwiseConv3d(reduced, dim),
         )
         nn.init.zeros_(self.pos_embed[3].weight)
         nn.init.zeros_(self.pos_embed[3].bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (N, C, T, H, W); returns the same shape, without the residual."""
-        return self.pos_embed(x)
+        norm, reduce, conv, expand = self.pos_embed
+        x = norm(x.contiguous(memory_format=torch.channels_last_3d))
+        x = reduce(x.movedim(1, -1)).movedim(-1, 1)
+        return expand(conv(x).movedim(1, -1)).movedim(-1, 1)
 
 
 class LocalUniBlock(nn.Module):

@@ -65,7 +65,7 @@ def test_relative_paths_start_from_the_prefix(tmp_path: Path):
         # What another separator would make of the line.
         ("a.mp4 1\n", ",", ":1: expected 'path,label', found 'a.mp4 1'; it looks separated by a space"),
         ("a b.mp4,1\n", " ", ":1: label 'b.mp4,1' of 'a b.mp4,1' is not an integer; it looks separated by a comma"),
-        ("a.mp4\t1\n", " ", "it looks separated by a tab: set DATA.PATH_LABEL_SEPARATOR '\\t'"),
+        ("a.mp4\t1\n", " ", "it looks separated by a tab: set DATA.PATH_LABEL_SEPARATOR $'\\t'"),
         ("a.mp4;1\n", " ", "it looks separated by a semicolon: set DATA.PATH_LABEL_SEPARATOR ';'"),
     ],
 )

@@ -170,8 +170,9 @@ def test_local_block_follows_its_equations():
     def temporal(module: LocalTemporalAttention, x: Tensor) -> Tensor:
         norm, reduce, conv, expand = module.pos_embed
         volume = x[:, :, 1:].reshape(2, 3, 4, 4, 24).permute(0, 4, 1, 2, 3)
-        volume = F.conv3d(reduce(norm(volume)), conv.weight, conv.bias, padding=(1, 0, 0), groups=16)
-        change = expand(volume).permute(0, 2, 3, 4, 1).reshape(2, 3, 16, 24)
+        volume = F.conv3d(norm(volume), reduce.weight, reduce.bias)
+        volume = F.conv3d(volume, conv.weight, conv.bias, padding=(1, 0, 0), groups=16)
+        change = F.conv3d(volume, expand.weight, expand.bias).permute(0, 2, 3, 4, 1).reshape(2, 3, 16, 24)
         return torch.cat([x[:, :, :1], x[:, :, 1:] + change], dim=2)
 
     reference = nn.MultiheadAttention(24, 3, batch_first=True).double()
