@@ -21,9 +21,11 @@ setup(
         "av>=12",
         "numpy",
         "pillow>=9.1",
+        "safetensors",
+        "timm>=1.0",  # image ViTs to start from
         "scikit-learn",  # the handwritten digits of the quickstart
         "tensorboard",
         "tqdm",
     ],
-    extras_require={"test": ["pytest", "hypothesis", "ruff", "timm"]},
+    extras_require={"test": ["pytest", "hypothesis", "ruff"]},
 )
