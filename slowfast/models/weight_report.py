@@ -58,10 +58,12 @@ class WeightsReport:
         return lines
 
     def log(self) -> None:
-        """Log it, as a warning if the order of the classes could not be checked."""
-        is_doubtful = self.head is not None and self.head.is_doubtful
+        """Log it on rank 0; the classifier as a warning if the order of its classes could not be checked."""
+        if not distributed.is_main():
+            return
         for line in self.lines():
-            logger.log(logging.WARNING if is_doubtful and distributed.is_main() else logging.INFO, line)
+            is_doubtful = self.head is not None and self.head.is_doubtful and self.head.note in line
+            logger.log(logging.WARNING if is_doubtful else logging.INFO, line)
 
 
 def first(names: Sequence[str], count: int) -> str:
