@@ -11,8 +11,8 @@ setup(
     package_data={"slowfast.datasets.labels": ["*.txt", "*.json"]},
     python_requires=">=3.10",
     install_requires=[
-        "torch>=2.4",
-        "torchvision>=0.19",
+        "torch>=2.6",
+        "torchvision>=0.21",
         "fvcore",
         "yacs>=0.1.6",
         "pyyaml",
