@@ -155,7 +155,7 @@ FRAMES, SPANS = "folder num_frames label", "path total_s start_s end_s label"
         ("sth", "a 10 5\n", ":1: label 5 is outside [0, 5); mend the list or set MODEL.NUM_CLASSES"),
         ("sth", "a,10,3\n", "it looks separated by a comma: the lists of this data set need a space"),
         ("hmdb", "a;10;3\n", "it looks separated by a semicolon: the lists of this data set need a space"),
-        ("ucf101", "a\t10\t3\n", "it looks separated by a tab: set DATA.PATH_LABEL_SEPARATOR '\\t'"),
+        ("ucf101", "a\t10\t3\n", "it looks separated by a tab: set DATA.PATH_LABEL_SEPARATOR $'\\t'"),
         ("anet", "a 10 3\n", f":1: expected '{SPANS}', found 'a 10 3'"),
         ("anet", "a.mp4 10 1 3 2\nb.mp4 10 3 3 2\n", ":2: end_s 3 of 'b.mp4 10 3 3 2' is not after start_s 3"),
         ("hacs", "b.mp4 10 4.5 3.5 2\n", ":1: end_s 3.5 of 'b.mp4 10 4.5 3.5 2' is not after start_s 4.5"),

@@ -18,15 +18,11 @@ from slowfast.runtime.errors import UserError
 SOURCES = ("k400", "k600", "k700")
 
 
-def read_source(name: str, folder: Path, classes: str) -> Source:
+def read_source(name: str, folder: Path, classes: str, prefix: str) -> Source:
     """A folder of lists as ``make_lists.py`` writes it."""
     val = folder / "val.csv"
-    return Source(
-        name,
-        folder / "train.csv",
-        val if val.is_file() else None,
-        load_label_list(classes or str(folder / "classes.txt")),
-    )
+    class_names = load_label_list(classes or str(folder / "classes.txt"))
+    return Source(name, folder / "train.csv", val if val.is_file() else None, class_names, prefix)
 
 
 def check(paths: list[Path], separator: str) -> int:
@@ -51,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             default="",
             help="class names in the order of its labels, a shipped list or a file (default: its classes.txt)",
         )
+        parser.add_argument(f"--{name}-prefix", metavar="FOLDER", default="", help="put before the paths of its videos")
     parser.add_argument(
         "--held-out",
         metavar="LIST",
@@ -82,7 +79,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         if args.check:
             sys.exit(check(args.check, args.separator))
-        sources = [read_source(name, folder, getattr(args, f"{name}_classes")) for name, folder in folders.items()]
+        sources = [
+            read_source(name, folder, getattr(args, f"{name}_classes"), getattr(args, f"{name}_prefix"))
+            for name, folder in folders.items()
+        ]
         summary = merge(
             sources,
             args.out,

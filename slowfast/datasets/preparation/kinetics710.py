@@ -1,4 +1,4 @@
-"""Kinetics-710 (arXiv 2211.09552, section 4.1): the training lists of Kinetics-400, -600 and -700 as one."""
+"""Kinetics-710 (UniFormerV2, arXiv 2211.09552): the training lists of Kinetics-400, -600 and -700 as one."""
 
 import csv
 import os
@@ -36,12 +36,14 @@ class Source:
         train: its training list, ``path<sep>label``.
         val: its validation list, None for none.
         class_names: in the order of the lists' labels.
+        prefix: put before its paths, since the merged lists name videos of all sources.
     """
 
     name: str
     train: Path
     val: Path | None
     class_names: Sequence[str]
+    prefix: str = ""
 
 
 class Row(NamedTuple):
@@ -116,9 +118,10 @@ def merge(
     summary, dropped = MergeSummary(Counter()), []
     for split, lists in {"train": [s.train for s in sources], "val": [s.val for s in sources]}.items():
         kept: dict[str, Row] = {}
-        for source, path in zip(sources, lists, strict=True):
-            for row in rows_of.get(path, ()):
-                row = Row(row.path, label_maps[source.name][row.label], row.youtube_id)
+        for source, list_path in zip(sources, lists, strict=True):
+            for row in rows_of.get(list_path, ()):
+                path = os.path.join(source.prefix, row.path)
+                row = Row(path, label_maps[source.name][row.label], row.youtube_id)
                 reason = _why_dropped(row, kept, held_out_ids if split == "train" else set())
                 summary.counts[source.name, split, reason] += 1
                 if reason:

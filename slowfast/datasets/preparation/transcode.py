@@ -269,7 +269,7 @@ def _decode_thumbnails(path: Path) -> Iterator[np.ndarray]:
 def measure_speed_up(
     root: Path, out: Path, outcomes: Sequence[Outcome], *, num_videos: int, num_frames: int
 ) -> SpeedUp:
-    """Read a sparse clip from sources and results in turn, three times each, in this process.
+    """Read a sparse clip from sources and results in turn, five times each, in this process.
 
     Args:
         root, out: folders of the sources and the results.
@@ -283,7 +283,7 @@ def measure_speed_up(
     medians = []
     for source in chosen:
         paths = root / source, out / f"{os.path.splitext(source)[0]}.mp4"
-        times = [[_time_clip(path, num_frames) for path in paths] for _ in range(3)]
+        times = [[_time_clip(path, num_frames) for path in paths] for _ in range(5)]
         medians.append([statistics.median(column) for column in zip(*times, strict=True)])
     before, after = zip(*medians, strict=True)
     ratios = [one / other for one, other in medians]

@@ -84,13 +84,15 @@ def kinetics_lists(root: Path) -> None:
 
 def test_kinetics710_prints_what_was_dropped_and_why(tmp_path: Path, capsys: pytest.CaptureFixture):
     kinetics_lists(tmp_path)
-    assert run("kinetics710", tmp_path / "out", "--k400", tmp_path / "k400", "--k600", tmp_path / "k600") == 0
+    words = ("--k400", tmp_path / "k400", "--k600", tmp_path / "k600", "--k600-prefix", "six hundred")
+    assert run("kinetics710", tmp_path / "out", *words) == 0
     out = capsys.readouterr().out
     assert "train of k400: 2 rows, kept 2\n" in out
     assert (
         "train of k600: 3 rows, kept 1; dropped 1: same YouTube id as a row above, but another class; dropped 1" in out
     )
-    assert (tmp_path / "out" / "train.csv").read_text().count("\n") == 3
+    paths = [line.rpartition(",")[0] for line in (tmp_path / "out" / "train.csv").read_text().splitlines()]
+    assert paths == [f"k400/{'a' * 11}.mp4", f"k400/{'b' * 11}.mp4", f"six hundred/k600/{'d' * 11}.mp4"]
 
 
 def test_check_reports_overlap_with_its_exit_status(tmp_path: Path, capsys: pytest.CaptureFixture):
