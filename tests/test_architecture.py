@@ -32,6 +32,10 @@ LATE_IMPORTS = {
     ("slowfast.runtime.log", "torch.utils.tensorboard"): "takes seconds, and few runs write TensorBoard curves",
     ("slowfast.datasets.decoding_backends", "decord"): "optional: another decoder",
     ("slowfast.datasets.decoding_backends", "torchcodec.decoders"): "optional: another decoder",
+    ("slowfast.datasets.benchmark", "decord"): "optional: what is compared with",
+    ("slowfast.datasets.benchmark", "torchcodec"): "optional: what is compared with",
+    ("slowfast.datasets.benchmark", "torchcodec.decoders"): "optional: what is compared with",
+    ("slowfast.datasets.benchmark", "timm.data.auto_augment"): "what is compared with; takes seconds",
     ("slowfast.models.timm_models", "timm"): "optional: image ViTs other than CLIP's",
     ("slowfast.models.timm_models", "timm.models"): "optional: image ViTs other than CLIP's",
 }

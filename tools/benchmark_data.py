@@ -29,21 +29,21 @@ def main(argv: Sequence[str] | None = None) -> None:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("videos", metavar="VIDEO", type=Path, nargs="+", help="a video file")
-    parser.add_argument("--repeats", type=int, default=15, help="times that each contender is measured")
+    parser.add_argument("--repeats", type=_positive, default=15, help="times that each contender is measured")
     parser.add_argument(
-        "--memory-clips", type=int, default=0, help="training clips that one worker loads to see its memory"
+        "--memory-clips", type=int, default=0, help="also show a worker's memory over this many training clips"
     )
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    try:
-        for path in args.videos:
+    for path in args.videos:
+        try:
             print_times(path, args.repeats)
-        if args.memory_clips:
-            print_memory(args.videos, args.memory_clips)
-    except VideoReadError as error:
-        exit_with_error(error)
+        except VideoReadError as error:
+            exit_with_error(VideoReadError(f"{path}: {error}"))
+    if args.memory_clips:
+        print_memory(args.videos, args.memory_clips)
 
 
 def print_times(path: Path, repeats: int) -> None:
@@ -63,6 +63,12 @@ def print_memory(paths: Sequence[Path], num_clips: int) -> None:
     tenths = [memory[i * num_clips // 10 : (i + 1) * num_clips // 10] for i in range(10)]
     medians = " ".join(f"{statistics.median(tenth):.1f}" for tenth in tenths if tenth)
     print(f"a worker's memory over {num_clips} training clips, MiB, median of each tenth: {medians}")
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}; accepted: whole numbers from 1")
+    return int(text)
 
 
 if __name__ == "__main__":

@@ -173,7 +173,7 @@ def _evaluate_in_floats(frames: np.ndarray, crop: int) -> Tensor:
 
 
 def _augment_with_pillow(path: Path, num_frames: int, seed: int) -> Tensor:
-    """What SlowFast and its children do: timm's RandAugment on each frame, floats, then the crop: (C, T, size, size)."""
+    """What SlowFast and its children do: RandAugment on each frame, to floats, crop: (C, T, size, size)."""
     from timm.data.auto_augment import rand_augment_transform
 
     rng = np.random.default_rng(seed)

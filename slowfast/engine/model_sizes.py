@@ -54,11 +54,11 @@ def describe_sizes(sizes: ModelSizes) -> list[str]:
         f"  plain formulation, all      {counts.plain_multiply_adds / 1e9:10.2f} G",
         f"  as computed here            {counts.multiply_adds / 1e9:10.2f} G",
         f"activations                   {counts.num_activations / 1e6:10.2f} M",
-        f"peak memory of a step         {sizes.step_bytes / 2**30:10.2f} GiB, and {_gib(sizes.clip_bytes)} a further clip",
+        f"peak memory of a step         {_memory(sizes.step_bytes, sizes.clip_bytes)}",
     ]
     if sizes.checkpointed_step_bytes is not None:
-        step, clip = sizes.checkpointed_step_bytes, sizes.checkpointed_clip_bytes
-        lines.append(f"  with MODEL.CHECKPOINT_NUM   {step / 2**30:10.2f} GiB, and {_gib(clip)} a further clip")
+        memory = _memory(sizes.checkpointed_step_bytes, sizes.checkpointed_clip_bytes)
+        lines.append(f"  with MODEL.CHECKPOINT_NUM   {memory}")
     return lines
 
 
@@ -101,5 +101,5 @@ def _without_checkpointing(cfg: CfgNode) -> CfgNode:
     return load_config(None, [*chain.from_iterable(flatten(cfg)), "MODEL.USE_CHECKPOINT", False])
 
 
-def _gib(num_bytes: int) -> str:
-    return f"{num_bytes / 2**30:.2f} GiB"
+def _memory(step_bytes: int, clip_bytes: int) -> str:
+    return f"{step_bytes / 2**30:10.2f} GiB, and {clip_bytes / 2**30:.2f} GiB a further clip"

@@ -6,6 +6,8 @@ parameters of a built model, so that the two share nothing but weights. No dropo
 checkpointing.
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -113,7 +115,7 @@ def _plain_uniformerv2(model: Uniformerv2, clips: Tensor, has_fused_vit_attentio
             dpe, global_block = next(global_blocks)
             tokens = _add_to_patches(x, t, lambda volume, dpe=dpe: _plain_conv(dpe, volume)).reshape(n, -1, c)
             tokens, normed_query = global_block.ln_3(tokens), global_block.ln_1(query)
-            query = query + _plain_cross_attention(global_block.attn, normed_query, tokens)
+            query = query + plain_cross_attention(global_block.attn, normed_query, tokens)
             query = query + _plain_feed_forward(global_block.mlp, global_block.ln_2(query))
     z = query.squeeze(1)
     if transformer.balance is not None:
@@ -138,7 +140,7 @@ def _plain_local_attention(attention: LocalTemporalAttention, volume: Tensor) ->
     return _plain_conv(expand, _plain_conv(conv, _plain_conv(reduce, norm(volume))))
 
 
-def _add_to_patches(x: Tensor, num_frames: int, function) -> Tensor:
+def _add_to_patches(x: Tensor, num_frames: int, function: Callable[[Tensor], Tensor]) -> Tensor:
     """Add ``function`` of the patch volume (N, C, T, H, W) to the patch tokens of x (N * T, L, C)."""
     _, length, c = x.shape
     side = round((length - 1) ** 0.5)
@@ -155,7 +157,8 @@ def _plain_self_attention(attention: SelfAttention, x: Tensor, is_fused: bool) -
     return attention.out_proj(softmax_attention(q, k, v, q.shape[-1] ** -0.5))
 
 
-def _plain_cross_attention(attention: CrossAttention, query: Tensor, tokens: Tensor) -> Tensor:
+def plain_cross_attention(attention: CrossAttention, query: Tensor, tokens: Tensor) -> Tensor:
+    """query: (N, 1, C); tokens: (N, L, C), each projected to a key and a value; returns (N, 1, C)."""
     q, k, v = _heads(attention, query, tokens)
     return attention.out_proj(softmax_attention(q, k, v, q.shape[-1] ** -0.5))
 

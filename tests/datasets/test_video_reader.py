@@ -1,6 +1,5 @@
 """Frames are read exactly, from any place, and what cannot be read says why."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from slowfast.datasets.video_reader import VideoReader, VideoReadError
-from tests.videos import decode_all, number_of, write_sound, write_video
+from tests.videos import decode_all, number_of, write_video
 
 NUM_FRAMES = 75
 
@@ -75,43 +74,7 @@ def test_frames_keep_their_aspect_ratio(tmp_path: Path):
         assert reader.read([1]).shape == (1, 48, 84, 3)
 
 
-# What cannot be read
-
-
-def write_zero_bytes(folder: Path) -> Path:
-    path = folder / "empty.mp4"
-    path.touch()
-    return path
-
-
-def write_text(folder: Path) -> Path:
-    path = folder / "text.mp4"
-    path.write_text("This was never a video.\n" * 100)
-    return path
-
-
-def write_without_index(folder: Path) -> Path:
-    """Half of a file whose index of frames stands at the end."""
-    path = write_video(folder / "half.mp4", NUM_FRAMES)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    return path
-
-
-UNREADABLE: dict[str, tuple[Callable[[Path], Path], str]] = {
-    "missing": (lambda folder: folder / "none.mp4", "No such file or directory"),
-    "a folder": (lambda folder: folder, "Is a directory"),
-    "zero bytes": (write_zero_bytes, "Invalid data found when processing input"),
-    "text": (write_text, "Invalid data found when processing input"),
-    "truncated": (write_without_index, "Invalid data found when processing input"),
-    "sound alone": (lambda folder: write_sound(folder / "sound.mp4"), "has no video stream"),
-}
-
-
-@pytest.mark.parametrize(("make", "message"), UNREADABLE.values(), ids=UNREADABLE.keys())
-def test_what_is_no_video_says_so_in_one_line(tmp_path: Path, make: Callable[[Path], Path], message: str):
-    with pytest.raises(VideoReadError, match=message) as error:
-        VideoReader(make(tmp_path))
-    assert "\n" not in str(error.value)
+# Damage
 
 
 def test_a_truncated_video_gives_its_whole_frames_and_names_the_first_damaged_one(tmp_path: Path):

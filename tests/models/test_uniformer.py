@@ -8,10 +8,10 @@ from torch import nn
 
 from slowfast.config import get_cfg
 from slowfast.models.layers import DropPath
+from slowfast.models.plain import plain_forward
 from slowfast.models.uniformer import Uniformer
 from slowfast.models.uniformer_blocks import Attention, GlobalBlock, LocalBlock
 from tests.golden_rule import golden_input, golden_state_dict, load_golden, relative_l2
-from tests.models.plain_uniformer import plain_forward
 
 TINY = {"num_classes": 5, "embed_dim": (8, 16, 32, 48), "depth": (2, 1, 2, 1), "head_dim": 16}
 

@@ -7,11 +7,14 @@ from torch import Tensor, nn
 
 from slowfast.config import get_cfg, load_config
 from slowfast.models import build_model
+from slowfast.models.layers import QuickGELU
+from slowfast.models.plain import plain_cross_attention, plain_forward
 from slowfast.models.uniformerv2_blocks import (
     CrossAttention,
     GlobalUniBlock,
     LocalTemporalAttention,
     LocalUniBlock,
+    feed_forward,
     patch_volume,
 )
 from tests.golden_rule import golden_input, golden_state_dict, load_golden, relative_l2
@@ -90,17 +93,6 @@ def test_published_sizes(backbone, width, depth, heads, count):
         assert sum(parameter.numel() for parameter in model.parameters()) == count
 
 
-def plain_cross_attention(attention: CrossAttention, query: Tensor, tokens: Tensor) -> Tensor:
-    """The textbook form: project every token to keys and values, softmax, weighted sum."""
-    weights, biases = attention.in_proj_weight.chunk(3), attention.in_proj_bias.chunk(3)
-    q, k, v = (
-        F.linear(x, w, b).unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
-        for x, w, b in zip((query, tokens, tokens), weights, biases, strict=True)
-    )
-    scores = (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).softmax(-1)
-    return attention.out_proj((scores @ v).transpose(1, 2).flatten(2))
-
-
 def test_cross_attention_equals_the_plain_form_forward_and_backward():
     torch.manual_seed(0)
     attention = randomize(CrossAttention(24, 4)).double()
@@ -123,6 +115,55 @@ def test_cross_attention_equals_multihead_attention_of_torch():
     reference.load_state_dict(attention.state_dict())
     query, tokens = torch.randn(2, 1, 24).double(), torch.randn(2, 50, 24).double()
     torch.testing.assert_close(attention(query, tokens), reference(query, tokens, tokens)[0], rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {},
+        {"UNIFORMERV2__NO_LMHRA": True},
+        {"UNIFORMERV2__DOUBLE_LMHRA": False, "UNIFORMERV2__TEMPORAL_DOWNSAMPLE": True},
+        {"UNIFORMERV2__FROZEN": True, "UNIFORMERV2__NO_LMHRA": True},
+        {"UNIFORMERV2__ACTIVATION": "gelu", "UNIFORMERV2__PRE_NORM": False, "UNIFORMERV2__NORM_EPS": 1e-6},
+    ],
+    ids=["default", "no_lmhra", "downsample", "frozen", "gelu"],
+)
+@pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
+def test_outputs_and_gradients_equal_the_plain_formulation(keys, training):
+    keys = keys | {"UNIFORMERV2__MLP_DROPOUT": [0.0, 0.0], "UNIFORMERV2__CLS_DROPOUT": 0.0}
+    model = randomize(tiny_model(**keys)).double().train(training)
+    clips = torch.randn(2, 3, 4, 16, 16, dtype=torch.float64)
+    weights = torch.randn(2, 5, dtype=torch.float64)
+    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    results = []
+    for forward in (model, lambda clips: plain_forward(model, clips)):
+        logits = forward(clips)
+        results.append([logits, *torch.autograd.grad((weights * logits).sum(), learning)])
+    fused = plain_forward(model, clips, has_fused_vit_attention=True)
+    torch.testing.assert_close(fused, results[0][0], rtol=1e-9, atol=1e-9)
+    for ours, plain in zip(*results, strict=True):
+        torch.testing.assert_close(ours, plain, rtol=1e-7, atol=1e-9)
+
+
+def test_the_plain_formulation_refuses_other_models():
+    with pytest.raises(ValueError, match="no plain formulation of a Linear; there is one of Uniformer and Uniformerv2"):
+        plain_forward(nn.Linear(2, 2), torch.zeros(1, 3, 2, 16, 16))
+
+
+@pytest.mark.parametrize("dropout", [None, 0.5])
+def test_feed_forward_equals_its_layers_forward_and_backward(dropout):
+    torch.manual_seed(0)
+    layers = randomize(feed_forward(6, 24, dropout=dropout)).double()
+    assert isinstance(layers.gelu, QuickGELU)
+    x = torch.randn(2, 3, 6, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(2, 3, 6, dtype=torch.float64)
+    results = []
+    for function in (layers, nn.Sequential(*layers)):
+        torch.manual_seed(1)
+        output = function(x)
+        results.append([output, *torch.autograd.grad((output * weight).sum(), [x, *layers.parameters()])])
+    for ours, sequential in zip(*results, strict=True):
+        torch.testing.assert_close(ours, sequential, rtol=1e-10, atol=1e-12)
 
 
 def test_zero_initialised_parts():

@@ -27,5 +27,5 @@ def test_soft_cross_entropy_takes_distributions():
 def test_a_loss_that_is_not_there_is_refused_with_those_that_are():
     cfg = get_cfg()
     cfg.MODEL.LOSS_FUNC = "bce"
-    with pytest.raises(ValueError, match="MODEL.LOSS_FUNC 'bce' is not a loss; accepted: cross_entropy"):
+    with pytest.raises(ValueError, match=r"MODEL.LOSS_FUNC 'bce' is not a loss; accepted: cross_entropy"):
         build_loss(cfg)

@@ -1,0 +1,48 @@
+"""tools/benchmark_model.py: what it prints and what it refuses."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from slowfast.runtime import measure
+
+ROOT = Path(__file__).parents[2]
+TOOL = ROOT / "tools" / "benchmark_model.py"
+TINY = ROOT / "configs" / "models" / "uniformerv2_tiny.yaml"
+
+
+def run_tool(monkeypatch, *words):
+    monkeypatch.setattr(sys, "argv", [str(TOOL), *map(str, words)])
+    runpy.run_path(str(TOOL), run_name="__main__")
+
+
+def test_a_table_and_how_it_compares(monkeypatch, capsys):
+    monkeypatch.setattr(measure, "MATRIX_SIZES", {"cpu": 64, "cuda": 64})
+    words = ["--cfg", TINY, "--batch", 2, "--rounds", 1, "--device", "cpu", "--against_plain", "DATA.NUM_FRAMES", 2]
+    words += ["UNIFORMERV2.LAYERS", 1, "UNIFORMERV2.N_LAYERS", 1, "UNIFORMERV2.RETURN_LIST", [0]]
+    words += ["UNIFORMERV2.MLP_DROPOUT", [0.1]]
+    run_tool(monkeypatch, *words)
+    output = capsys.readouterr().out
+    assert output.startswith("Uniformerv2, 2 frames, crops of 32 px (training 32), batch 2, float32, on CPU")
+    assert output.count("| forward ") == 4
+    assert output.count("of the time of 'plain' (median)") == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--batch", "0"], "argument --batch: '0'; accepted: whole numbers from 1"),
+        (["--rounds", "many"], "argument --rounds: 'many'; accepted: whole numbers from 1"),
+        (["--device", "cuda"], "--device cuda: PyTorch finds no GPU; use --device cpu"),
+        (["DATA.NUM_FRAMES", "few"], "error: "),
+    ],
+)
+def test_mistakes_are_one_line(monkeypatch, capsys, words, message):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SystemExit) as exit_info:
+        run_tool(monkeypatch, *words)
+    assert exit_info.value.code == 2
+    assert message in capsys.readouterr().err

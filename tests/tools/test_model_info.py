@@ -1,0 +1,89 @@
+"""tools/model_info.py: the sizes of one config and the table of the published models."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+from slowfast.config import load_config
+from slowfast.engine import model_sizes as engine_model_sizes
+from slowfast.engine.model_sizes import ModelSizes, model_sizes
+from slowfast.models.complexity import Complexity
+
+ROOT = Path(__file__).parents[2]
+TOOL = ROOT / "tools" / "model_info.py"
+TINY = ROOT / "configs" / "models" / "uniformerv2_tiny.yaml"
+SIZES = ModelSizes(
+    clip=(8, 32, 48),
+    complexity=Complexity(1_230_000, 500_000, 3 * 10**9, 4 * 10**9, 35 * 10**8, 6 * 10**6),
+    step_bytes=2**31,
+    clip_bytes=2**29,
+    checkpointed_step_bytes=2**30,
+    checkpointed_clip_bytes=2**28,
+)
+
+
+def output_of(monkeypatch, capsys, *words):
+    monkeypatch.setattr(sys, "argv", [str(TOOL), *map(str, words)])
+    runpy.run_path(str(TOOL), run_name="__main__")
+    return capsys.readouterr().out
+
+
+def test_one_model(monkeypatch, capsys):
+    monkeypatch.setattr(engine_model_sizes, "model_sizes", lambda cfg: SIZES)
+    lines = output_of(monkeypatch, capsys, "--cfg", TINY).splitlines()
+    assert lines[0] == "one clip of 8 x 32 x 48"
+    assert [(line[:30].strip(), line[30:].strip()) for line in lines[1:]] == [
+        ("parameters", "1.23 M"),
+        ("of these trained", "0.50 M"),
+        ("multiply-adds, fvcore's rule", "3.00 G"),
+        ("plain formulation, all", "4.00 G"),
+        ("as computed here", "3.50 G"),
+        ("activations", "6.00 M"),
+        ("peak memory of a step", "2.00 GiB, and 0.50 GiB a further clip"),
+        ("with MODEL.CHECKPOINT_NUM", "1.00 GiB, and 0.25 GiB a further clip"),
+    ]
+
+
+def test_sizes_are_those_without_checkpointing():
+    keys = ["DATA.TRAIN_CROP_SIZE", 64, "UNIFORMERV2.LAYERS", 2, "UNIFORMERV2.N_LAYERS", 1]
+    keys += ["UNIFORMERV2.RETURN_LIST", [1], "UNIFORMERV2.MLP_DROPOUT", [0.1], "UNIFORMERV2.NO_LMHRA", True]
+    checkpointing = ["MODEL.USE_CHECKPOINT", True, "MODEL.CHECKPOINT_NUM", [2]]
+    default, checkpointed = (model_sizes(load_config(TINY, keys + more)) for more in ([], checkpointing))
+    assert default.checkpointed_step_bytes is None
+    assert checkpointed[:4] == default[:4]
+    assert checkpointed.checkpointed_clip_bytes < default.clip_bytes
+
+
+def test_a_bad_config_is_one_line(monkeypatch, capsys):
+    with pytest.raises(SystemExit) as exit_info:
+        output_of(monkeypatch, capsys, "--cfg", TINY, "UNIFORMERV2.WIDTH", "100", "UNIFORMERV2.HEADS", "3")
+    assert exit_info.value.code == 2
+    assert capsys.readouterr().err.startswith("error: UNIFORMERV2.WIDTH is 100")
+
+
+def test_the_table_has_a_row_for_every_published_model(monkeypatch, capsys):
+    shapes = []
+
+    def recorded(cfg):
+        shapes.append((cfg.MODEL.MODEL_NAME, cfg.DATA.NUM_FRAMES, cfg.DATA.TEST_CROP_SIZE))
+        return SIZES
+
+    monkeypatch.setattr(engine_model_sizes, "model_sizes", recorded)
+    lines = output_of(monkeypatch, capsys, "--all").splitlines()
+    assert len(lines) == 2 + 19
+    assert lines[2].startswith("| UniFormer-S 8x224 | ")
+    assert len({line.count("|") for line in lines}) == 1
+    assert [f"{t}x{px}" in line for line, (_, t, px) in zip(lines[2:], shapes, strict=True)] == [True] * 19
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("stem", "millions", "giga"),
+    [("uniformer_b", 49.8, 96.7), ("uniformerv2_l14", 354.1, 640.2)],
+)
+def test_the_models_configs_have_the_published_sizes(stem, millions, giga):
+    complexity = model_sizes(load_config(ROOT / "configs" / "models" / f"{stem}.yaml")).complexity
+    assert complexity.num_parameters / 1e6 == pytest.approx(millions, abs=0.05)
+    assert complexity.fvcore_multiply_adds / 1e9 == pytest.approx(giga, abs=0.05)
