@@ -81,7 +81,8 @@ _C.DATA.IMAGE_TEMPLATE = "{:05d}.jpg"
 _C.DATA.CLASS_NAMES_FILE = ""
 # Each video has several labels: not supported, only False is accepted.
 _C.DATA.MULTI_LABEL = False
-# What decodes video files: pyav, decord or torchcodec; the last two are optional installations.
+# What decodes video files: pyav, decord or torchcodec. The last two are optional installations (pyav stands in for an
+# absent decord) and refuse files in which they are not known to take the same frames as pyav.
 _C.DATA.DECODING_BACKEND = "pyav"
 # Frames of a clip (T).
 _C.DATA.NUM_FRAMES = 8

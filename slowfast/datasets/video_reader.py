@@ -50,9 +50,9 @@ class VideoReader:
         try:
             if not self._container.streams.video:
                 raise VideoReadError("has no video stream")
-            stream = self._container.streams.video[0]
-            stream.thread_type = "NONE"
-            self._decoder = stream.codec_context
+            self._decoder = self._container.streams.video[0].codec_context
+            self._decoder.thread_type = "NONE"
+            self._decoder.thread_count = 1  # for libraries that do not ask for the type
             self._reformatter = VideoReformatter()
             self._index = self._read_packets()
             self.num_frames = self._count_frames()

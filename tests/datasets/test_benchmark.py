@@ -28,7 +28,7 @@ def test_contenders_take_turns_and_the_first_turn_does_not_count():
 
 
 def test_medians_of_the_times_count(monkeypatch: pytest.MonkeyPatch):
-    steps_s = [0, 7, 0, 5, 0, 1, 0, 9]  # before and during: the warm-up's 7 s, then 5, 1 and 9
+    steps_s = [0, 7, 5, 0, 1, 0, 9]  # the warm-up, which is not measured, takes 7 s; then 5, 1 and 9
     clocks = {name: accumulate(steps_s).__next__ for name in ("process_time", "perf_counter")}
     monkeypatch.setattr(benchmark, "time", SimpleNamespace(**clocks))
     assert alternate({"one": lambda: None}, 3)["one"] == (5, 5)
@@ -48,9 +48,10 @@ def test_all_load_the_same_twelve_views(video: Path):
     assert sample.views.shape == (12, 3, 8, 224, 224)
     for view, alone in zip(sample.views, contenders["twelve of ours"](), strict=True):
         assert isinstance(alone, Sample) and (alone.views[0] == view).all()
-    for view, floats in zip(sample.views, contenders.get("twelve of decord", lambda: sample.views)(), strict=True):
-        if floats is not view:  # resized before rounding
-            assert ((floats * 0.225 + 0.45) * 255 - view).abs().max() < 1.01
+    if "twelve of decord" not in contenders:
+        return  # it is not installed
+    for view, floats in zip(sample.views, contenders["twelve of decord"](), strict=True):
+        assert ((floats * 0.225 + 0.45) * 255 - view).abs().max() < 1.01  # resized before rounding
 
 
 def test_training_samples_differ_from_turn_to_turn(video: Path):

@@ -83,6 +83,14 @@ def test_sound_beside_the_frames_does_not_matter(odd_video: Callable[[str], Path
     assert check_against_full_decode(path) == NUM_FRAMES
 
 
+def test_frames_that_nobody_needs_are_not_decoded(tmp_path: Path):
+    options = x264(keyint=12, bframes=3, b_pyramid="none")
+    with VideoReader(write_stream(tmp_path / "a.mp4", "libx264", 12, options=options)) as reader:
+        assert reader._index.packet_of_frame == [0, 2, 3, 4, 1, 6, 7, 8, 5, 10, 11, 9]
+        assert reader._index.spans([9]) == [(0, 9)]
+        assert [frame.pts for frame in reader._decode([(0, 9)], wanted={9})] == [0, 1, 5, 9]
+
+
 def test_packets_of_large_streams_are_not_kept(odd_video: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch):
     path = odd_video("H.264")
     monkeypatch.setattr(video_reader, "MAX_KEPT_BYTES", path.stat().st_size // 2)
