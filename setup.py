@@ -18,7 +18,7 @@ setup(
         "pyyaml",
         "iopath",
         "simplejson",
-        "av>=12",
+        "av>=14",
         "numpy",
         "pillow>=9.1",
         "safetensors",

@@ -7,6 +7,8 @@ python tools/model_info.py --all
 import argparse
 from pathlib import Path
 
+from fvcore.common.config import CfgNode
+
 from slowfast.config import add_config_arguments, load_config, load_config_or_exit
 from slowfast.engine.model_sizes import describe_sizes, model_sizes, sizes_table
 
@@ -47,7 +49,7 @@ def main() -> None:
     print("\n".join(lines))
 
 
-def _published_config(name: str):
+def _published_config(name: str) -> CfgNode:
     stem, changes = PUBLISHED_MODELS[name]
     return load_config(MODELS_DIR / f"{stem}.yaml", [word for pair in changes.items() for word in pair])
 
