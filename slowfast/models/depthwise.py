@@ -9,8 +9,9 @@ def depthwise_conv3d(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> T
     """Filter each channel with its own kernel, at stride 1 with 'same' zero padding.
 
     The result is that of ``F.conv3d(x, weight, bias, padding="same", groups=C)``; only memory layout and kernel are
-    chosen here. On the CPU, oneDNN is several times faster on ``channels_last_3d`` than on the default layout. Elsewhere the
-    default layout is used: CUDA has a native depth-wise kernel for it, which channels-last input does not reach.
+    chosen here. On the CPU, oneDNN is several times faster on ``channels_last_3d`` than on the default layout.
+    Elsewhere the default layout is used: CUDA has a native depth-wise kernel for it, which channels-last input does
+    not reach.
 
     Args:
         x: (N, C, T, H, W), floating point, any memory layout.
