@@ -196,7 +196,7 @@ class Uniformerv2(nn.Module):
             return_list=keys.RETURN_LIST,
             num_heads=keys.N_HEAD,
             mlp_factor=keys.MLP_FACTOR,
-            mlp_dropout=keys.MLP_DROPOUT,
+            mlp_dropout=keys.MLP_DROPOUT[: len(keys.RETURN_LIST)],  # upstream files list more than there are blocks
             drop_path=keys.DROP_PATH_RATE,
             backbone_drop_path=keys.BACKBONE_DROP_PATH_RATE,
             cls_dropout=keys.CLS_DROPOUT,

@@ -326,6 +326,11 @@ def test_dropout_rates_reach_their_layers():
     assert transformer.proj[1].p == 0.7
 
 
+def test_rates_beyond_the_last_global_block_do_no_harm():
+    transformer = tiny_model(UNIFORMERV2__MLP_DROPOUT=[0.1, 0.3, 0.5]).backbone.transformer
+    assert [block.mlp.dropout.p for block in transformer.dec] == [0.1, 0.3]
+
+
 def test_checkpointing_changes_nothing_but_memory():
     clips = torch.randn(2, 3, 4, 16, 16)
     results = []
