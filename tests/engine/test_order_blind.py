@@ -1,6 +1,6 @@
 """What the moving digits are for: motion cannot be told without the order of the frames, and can be with it.
 
-Three trainings side by side, each a process of its own with one computing thread: about four minutes on two cores.
+Three trainings side by side, each a process of its own with one computing thread: about five minutes on two cores.
 ``pytest -m slow tests/engine/test_order_blind.py -s`` repeats the experiment and prints its figures.
 """
 
