@@ -9,7 +9,7 @@ from types import TracebackType
 import numpy as np
 from PIL import Image
 
-from slowfast.datasets.video_reader import VideoReadError
+from slowfast.datasets.video_reader import VideoReadError, check_indices, stack_frames
 
 
 class FrameFolderReader:
@@ -50,14 +50,8 @@ class FrameFolderReader:
             IndexError: if an index is outside [0, num_frames).
             VideoReadError: if a file is missing or damaged, or the files differ in size.
         """
-        for idx in indices:
-            if not 0 <= idx < self.num_frames:
-                raise IndexError(f"frame {idx} of {self.path} is outside [0, {self.num_frames})")
-        frames = {idx: self._read_image(idx) for idx in sorted(set(indices))}
-        sizes = sorted({frame.shape[:2] for frame in frames.values()})
-        if len(sizes) > 1:
-            raise VideoReadError(f"its frames change their size: {' and '.join(f'{h} x {w}' for h, w in sizes)} pixels")
-        return np.stack([frames[idx] for idx in indices])
+        check_indices(indices, self.num_frames, self.path)
+        return stack_frames({idx: self._read_image(idx) for idx in sorted(set(indices))}, indices)
 
     def _read_image(self, idx: int) -> np.ndarray:
         """uint8 (H, W, 3)."""

@@ -1,6 +1,6 @@
 """Frames of a video file, exactly, through PyAV."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +23,25 @@ UNKNOWN_REORDER_DEPTH = 16
 
 class VideoReadError(Exception):
     """A video that cannot be read: the message says why, without the path."""
+
+
+def check_indices(indices: Sequence[int], num_frames: int, path: str) -> None:
+    """Refuse indices outside [0, num_frames) with an IndexError that names the video."""
+    for idx in indices:
+        if not 0 <= idx < num_frames:
+            raise IndexError(f"frame {idx} of {path} is outside [0, {num_frames})")
+
+
+def stack_frames(frames: Mapping[int, np.ndarray], indices: Sequence[int]) -> np.ndarray:
+    """Frames by index, uint8 (H, W, 3) each, to uint8 (len(indices), H, W, 3).
+
+    Raises:
+        VideoReadError: if they differ in size.
+    """
+    sizes = sorted({frame.shape[:2] for frame in frames.values()})
+    if len(sizes) > 1:
+        raise VideoReadError(f"its frames change their size: {' and '.join(f'{h} x {w}' for h, w in sizes)} pixels")
+    return np.stack([frames[idx] for idx in indices])
 
 
 class VideoReader:
@@ -109,14 +128,8 @@ class VideoReader:
             IndexError: if an index is outside [0, num_frames).
             VideoReadError: if the file is damaged before the last wanted frame, or wanted frames differ in size.
         """
-        for idx in indices:
-            if not 0 <= idx < self.num_frames:
-                raise IndexError(f"frame {idx} of {self.path} is outside [0, {self.num_frames})")
-        frames = self._read_frames(set(indices))
-        sizes = sorted({frame.shape[:2] for frame in frames.values()})
-        if len(sizes) > 1:
-            raise VideoReadError(f"its frames change their size: {' and '.join(f'{h} x {w}' for h, w in sizes)} pixels")
-        return np.stack([frames[idx] for idx in indices])
+        check_indices(indices, self.num_frames, self.path)
+        return stack_frames(self._read_frames(set(indices)), indices)
 
     def _read_frames(self, wanted: Collection[int]) -> dict[int, np.ndarray]:
         """Frames by their index, uint8 (H, W, 3) each."""

@@ -67,7 +67,7 @@ def evaluate(cfg: CfgNode, model: nn.Module, loader: DataLoader, device: torch.d
                 continue
             logits = []
             for clips in batch.clips.split(views_per_pass):
-                clips = normalize(distributed.to_device(clips, device), mean, std)
+                clips = normalize(clips.to(device, non_blocking=True), mean, std)
                 with torch.autocast(device.type, torch.bfloat16, enabled=has_autocast):
                     logits.append(model(clips))
             video_scores = combine_views(

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import nn
 
 # Collectives that a lost peer would hold up for ever end with an error after this time.
 TIMEOUT = timedelta(minutes=30)
@@ -55,15 +55,6 @@ def barrier() -> None:
         dist.barrier()
 
 
-def all_reduce_sum(values: list[float], device: torch.device) -> list[float]:
-    """Sum numbers over the processes, in float64."""
-    if not is_distributed():
-        return list(values)
-    tensor = torch.tensor(values, dtype=torch.float64, device=device)
-    dist.all_reduce(tensor)
-    return tensor.tolist()
-
-
 def gather_objects(value: Any) -> list[Any]:
     """Every process's value, in the order of ranks, on rank 0; an empty list on the others."""
     if not is_distributed():
@@ -71,15 +62,6 @@ def gather_objects(value: Any) -> list[Any]:
     gathered: list[Any] | None = [None] * world_size() if is_main() else None
     dist.gather_object(value, gathered)
     return gathered or []
-
-
-def broadcast_object(value: Any) -> Any:
-    """Rank 0's value on every process."""
-    if not is_distributed():
-        return value
-    values = [value]
-    dist.broadcast_object_list(values)
-    return values[0]
 
 
 def wrap_model(model: nn.Module, device: torch.device) -> nn.Module:
@@ -93,8 +75,3 @@ def wrap_model(model: nn.Module, device: torch.device) -> nn.Module:
 def unwrap_model(model: nn.Module) -> nn.Module:
     """The bare model, whose state-dict keys are the published ones."""
     return model.module if isinstance(model, nn.parallel.DistributedDataParallel) else model
-
-
-def to_device(value: Tensor, device: torch.device) -> Tensor:
-    """Copy to the device, without waiting for it where the memory is pinned."""
-    return value.to(device, non_blocking=True)

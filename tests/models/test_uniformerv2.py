@@ -18,29 +18,11 @@ from slowfast.models.uniformerv2_blocks import (
     patch_volume,
 )
 from tests.golden_rule import golden_input, golden_state_dict, load_golden, relative_l2
-
-TINY = {
-    "MODEL.NUM_CLASSES": 5,
-    "DATA.NUM_FRAMES": 4,
-    "DATA.TRAIN_CROP_SIZE": 16,
-    "DATA.TEST_CROP_SIZE": 16,
-    "UNIFORMERV2.BACKBONE": "custom",
-    "UNIFORMERV2.WIDTH": 24,
-    "UNIFORMERV2.LAYERS": 3,
-    "UNIFORMERV2.HEADS": 3,
-    "UNIFORMERV2.PATCH_SIZE": 4,
-    "UNIFORMERV2.NATIVE_SIZE": 16,
-    "UNIFORMERV2.N_LAYERS": 2,
-    "UNIFORMERV2.N_DIM": 24,
-    "UNIFORMERV2.N_HEAD": 3,
-    "UNIFORMERV2.RETURN_LIST": [1, 2],
-    "UNIFORMERV2.MLP_DROPOUT": [0.5, 0.5],
-    "UNIFORMERV2.TEMPORAL_DOWNSAMPLE": False,
-}
+from tests.models.weight_layouts import TINY_V2
 
 
 def tiny_model(**keys) -> nn.Module:
-    overrides = TINY | {name.replace("__", "."): value for name, value in keys.items()}
+    overrides = TINY_V2 | {name.replace("__", "."): value for name, value in keys.items()}
     return build_model(load_config(None, [word for pair in overrides.items() for word in pair]))
 
 
