@@ -1,11 +1,11 @@
-"""List files to records: lines of a path and numbers, of one of three forms."""
+"""List files to records: lines of a path and numbers, of one of four forms."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from slowfast.datasets.records import VideoRecord
+from slowfast.datasets.records import LABEL_JOINT, VideoRecord
 from slowfast.runtime.errors import UserError
 
 _SEPARATORS = {",": "a comma", " ": "a space", "\t": "a tab", ";": "a semicolon"}
@@ -22,10 +22,12 @@ class ListForm:
     Attributes:
         fields: names of the fields. The first is a path, which may contain the separator; the others are numbers.
         to_record: the fields' texts to a record; raises ``_BadField``.
+        has_joined_numbers: the last field may be several numbers, joined by LABEL_JOINT.
     """
 
     fields: tuple[str, ...]
     to_record: Callable[[Sequence[str]], VideoRecord]
+    has_joined_numbers: bool = False
 
     def split(self, line: str, separator: str) -> list[str]:
         """Texts of the fields from left to right; fewer than there should be if separators are missing."""
@@ -34,7 +36,13 @@ class ListForm:
     def looks_separated_by(self, line: str, separator: str) -> bool:
         """Whether the separator leaves a path and numbers."""
         path, *numbers = self.split(line, separator)
-        return bool(path) and len(numbers) == len(self.fields) - 1 and all(map(_is_number, numbers))
+        if not path or len(numbers) != len(self.fields) - 1:
+            return False
+        if self.has_joined_numbers:
+            if LABEL_JOINT in separator:
+                return False
+            numbers[-1:] = numbers[-1].split(LABEL_JOINT)
+        return all(map(_is_number, numbers))
 
 
 def _is_number(text: str) -> bool:
@@ -62,6 +70,17 @@ def _path_label_record(fields: Sequence[str]) -> VideoRecord:
     return VideoRecord(path, _integer("label", label))
 
 
+def _path_labels_record(fields: Sequence[str]) -> VideoRecord:
+    path, text = fields
+    labels = [_integer("label", label.strip()) for label in text.split(LABEL_JOINT)]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise _BadField(f"label {label}", "is there more than once")
+    if path.endswith(LABEL_JOINT):
+        raise _BadField(f"path {path!r}", f"ends with {LABEL_JOINT!r}; join the labels of a video without blanks")
+    return VideoRecord(path, tuple(sorted(labels)))
+
+
 def _frame_folder_record(fields: Sequence[str]) -> VideoRecord:
     folder, num_frames, label = fields
     record = VideoRecord(folder, _integer("label", label), num_frames=_integer("num_frames", num_frames))
@@ -85,6 +104,7 @@ def _time_span_record(fields: Sequence[str]) -> VideoRecord:
 
 
 PATH_LABEL = ListForm(("path", "label"), _path_label_record)
+PATH_LABELS = ListForm(("path", "label;label;..."), _path_labels_record, has_joined_numbers=True)
 FRAME_FOLDER = ListForm(("folder", "num_frames", "label"), _frame_folder_record)
 TIME_SPAN = ListForm(("path", "total_s", "start_s", "end_s", "label"), _time_span_record)
 
@@ -118,6 +138,8 @@ def _separator_hint(line: str, form: ListForm, separator: str, *, is_fixed_separ
     """Name the separator that the line seems to have instead, if there is one."""
     if form.looks_separated_by(line, separator):
         return ""
+    if form is PATH_LABEL and PATH_LABELS.looks_separated_by(line, separator):
+        return "; several labels a video need DATA.MULTI_LABEL True"
     for candidate, name in _SEPARATORS.items():
         if candidate != separator and form.looks_separated_by(line, candidate):
             written = "$'\\t'" if candidate == "\t" else repr(candidate)  # as a shell takes it
@@ -141,7 +163,8 @@ def iterate_list(
             record = parse_line(line, form, separator, is_fixed_separator=is_fixed_separator)
         except ValueError as error:
             raise UserError(f"{path}:{line_number}: {error}") from None
-        check_label(record.label, num_classes, f"{path}:{line_number}")
+        for label in record.label if isinstance(record.label, tuple) else (record.label,):
+            check_label(label, num_classes, f"{path}:{line_number}")
         yield line_number, record
 
 

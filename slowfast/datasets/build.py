@@ -13,9 +13,18 @@ from slowfast.datasets.collate import collate
 from slowfast.datasets.epoch_sampler import EpochSampler
 from slowfast.datasets.labels import label_list_path
 from slowfast.datasets.transforms.pipeline import EvalTransform, TrainTransform
-from slowfast.datasets.zoo import DatasetEntry, Split, build_reader, build_sampler, check_flip, dataset_entry
+from slowfast.datasets.zoo import (
+    DatasetEntry,
+    Split,
+    build_reader,
+    build_sampler,
+    check_flip,
+    check_multi_label,
+    dataset_entry,
+)
 from slowfast.runtime import distributed
 from slowfast.runtime.errors import UserError
+from slowfast.runtime.interruption import ignore_stop_signals
 
 logger = logging.getLogger(__name__)
 
@@ -29,9 +38,8 @@ def build_dataset(cfg: CfgNode, split: Split) -> TrainClipDataset | EvalClipData
     Raises:
         UserError: for an unknown data set or a bad list (file:line).
     """
-    if cfg.DATA.MULTI_LABEL:
-        raise UserError("DATA.MULTI_LABEL True: lists with several labels a video are not supported; set it to False")
     entry = _entry_of(cfg, is_test=split == "test")
+    check_multi_label(cfg, entry, split)
     records = entry.load_records(cfg, split)
     reader = build_reader(cfg, entry)
     sampler = build_sampler(cfg, entry.sampling)
@@ -98,14 +106,14 @@ def build_loader(cfg: CfgNode, dataset: TrainClipDataset | EvalClipDataset) -> D
         len(dataset),
         rank=distributed.rank(),
         world_size=distributed.world_size(),
-        batch_size=batch_size,
+        step_size=batch_size * cfg.SOLVER.ACCUM_STEPS if is_train else batch_size,
         is_train=is_train,
         seed=cfg.RNG_SEED,
     )
     if is_train and len(sampler) == 0:
         raise UserError(
-            f"the training list has {len(dataset)} videos, fewer than one batch of "
-            f"{batch_size * distributed.world_size()}; lower TRAIN.BATCH_SIZE"
+            f"the training list has {len(dataset)} videos, fewer than one step of {sampler.videos_per_step}; lower "
+            f"TRAIN.BATCH_SIZE{' or SOLVER.ACCUM_STEPS' if cfg.SOLVER.ACCUM_STEPS > 1 else ''}"
         )
     num_workers = cfg.DATA_LOADER.NUM_WORKERS
     return DataLoader(
@@ -113,9 +121,14 @@ def build_loader(cfg: CfgNode, dataset: TrainClipDataset | EvalClipDataset) -> D
         batch_size=batch_size,
         sampler=sampler,
         num_workers=num_workers,
-        collate_fn=partial(collate, has_label_per_view=is_train),
+        collate_fn=partial(
+            collate,
+            has_label_per_view=is_train,
+            num_classes=cfg.MODEL.NUM_CLASSES if cfg.DATA.MULTI_LABEL else None,
+        ),
         pin_memory=cfg.DATA_LOADER.PIN_MEMORY and cfg.NUM_GPUS > 0,
         persistent_workers=is_train and num_workers > 0,
+        worker_init_fn=ignore_stop_signals,
         # Of its own: starting workers draws from it, and must not move the generator that dropout draws from.
         generator=torch.Generator(),
     )

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+LABEL_JOINT = ";"  # between the labels of one video in a list
+
 
 class TimeSpan(NamedTuple):
     """The part of an untrimmed video that shows its class; all in seconds."""
@@ -20,13 +22,13 @@ class VideoRecord(NamedTuple):
 
     Attributes:
         path: of a video file or a folder of frames.
-        label: 0-based class.
+        label: 0-based class; in a multi-label run the classes that the video shows, distinct and ascending.
         num_frames: in a folder of frames; None for a video file, which tells it itself.
         total_s, start_s, end_s: length of an untrimmed video and the part that shows the class; None for a trimmed one.
     """
 
     path: str
-    label: int
+    label: int | tuple[int, ...]
     num_frames: int | None = None
     total_s: float | None = None
     start_s: float | None = None
@@ -59,13 +61,13 @@ class Sample:
 
     Attributes:
         views: uint8 (V, C, T, H, W); V is 1 in validation, and the number of repeats in training.
-        label: 0-based class.
+        label: of the video's record.
         video_idx: row of the list file, 0-based.
         replaced: videos that could not be read and that this one stands for (training only).
     """
 
     views: Tensor
-    label: int
+    label: int | tuple[int, ...]
     video_idx: int
     replaced: tuple[FailedVideo, ...] = ()
 
@@ -76,7 +78,8 @@ class Batch:
 
     Attributes:
         clips: uint8 (N * V, C, T, H, W), the views of a video one after the other; V is 1 in training.
-        labels: int64 (N,). In training every clip has its own, and N counts clips, not videos.
+        labels: int64 (N,); in a multi-label run float32 (N, K), 1 for each class that a video shows and else 0. In
+            training every clip has its own, and N counts clips, not videos.
         video_idx: int64 (N,), rows of the list file.
         failed: videos of this batch that could not be read (testing); they are not among the N.
         replaced: videos for which others were drawn (training).

@@ -10,7 +10,15 @@ from typing import Literal
 
 from fvcore.common.config import CfgNode
 
-from slowfast.datasets.annotations import FRAME_FOLDER, PATH_LABEL, TIME_SPAN, ListForm, load_class_names, load_list
+from slowfast.datasets.annotations import (
+    FRAME_FOLDER,
+    PATH_LABEL,
+    PATH_LABELS,
+    TIME_SPAN,
+    ListForm,
+    load_class_names,
+    load_list,
+)
 from slowfast.datasets.class_folders import list_class_folders, load_class_folders
 from slowfast.datasets.decoding_backends import video_reader
 from slowfast.datasets.frame_reader import FrameFolderReader
@@ -43,6 +51,7 @@ class DatasetEntry:
         load_records: (cfg, split) to the records of the split's list.
         sampling: "dense" (frames DATA.SAMPLING_RATE apart) or "sparse" (one frame from each of T segments).
         has_frame_folders: videos are folders of images (DATA.IMAGE_TEMPLATE) instead of files.
+        has_plain_lists: a line is a path and a label, in whose place a multi-label run has several.
         can_flip: a video flipped left to right still shows its class.
         load_class_names: cfg to class names where no file gives them; None where only a file can.
     """
@@ -50,6 +59,7 @@ class DatasetEntry:
     load_records: Callable[[CfgNode, Split], list[VideoRecord]]
     sampling: Literal["dense", "sparse"]
     has_frame_folders: bool = False
+    has_plain_lists: bool = False
     can_flip: bool = True
     load_class_names: Callable[[CfgNode], list[str]] | None = None
 
@@ -68,12 +78,14 @@ def _load_list_file(
     Args:
         cfg: DATA.* and MODEL.NUM_CLASSES are read.
         split: whose list.
-        form: of its lines.
+        form: of its lines; in place of PATH_LABEL a multi-label run takes PATH_LABELS.
         template: of its file name; "" for DATA.LABEL_PATH_TEMPLATE.
         names: what the template takes.
         separator: the data set's own; "" for DATA.PATH_LABEL_SEPARATOR.
     """
     template = template or cfg.DATA.LABEL_PATH_TEMPLATE
+    if cfg.DATA.MULTI_LABEL and form is PATH_LABEL:
+        form = PATH_LABELS
     return load_list(
         _first_that_exists([Path(cfg.DATA.PATH_TO_DATA_DIR, template.format(name)) for name in names[split]], split),
         form,
@@ -126,9 +138,9 @@ _untrimmed = partial(_load_list_file, form=TIME_SPAN)
 _two_lists = partial(_load_list_file, names=TEST_OR_VAL)
 
 DATASETS = {
-    "kinetics": DatasetEntry(_load_list_file, "dense"),
-    "kinetics_sparse": DatasetEntry(_load_list_file, "sparse"),
-    "mit": DatasetEntry(_load_list_file, "sparse"),
+    "kinetics": DatasetEntry(_load_list_file, "dense", has_plain_lists=True),
+    "kinetics_sparse": DatasetEntry(_load_list_file, "sparse", has_plain_lists=True),
+    "mit": DatasetEntry(_load_list_file, "sparse", has_plain_lists=True),
     "sth": DatasetEntry(
         partial(_frame_folders, names=TEST_IS_VAL, separator=" "), "sparse", has_frame_folders=True, can_flip=False
     ),
@@ -136,9 +148,9 @@ DATASETS = {
     "anet": DatasetEntry(_untrimmed, "sparse"),
     "hacs": DatasetEntry(_untrimmed, "sparse"),
     "ucf101": DatasetEntry(partial(_frame_folders, names=TEST_OR_VAL), "dense", has_frame_folders=True),
-    "ucf101_video": DatasetEntry(_two_lists, "dense"),
+    "ucf101_video": DatasetEntry(_two_lists, "dense", has_plain_lists=True),
     "hmdb": DatasetEntry(partial(_frame_folders, names=TEST_OR_VAL, separator=" "), "dense", has_frame_folders=True),
-    "hmdb_video": DatasetEntry(_two_lists, "dense"),
+    "hmdb_video": DatasetEntry(_two_lists, "dense", has_plain_lists=True),
     "folder": DatasetEntry(_load_folder, "sparse", load_class_names=_load_folder_classes),
 }
 
@@ -159,6 +171,21 @@ def dataset_entry(key: str, name: str) -> DatasetEntry:
             f"{key} {name!r} is not a data set; accepted: {', '.join(DATASETS)}; the nearest is {nearest!r}"
         )
     return DATASETS[name.lower()]
+
+
+def check_multi_label(cfg: CfgNode, entry: DatasetEntry, split: Split) -> None:
+    """Refuse several labels a video where the annotations have room for one.
+
+    Raises:
+        UserError: for ``DATA.MULTI_LABEL`` and a data set without lists of path and label.
+    """
+    if cfg.DATA.MULTI_LABEL and not entry.has_plain_lists:
+        key, name = ("TEST", cfg.TEST.DATASET) if split == "test" else ("TRAIN", cfg.TRAIN.DATASET)
+        able = ", ".join(name for name, other in DATASETS.items() if other.has_plain_lists)
+        raise UserError(
+            f"DATA.MULTI_LABEL is True, but {key}.DATASET {name} has one label a video; accepted: {able}, or set "
+            f"DATA.MULTI_LABEL to False"
+        )
 
 
 def check_flip(cfg: CfgNode, entry: DatasetEntry) -> None:

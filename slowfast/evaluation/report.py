@@ -9,7 +9,7 @@ from pathlib import Path
 import simplejson
 from torch import Tensor
 
-from slowfast.evaluation.accuracy import top_k_accuracy
+from slowfast.evaluation.accuracy import mean_average_precision, top_k_accuracy
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,9 @@ class TestReport:
         expected: videos in the list.
         scored: videos that were read and scored; accuracy is over these.
         failed: videos that could not be read.
-        top1, top5: percent of the scored videos.
+        top1, top5: percent of the scored videos; of several labels a video, one among the predictions is enough.
         failures: path and cause of each failed video.
+        mean_average_precision: of a multi-label run, in percent; otherwise None.
     """
 
     __test__ = False  # not a test case, whatever its name says to pytest
@@ -32,11 +33,14 @@ class TestReport:
     top1: float
     top5: float
     failures: Sequence[tuple[str, str]]
+    mean_average_precision: float | None = None
 
     def summary(self) -> str:
         """One line for people."""
+        precision = self.mean_average_precision
+        has_precision = "" if precision is None else f", mean average precision {precision:.2f} %"
         return (
-            f"top-1 {self.top1:.2f} %, top-5 {self.top5:.2f} % over {self.scored} scored videos "
+            f"top-1 {self.top1:.2f} %, top-5 {self.top5:.2f} %{has_precision} over {self.scored} scored videos "
             f"({self.expected} expected, {self.failed} failed)"
         )
 
@@ -46,7 +50,7 @@ def make_report(scores: Tensor, labels: Tensor, num_expected: int, failures: Seq
 
     Args:
         scores: float (n, K) of the scored videos.
-        labels: int64 (n,).
+        labels: int64 (n,), or (n, K) with 1 for each class that a video shows.
         num_expected: videos in the list.
         failures: (path, cause) of the others.
     """
@@ -57,17 +61,20 @@ def make_report(scores: Tensor, labels: Tensor, num_expected: int, failures: Seq
         top1=top_k_accuracy(scores, labels, 1),
         top5=top_k_accuracy(scores, labels, 5),
         failures=failures,
+        mean_average_precision=mean_average_precision(scores, labels) if labels.ndim == 2 else None,
     )
 
 
 def write_report(folder: Path, report: TestReport, paths: Sequence[str], labels: Tensor, scores: Tensor) -> None:
     """Write ``report.json`` and ``predictions.csv`` (path, label, prediction, scores separated by spaces).
 
+    Several labels of a video are joined by ";"; the prediction is the class of the highest score all the same.
+
     Args:
         folder: made if need be; each file appears whole or not at all.
         report: the summary.
         paths: of the n scored videos.
-        labels: int64 (n,).
+        labels: as for ``make_report``.
         scores: float (n, K).
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -75,9 +82,12 @@ def write_report(folder: Path, report: TestReport, paths: Sequence[str], labels:
     with temporary.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["path", "label", "prediction", "scores"])
-        for path, label, row in zip(paths, labels.tolist(), scores, strict=True):
-            writer.writerow([path, label, int(row.argmax()), " ".join(f"{value:.6g}" for value in row.tolist())])
+        for path, label, row in zip(paths, labels, scores, strict=True):
+            classes = [label] if label.ndim == 0 else label.nonzero()
+            written = ";".join(str(int(idx)) for idx in classes)
+            writer.writerow([path, written, int(row.argmax()), " ".join(f"{value:.6g}" for value in row.tolist())])
     os.replace(temporary, folder / "predictions.csv")
+    content = {name: value for name, value in asdict(report).items() if value is not None}
     temporary = folder / "report.json.tmp"
-    temporary.write_text(simplejson.dumps(asdict(report), indent=2, ignore_nan=True) + "\n")
+    temporary.write_text(simplejson.dumps(content, indent=2, ignore_nan=True) + "\n")
     os.replace(temporary, folder / "report.json")

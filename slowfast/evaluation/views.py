@@ -3,21 +3,25 @@
 from torch import Tensor
 
 
-def combine_views(logits: Tensor, num_views: int, *, has_softmax: bool, method: str) -> Tensor:
+def combine_views(
+    logits: Tensor, num_views: int, *, has_probabilities: bool, method: str, is_multi_label: bool = False
+) -> Tensor:
     """One row of scores a video.
 
     Args:
         logits: (N * V, K), the views of a video one after the other.
         num_views: V.
-        has_softmax: turn each view's logits into probabilities first (TEST.ADD_SOFTMAX).
+        has_probabilities: turn each view's logits into probabilities first (TEST.ADD_SOFTMAX).
         method: "sum" averages over views (DATA.ENSEMBLE_METHOD; the sum divided by V), "max" takes the maximum.
+        is_multi_label: classes do not exclude each other (DATA.MULTI_LABEL): probabilities are a sigmoid for each
+            class, otherwise a softmax over the classes.
 
     Returns:
         float32 (N, K).
     """
     scores = logits.float()
-    if has_softmax:
-        scores = scores.softmax(dim=1)
+    if has_probabilities:
+        scores = scores.sigmoid() if is_multi_label else scores.softmax(dim=1)
     scores = scores.unflatten(0, (-1, num_views))
     if method == "sum":
         return scores.mean(dim=1)

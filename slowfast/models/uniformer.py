@@ -119,6 +119,22 @@ class Uniformer(nn.Module):
             checkpoint_num=cfg.MODEL.CHECKPOINT_NUM if cfg.MODEL.USE_CHECKPOINT else (0,) * NUM_STAGES,
         )
 
+    def layer_idx(self, name: str) -> int:
+        """The layer of a parameter, by its name, as layer-wise learning rates count: 0 to blocks + 1.
+
+        0 is the stem and i the i-th block, over the stages in order; a stage's patch embedding belongs to its first
+        block. What follows the blocks is the last layer.
+        """
+        depth = [len(self.get_submodule(f"blocks{stage}")) for stage in range(1, NUM_STAGES + 1)]
+        part, *rest = name.split(".")
+        if part == "patch_embed1":
+            return 0
+        if part.startswith("patch_embed"):
+            return 1 + sum(depth[: int(part.removeprefix("patch_embed")) - 1])
+        if part.startswith("blocks"):
+            return 1 + sum(depth[: int(part.removeprefix("blocks")) - 1]) + int(rest[0])
+        return 1 + sum(depth)
+
     def forward(self, clips: Tensor) -> Tensor:
         """Classify clips.
 

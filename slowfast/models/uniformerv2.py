@@ -221,6 +221,17 @@ class Uniformerv2(nn.Module):
         parameters = [backbone.class_embedding, backbone.positional_embedding]
         return parameters + [parameter for module in modules for parameter in module.parameters()]
 
+    def layer_idx(self, name: str) -> int:
+        """The layer of a parameter, by its name, as layer-wise learning rates count: 0 to the ViT's blocks + 1.
+
+        0 is the ViT's embedding and i its i-th block, the local temporal attention inside it included. All that reads
+        from the blocks (global UniBlocks, their position encoding and token, the head) is the last layer.
+        """
+        parts = name.removeprefix("backbone.").split(".")
+        if parts[:2] == ["transformer", "resblocks"]:
+            return 1 + int(parts[2])
+        return 1 + len(self.backbone.transformer.resblocks) if parts[0] == "transformer" else 0
+
     @torch.no_grad()
     def _init_vit(self) -> None:
         """CLIP's initialisation of the ViT (arXiv 2103.00020), for training without an image pretraining."""

@@ -29,18 +29,19 @@ _HINTS = {
 }
 
 
-def load_source(model: nn.Module, name: str, rules: HeadRules) -> WeightsReport:
+def load_source(model: nn.Module, name: str, rules: HeadRules, *, is_average: bool = False) -> WeightsReport:
     """Load a file, an address or ``timm:<model>`` of any public source.
 
     Args:
         model: the bare model.
         name: see ``weight_files``.
         rules: for the head.
+        is_average: take the moving average that a checkpoint of ours holds beside the weights themselves.
 
     Raises:
         UserError: if it cannot be had or does not fit; the model is untouched then.
     """
-    return apply_translation(model, translate_source(name), name, rules)
+    return apply_translation(model, translate_source(name, is_average=is_average), name, rules)
 
 
 def apply_translation(model: nn.Module, translation: Translation, source: str, rules: HeadRules) -> WeightsReport:

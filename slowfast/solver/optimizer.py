@@ -6,6 +6,8 @@ import torch
 from fvcore.common.config import CfgNode
 from torch import nn
 
+from slowfast.runtime.errors import UserError
+
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
@@ -16,8 +18,12 @@ def parameter_groups(
     bn_weight_decay: float,
     has_zero_decay_1d: bool,
     backbone_lr_ratio: float = 1.0,
+    layer_decay: float = 1.0,
 ) -> list[dict[str, Any]]:
     """Group the trainable parameters by weight decay and by learning-rate factor.
+
+    The groups, and the parameters in each, come in the order in which the model registers them: the same for every
+    run of a config, as going on from a checkpoint needs it.
 
     Args:
         model: the bare model; its optional ``vit_parameters()`` names the pretrained image backbone.
@@ -25,10 +31,15 @@ def parameter_groups(
         bn_weight_decay: decay of BatchNorm's parameters.
         has_zero_decay_1d: no decay for other 1-D parameters (biases, LayerNorm, class embedding, ``balance``).
         backbone_lr_ratio: learning rate of the image backbone relative to the rest.
+        layer_decay: learning rate of each layer relative to the next one (as in BEiT, arXiv 2106.08254), multiplied
+            by the ratio above; the model's ``layer_idx()`` tells a parameter's layer, and the last one has factor 1.
 
     Returns:
         Optimizer groups, each with ``params``, ``weight_decay`` and ``lr_ratio``; groups without parameters are left
         out.
+
+    Raises:
+        UserError: for a layer decay of a model without ``layer_idx()``.
     """
     batch_norm_ids = {
         id(parameter)
@@ -39,8 +50,10 @@ def parameter_groups(
     backbone_ids: set[int] = set()
     if backbone_lr_ratio != 1.0 and hasattr(model, "vit_parameters"):
         backbone_ids = {id(parameter) for parameter in model.vit_parameters()}
-    groups: dict[tuple[str, float], dict[str, Any]] = {}
-    for parameter in model.parameters():
+    layers = _layers_of(model) if layer_decay != 1.0 else {}
+    last_layer = max(layers.values(), default=0)
+    groups: dict[tuple[str, bool, int], dict[str, Any]] = {}
+    for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
         if id(parameter) in batch_norm_ids:
@@ -49,14 +62,26 @@ def parameter_groups(
             kind, decay = "no_decay", 0.0
         else:
             kind, decay = "decay", weight_decay
-        ratio = backbone_lr_ratio if id(parameter) in backbone_ids else 1.0
-        group = groups.setdefault((kind, ratio), {"params": [], "weight_decay": decay, "lr_ratio": ratio})
+        is_backbone, layer = id(parameter) in backbone_ids, layers.get(name, last_layer)
+        ratio = (backbone_lr_ratio if is_backbone else 1.0) * layer_decay ** (last_layer - layer)
+        group = groups.setdefault((kind, is_backbone, layer), {"params": [], "weight_decay": decay, "lr_ratio": ratio})
         group["params"].append(parameter)
     return list(groups.values())
 
 
+def _layers_of(model: nn.Module) -> dict[str, int]:
+    """The layer of every parameter, by name."""
+    if not hasattr(model, "layer_idx"):
+        raise UserError(f"SOLVER.LAYER_DECAY: the layers of {type(model).__name__} are not numbered; set it to 1.0")
+    return {name: model.layer_idx(name) for name, _ in model.named_parameters()}
+
+
 def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
-    """Build the optimizer that ``SOLVER.OPTIMIZING_METHOD`` names (sgd, adam, adamw) over ``parameter_groups``."""
+    """Build the optimizer that ``SOLVER.OPTIMIZING_METHOD`` names (sgd, adam, adamw) over ``parameter_groups``.
+
+    Adam and AdamW update all parameters in one GPU kernel if that is where the model is; on the CPU they are PyTorch's
+    default.
+    """
     solver = cfg.SOLVER
     groups = parameter_groups(
         model,
@@ -64,6 +89,7 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
         bn_weight_decay=cfg.BN.WEIGHT_DECAY,
         has_zero_decay_1d=solver.ZERO_WD_1D_PARAM,
         backbone_lr_ratio=solver.BACKBONE_LR_RATIO,
+        layer_decay=solver.LAYER_DECAY,
     )
     if solver.OPTIMIZING_METHOD == "sgd":
         return torch.optim.SGD(
@@ -78,7 +104,34 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
         raise ValueError(
             f"SOLVER.OPTIMIZING_METHOD {solver.OPTIMIZING_METHOD!r} is not an optimizer; accepted: sgd, adam, adamw"
         )
-    return optimizers[solver.OPTIMIZING_METHOD](groups, lr=solver.BASE_LR, betas=(0.9, 0.999), eps=1e-8)
+    is_on_gpu = all(parameter.is_cuda for group in groups for parameter in group["params"])
+    return optimizers[solver.OPTIMIZING_METHOD](
+        groups, lr=solver.BASE_LR, betas=(0.9, 0.999), eps=1e-8, fused=True if is_on_gpu else None
+    )
+
+
+def load_optimizer_state(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Restore what an optimizer has gathered, and the learning rate; weight decay and other options stay its own.
+
+    A state may come from another device: step counts go where this optimizer's implementation needs them.
+
+    Args:
+        optimizer: of the same kind and groups.
+        state: of ``state_dict()``.
+
+    Raises:
+        ValueError: if the state is of another kind of optimizer or of other groups.
+    """
+    own = [_options(group) for group in optimizer.param_groups]
+    if [options.keys() for options in own] != [_options(group).keys() for group in state["param_groups"]]:
+        raise ValueError("of another kind, or of other parameter groups")
+    # PyTorch reads in the state's options, not in the optimizer's, whether step counts belong on the GPU.
+    groups = [{**theirs, **ours} for theirs, ours in zip(state["param_groups"], own, strict=True)]
+    optimizer.load_state_dict({"state": state["state"], "param_groups": groups})
+
+
+def _options(group: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in group.items() if name not in ("params", "lr")}
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:

@@ -48,16 +48,16 @@ def video_idxs(batches: list[Batch]) -> list[int]:
 
 
 sizes = st.fixed_dictionaries(
-    {"num_videos": st.integers(1, 200), "world_size": st.integers(1, 9), "batch_size": st.integers(1, 12)}
+    {"num_videos": st.integers(1, 200), "world_size": st.integers(1, 9), "step_size": st.integers(1, 12)}
 )
 
 
-def shares(*, is_train: bool, epoch: int, num_videos: int, world_size: int, batch_size: int) -> list[list[int]]:
+def shares(*, is_train: bool, epoch: int, num_videos: int, world_size: int, step_size: int) -> list[list[int]]:
     """What each process sees."""
     result = []
     for rank in range(world_size):
         sampler = EpochSampler(
-            num_videos, rank=rank, world_size=world_size, batch_size=batch_size, is_train=is_train, seed=3
+            num_videos, rank=rank, world_size=world_size, step_size=step_size, is_train=is_train, seed=3
         )
         sampler.set_epoch(epoch)
         keys = list(sampler)
@@ -72,8 +72,8 @@ def test_training_sees_a_video_at_most_once_an_epoch_in_equal_whole_batches(size
     parts = shares(is_train=True, epoch=epoch, **size)
     seen = sorted(chain.from_iterable(parts))
     assert seen == sorted(set(seen)) and set(seen) <= set(range(size["num_videos"]))
-    step = size["batch_size"] * size["world_size"]
-    assert {len(part) for part in parts} == {size["num_videos"] // step * size["batch_size"]}
+    step = size["step_size"] * size["world_size"]
+    assert {len(part) for part in parts} == {size["num_videos"] // step * size["step_size"]}
 
 
 @given(size=sizes, epoch=st.integers(0, 3))
@@ -86,24 +86,35 @@ def test_evaluation_sees_every_video_exactly_once_and_pads_nothing(size: dict, e
 
 
 def test_epochs_and_seeds_shuffle_anew():
-    orders = [shares(is_train=True, epoch=e, num_videos=50, world_size=1, batch_size=1)[0] for e in (0, 1, 0)]
+    orders = [shares(is_train=True, epoch=e, num_videos=50, world_size=1, step_size=1)[0] for e in (0, 1, 0)]
     assert orders[0] != orders[1] and orders[0] == orders[2] and orders[0] != sorted(orders[0])
-    other_seed = EpochSampler(50, rank=0, world_size=1, batch_size=1, is_train=True, seed=4)
+    other_seed = EpochSampler(50, rank=0, world_size=1, step_size=1, is_train=True, seed=4)
     assert [key.video_idx for key in other_seed] != orders[0]
 
 
 def test_what_an_epoch_leaves_out_changes_with_the_epoch():
     left_out = {
-        (set(range(10)) - set(shares(is_train=True, epoch=e, num_videos=10, world_size=1, batch_size=3)[0])).pop()
+        (set(range(10)) - set(shares(is_train=True, epoch=e, num_videos=10, world_size=1, step_size=3)[0])).pop()
         for e in range(20)
     }
     assert len(left_out) > 3
 
 
+@given(size=sizes, epoch=st.integers(0, 50), share_done=st.floats(0, 1))
+def test_what_is_left_of_an_epoch_is_its_end(size: dict, epoch: int, share_done: float):
+    for rank in range(size["world_size"]):
+        sampler = EpochSampler(**{**size, "rank": rank}, is_train=True, seed=3)
+        sampler.set_epoch(epoch)
+        whole, num_steps_done = list(sampler), int(share_done * sampler.num_steps)
+        sampler.set_epoch(epoch, num_steps_done=num_steps_done)
+        assert list(sampler) == whole[num_steps_done * size["step_size"] :]
+        assert len(sampler) == len(whole) - num_steps_done * size["step_size"]
+
+
 def test_the_number_of_processes_does_not_change_what_a_step_trains_on():
     """Rank r takes every w-th video of one order, so that a step of all processes has the same videos."""
-    alone = shares(is_train=True, epoch=2, num_videos=60, world_size=1, batch_size=12)[0]
-    parts = shares(is_train=True, epoch=2, num_videos=60, world_size=4, batch_size=3)
+    alone = shares(is_train=True, epoch=2, num_videos=60, world_size=1, step_size=12)[0]
+    parts = shares(is_train=True, epoch=2, num_videos=60, world_size=4, step_size=3)
     for step in range(5):
         together = chain.from_iterable(part[3 * step : 3 * step + 3] for part in parts)
         assert sorted(together) == sorted(alone[12 * step : 12 * step + 12])
@@ -170,7 +181,7 @@ def test_a_nodes_batch_is_split_over_its_processes(video_set: Path, monkeypatch:
 
 
 def test_a_list_that_fills_no_batch_is_refused(video_set: Path):
-    message = "the training list has 8 videos, fewer than one batch of 9; lower TRAIN.BATCH_SIZE"
+    message = "the training list has 8 videos, fewer than one step of 9; lower TRAIN.BATCH_SIZE"
     with pytest.raises(UserError, match=message):
         epoch_of(config(video_set, "TRAIN.BATCH_SIZE", 9), "train")
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slowfast.evaluation.accuracy import top_k_accuracy, top_k_correct
+from slowfast.evaluation.accuracy import mean_average_precision, top_k_accuracy, top_k_correct
 
 SCORES = torch.tensor([[0.1, 0.7, 0.2], [0.5, 0.1, 0.4], [0.3, 0.4, 0.35], [0.2, 0.2, 0.6]])
 LABELS = torch.tensor([1, 1, 2, 0])
@@ -40,3 +40,48 @@ def test_more_classes_counted_never_lower_the_accuracy(seed: int, num_videos: in
     accuracies = [top_k_accuracy(scores, labels, k) for k in range(1, num_classes + 1)]
     assert accuracies == sorted(accuracies) and accuracies[-1] == 100.0
     assert accuracies[0] == pytest.approx(100 * (scores.argmax(1) == labels).double().mean().item())
+
+
+# Several labels a video
+
+SHOWN = torch.tensor([[1.0, 0.0, 1.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
+
+
+def test_any_of_a_videos_labels_makes_a_prediction_right():
+    assert top_k_correct(SCORES, SHOWN, 1).tolist() == [False, True, False, False]
+    assert top_k_correct(SCORES, SHOWN, 2).tolist() == [True, True, True, False]
+    assert top_k_correct(SCORES, SHOWN, 5).tolist() == [True, True, True, False]  # the last shows no class
+    assert top_k_accuracy(SCORES, SHOWN, 2) == pytest.approx(75)
+
+
+@given(st.integers(0, 2**32), st.integers(1, 20), st.integers(1, 8), st.integers(1, 9))
+def test_one_label_a_video_counts_the_same_in_either_form(seed: int, num_videos: int, num_classes: int, k: int):
+    generator = torch.Generator().manual_seed(seed)
+    scores = torch.randn(num_videos, num_classes, generator=generator)
+    labels = torch.randint(num_classes, (num_videos,), generator=generator)
+    shown = torch.nn.functional.one_hot(labels, num_classes).float()
+    assert torch.equal(top_k_correct(scores, labels, k), top_k_correct(scores, shown, k))
+
+
+def test_mean_average_precision_is_that_of_a_hand_computation():
+    """Class 0 is found at ranks 1 and 3, class 1 at rank 4 of 4, class 2 never: no video shows it."""
+    scores = torch.tensor([[0.9, 0.8, 0.1], [0.7, 0.6, 0.2], [0.5, 0.4, 0.3], [0.3, 0.2, 0.4]])
+    shown = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+    first, second = (1 / 1 + 2 / 3) / 2, 1 / 4
+    assert mean_average_precision(scores, shown) == pytest.approx(100 * (first + second) / 2, rel=1e-12)
+
+
+def test_videos_of_one_score_count_together():
+    """Both are above the one threshold, in whatever order they come: precision 1 / 2 at recall 1."""
+    for shown in ([[1.0], [0.0]], [[0.0], [1.0]]):
+        assert mean_average_precision(torch.tensor([[0.5], [0.5]]), torch.tensor(shown)) == pytest.approx(50)
+
+
+def test_perfect_scores_have_full_precision():
+    assert mean_average_precision(SHOWN + 0.1 * SCORES, SHOWN) == pytest.approx(100)
+
+
+def test_without_a_shown_class_or_with_a_score_that_is_no_number_there_is_no_precision():
+    assert math.isnan(mean_average_precision(SCORES, torch.zeros(4, 3)))
+    assert math.isnan(mean_average_precision(torch.empty(0, 3), torch.empty(0, 3)))
+    assert math.isnan(mean_average_precision(SCORES * math.nan, SHOWN))

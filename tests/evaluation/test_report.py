@@ -38,6 +38,29 @@ def test_the_files_hold_counts_and_a_row_a_video(tmp_path: Path):
     assert [[float(score) for score in row["scores"].split(" ")] for row in rows] == SCORES.tolist()
 
 
+def test_several_labels_a_video_are_reported_with_their_mean_average_precision(tmp_path: Path):
+    shown = torch.tensor([[1.0, 1.0], [0.0, 1.0], [1.0, 0.0]])
+    report = make_report(SCORES, shown, 4, FAILURES)
+    # By score, class 0 is right at ranks 1 and 2 of 3; class 1 at rank 1 and, of two videos of one score, one: 2 / 3.
+    precision = 100 * (1 + (1 / 2 * 1 + 1 / 2 * 2 / 3)) / 2
+    assert report.mean_average_precision == pytest.approx(precision) and report.top1 == 100
+    assert report.summary() == (
+        f"top-1 100.00 %, top-5 100.00 %, mean average precision {precision:.2f} % over 3 scored videos "
+        "(4 expected, 1 failed)"
+    )
+    write_report(tmp_path, report, PATHS, shown, SCORES)
+    assert json.loads((tmp_path / "report.json").read_text())["mean_average_precision"] == pytest.approx(precision)
+    with (tmp_path / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["label"], row["prediction"]) for row in rows] == [("0;1", "0"), ("1", "1"), ("0", "0")]
+
+
+def test_several_labels_without_a_scored_video_still_make_a_report(tmp_path: Path):
+    scores, shown = torch.empty(0, 2), torch.empty(0, 2)
+    write_report(tmp_path, make_report(scores, shown, 1, FAILURES), [], shown, scores)
+    assert json.loads((tmp_path / "report.json").read_text())["mean_average_precision"] is None
+
+
 def test_a_report_without_a_scored_video_is_still_json(tmp_path: Path):
     scores, labels = torch.empty(0, 2), torch.empty(0, dtype=torch.int64)
     report = make_report(scores, labels, 1, FAILURES)

@@ -1,5 +1,7 @@
 """Parameter groups: what decays how much, and which learning rate it gets."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 from fvcore.common.config import CfgNode
@@ -7,7 +9,7 @@ from torch import nn
 
 from slowfast.config import load_config
 from slowfast.models import build_model
-from slowfast.solver.optimizer import build_optimizer, parameter_groups, set_learning_rate
+from slowfast.solver.optimizer import build_optimizer, load_optimizer_state, parameter_groups, set_learning_rate
 
 SIZES = {
     "BACKBONE": "custom",
@@ -140,3 +142,108 @@ def test_decay_and_rate_act_on_the_step():
     optimizer.step()
     torch.testing.assert_close(layer.weight.detach(), before["weight"] * (1 - 0.1 * 0.5))
     assert torch.equal(layer.bias.detach(), before["bias"])
+
+
+# What the GPU does in one kernel, and a state that goes from one optimizer to another
+
+
+def stepped(cfg: CfgNode, device: str, num_steps: int = 2) -> tuple[nn.Module, torch.optim.Optimizer]:
+    """A model after some steps along fixed gradients, and its optimizer."""
+    torch.manual_seed(0)
+    model = build_model(cfg).to(device)
+    optimizer = build_optimizer(cfg, model)
+    take_steps(model, optimizer, num_steps)
+    return model, optimizer
+
+
+def take_steps(model: nn.Module, optimizer: torch.optim.Optimizer, num_steps: int) -> None:
+    generator = torch.Generator().manual_seed(1)
+    set_learning_rate(optimizer, 0.01)
+    for _ in range(num_steps):
+        for parameter in model.parameters():
+            parameter.grad = torch.randn(parameter.shape, generator=generator).to(parameter.device)
+        optimizer.step()
+
+
+def assert_same_weights(model: nn.Module, other: nn.Module, **tolerances: float) -> None:
+    for (name, one), two in zip(model.named_parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(
+            one.detach().cpu(), two.detach().cpu(), **tolerances, msg=lambda m, n=name: f"{n}: {m}"
+        )
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
+def test_on_the_cpu_the_default_implementation_is_used(name: str):
+    cfg = tiny_config("SOLVER.OPTIMIZING_METHOD", name)
+    assert {group["fused"] for group in build_optimizer(cfg, build_model(cfg)).param_groups} == {None}
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_on_a_gpu_the_fused_implementation_is_used_and_steps_alike(name: str):
+    cfg = tiny_config("SOLVER.OPTIMIZING_METHOD", name, "SOLVER.LAYER_DECAY", 0.5)
+    on_cpu, _ = stepped(cfg, "cpu")
+    on_gpu, optimizer = stepped(cfg, "cuda")
+    assert {group["fused"] for group in optimizer.param_groups} == {True}
+    assert_same_weights(on_cpu, on_gpu, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize(("source", "target"), [("cpu", "cuda"), ("cuda", "cpu"), ("cuda", "cuda")])
+def test_a_state_goes_on_from_one_device_to_another(source: str, target: str):
+    cfg = tiny_config()
+    model, optimizer = stepped(cfg, source)
+    state = deepcopy(optimizer.state_dict())  # as a file would hold it
+    other = build_model(cfg).to(target)
+    other.load_state_dict(model.state_dict())
+    other_optimizer = build_optimizer(cfg, other)
+    load_optimizer_state(other_optimizer, state)
+    for one, its_optimizer in ((model, optimizer), (other, other_optimizer)):
+        take_steps(one, its_optimizer, 2)
+    assert_same_weights(model, other, rtol=1e-4, atol=1e-6)
+
+
+def test_a_restored_optimizer_goes_on_where_it_was_with_options_of_its_own():
+    model, optimizer = stepped(tiny_config(), "cpu")
+    cfg = tiny_config("SOLVER.WEIGHT_DECAY", 0.3)
+    other = build_model(cfg)
+    other.load_state_dict(model.state_dict())
+    restored = build_optimizer(cfg, other)
+    load_optimizer_state(restored, deepcopy(optimizer.state_dict()))
+    assert {group["weight_decay"] for group in restored.param_groups} == {0.3, 0.02}
+    assert {group["lr"] for group in restored.param_groups} == {0.01}  # the last one set
+    assert [float(values["step"]) for values in restored.state.values()] == [2.0] * len(restored.state)
+    for group in restored.param_groups:
+        group["weight_decay"] = 0.05 if group["weight_decay"] == 0.3 else 0.02
+    for one, its_optimizer in ((model, optimizer), (other, restored)):
+        take_steps(one, its_optimizer, 2)
+    assert_same_weights(model, other, rtol=0, atol=0)
+
+
+def test_a_state_with_the_flags_of_the_gpu_is_restored_on_the_cpu():
+    """The flag that decides how a step is taken is this optimizer's, whatever the state's was."""
+    model, optimizer = stepped(tiny_config(), "cpu")
+    state = optimizer.state_dict()
+    for group in state["param_groups"]:
+        group["fused"] = True
+    restored = build_optimizer(tiny_config(), model)
+    load_optimizer_state(restored, state)
+    assert {group["fused"] for group in restored.param_groups} == {None}
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["SOLVER.OPTIMIZING_METHOD", "sgd"],
+        ["SOLVER.LAYER_DECAY", 0.5],
+        ["SOLVER.BACKBONE_LR_RATIO", 0.5],
+        ["SOLVER.ZERO_WD_1D_PARAM", True],
+    ],
+)
+def test_a_state_of_another_optimizer_or_of_other_groups_is_refused(overrides: list):
+    _, optimizer = stepped(tiny_config(), "cpu")
+    cfg = tiny_config(*overrides)
+    with pytest.raises(ValueError, match=r"of another kind, or of other parameter groups"):
+        load_optimizer_state(build_optimizer(cfg, build_model(cfg)), optimizer.state_dict())
