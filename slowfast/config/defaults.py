@@ -17,6 +17,8 @@ _C.OUTPUT_DIR = "./runs/default"
 _C.NUM_GPUS = 1
 # Nodes (machines) that work together, at least 1.
 _C.NUM_SHARDS = 1
+# Seconds without a sign of life after which a process of several counts as lost, which ends the others; at least 1.
+_C.PEER_TIMEOUT_S = 120.0
 # Seed of Python, NumPy and torch, at least 0; each process derives its own from it.
 _C.RNG_SEED = 1
 # Steps between two lines of the log.
@@ -29,20 +31,26 @@ _C.TRAIN.ENABLE = True
 # Training and validation data set: kinetics, kinetics_sparse, mit, sth, sth_video, anet, hacs, ucf101, ucf101_video,
 # hmdb, hmdb_video or folder; DATASET.md says what each reads.
 _C.TRAIN.DATASET = "kinetics"
-# Videos per step and node, split over its NUM_GPUS. Clips per step: this x NUM_SHARDS x AUG.NUM_SAMPLE.
+# Videos per batch and node, split over its NUM_GPUS. Videos per step: this x NUM_SHARDS x SOLVER.ACCUM_STEPS; clips
+# per step: that x AUG.NUM_SAMPLE.
 _C.TRAIN.BATCH_SIZE = 64
 # Epochs between two validations; the last epoch is always validated.
 _C.TRAIN.EVAL_PERIOD = 10
-# Epochs between two checkpoints; the last epoch is always saved.
+# Epochs between two checkpoints that are kept as checkpoint_epoch_NNNNN.pyth; the last epoch is always saved.
 _C.TRAIN.CHECKPOINT_PERIOD = 10
-# Also keep a checkpoint of the latest epoch, overwritten after every epoch.
-_C.TRAIN.SAVE_LATEST = False
+# Most checkpoints kept of those: the newest ones, beside checkpoint_best and checkpoint_last; 0 keeps all.
+_C.TRAIN.NUM_CHECKPOINTS_KEPT = 5
+# Seconds after which checkpoint_last.pyth is written within an epoch, too; 0 writes it at the end of epochs only.
+_C.TRAIN.CHECKPOINT_SECONDS = 1800.0
 # Go on from the newest checkpoint of OUTPUT_DIR if it has one.
 _C.TRAIN.AUTO_RESUME = True
 # Checkpoint whose weights training starts from, at epoch 0, a file or an address; "" for what PRETRAIN says.
 _C.TRAIN.CHECKPOINT_FILE_PATH = ""
-# Train under bfloat16 autocast on a GPU; on the CPU training is in float32 whatever this says.
+# Train under autocast, in the type that MIXED_PRECISION_DTYPE names; False is float32.
 _C.TRAIN.MIXED_PRECISION = True
+# Type of autocast in training and testing: bf16; fp16 (with a loss scale in training); auto: bf16 on a GPU that has it,
+# fp16 on another, and float32 on the CPU.
+_C.TRAIN.MIXED_PRECISION_DTYPE = "auto"
 
 # ---------------------------------------------------------------------------------------------------- testing
 _C.TEST = CfgNode()
@@ -56,13 +64,16 @@ _C.TEST.BATCH_SIZE = 8
 _C.TEST.NUM_ENSEMBLE_VIEWS = 10
 # Spatial crops per clip: 1 (centre) or 3 (along the longer side).
 _C.TEST.NUM_SPATIAL_CROPS = 3
-# Views of a video are combined as softmax probabilities (True) or as raw scores (False).
+# Views of a video are combined as probabilities (True) or as raw scores (False). Probabilities are a softmax over the
+# classes, and with DATA.MULTI_LABEL a sigmoid for each class.
 _C.TEST.ADD_SOFTMAX = True
 # Checkpoint to test, a file or an address; "" tests the newest of OUTPUT_DIR (the best one with TEST_BEST).
 _C.TEST.CHECKPOINT_FILE_PATH = ""
 # Test the checkpoint with the best validation accuracy rather than the newest.
 _C.TEST.TEST_BEST = False
-# Test (and validate) under bfloat16 autocast on a GPU; False is float32.
+# Test the moving average of the weights (MODEL.EMA_EPOCH) that a checkpoint holds beside the weights themselves.
+_C.TEST.USE_EMA = False
+# Test (and validate) under autocast, in the type that TRAIN.MIXED_PRECISION_DTYPE names; False is float32.
 _C.TEST.MIXED_PRECISION = False
 
 # ---------------------------------------------------------------------------------------------------- data
@@ -79,7 +90,8 @@ _C.DATA.LABEL_PATH_TEMPLATE = "somesomev1_rgb_{}_split.txt"
 _C.DATA.IMAGE_TEMPLATE = "{:05d}.jpg"
 # Class names in label order: a file, one a line, or a shipped list such as kinetics400_uniformer; "" for none.
 _C.DATA.CLASS_NAMES_FILE = ""
-# Each video has several labels: not supported, only False is accepted.
+# Videos have one or more labels each, joined by ";" in the list: path,3;17. Needs LOSS_FUNC bce_logit, and a data set
+# whose lists hold path and label: kinetics, kinetics_sparse, mit, ucf101_video or hmdb_video.
 _C.DATA.MULTI_LABEL = False
 # What decodes video files: pyav, decord or torchcodec. The last two are optional installations (pyav stands in for an
 # absent decord) and refuse files in which they are not known to take the same frames as pyav.
@@ -166,14 +178,20 @@ _C.MODEL = CfgNode()
 _C.MODEL.MODEL_NAME = "Uniformerv2"
 # Classes (K).
 _C.MODEL.NUM_CLASSES = 400
-# cross_entropy; soft_cross_entropy (targets are probabilities, as mixup gives them).
+# cross_entropy; soft_cross_entropy (targets are probabilities, as mixup gives them); bce_logit (binary cross entropy of
+# each class by itself, for DATA.MULTI_LABEL).
 _C.MODEL.LOSS_FUNC = "cross_entropy"
+# Share of each target of cross_entropy that is spread over all classes alike, in [0, 1); with mixup,
+# MIXUP.LABEL_SMOOTH_VALUE takes its place.
+_C.MODEL.LABEL_SMOOTHING = 0.0
 # Directory under which published weights are looked for.
 _C.MODEL.WEIGHTS_DIR = "weights"
 # Order of the classes in the weights that training starts from, or a public checkpoint to test: "" as the source
 # implies (our own carry their names); a shipped list such as kinetics400_uniformer, or a file of names, one a line;
 # same, to assert that it is ours; reset, to start the classifier afresh.
 _C.MODEL.CHECKPOINT_CLASS_ORDER = ""
+# Compile the model with torch.compile; the first steps then take minutes. Needs a C++ compiler on the CPU.
+_C.MODEL.COMPILE = False
 # Recompute activations in the backward pass to save memory (gradient checkpointing).
 _C.MODEL.USE_CHECKPOINT = False
 # Leading blocks that are recomputed. Uniformer: four entries, one a stage; Uniformerv2: the first entry counts.
@@ -197,12 +215,18 @@ _C.BN.NUM_BATCHES_PRECISE = 200
 _C.SOLVER = CfgNode()
 # sgd, adam or adamw.
 _C.SOLVER.OPTIMIZING_METHOD = "sgd"
+# Batches of TRAIN.BATCH_SIZE videos whose gradients are averaged for one step, at least 1.
+_C.SOLVER.ACCUM_STEPS = 1
 # Learning rate after warm-up.
 _C.SOLVER.BASE_LR = 0.1
 # Multiply BASE_LR, WARMUP_START_LR and COSINE_END_LR by NUM_SHARDS.
 _C.SOLVER.BASE_LR_SCALE_NUM_SHARDS = False
 # Factor of the learning rate of Uniformerv2's image backbone.
 _C.SOLVER.BACKBONE_LR_RATIO = 1.0
+# Layer-wise decay of the learning rate, in (0, 1]; 1 for none. The rate of layer i of L is that of the head times
+# LAYER_DECAY ** (L + 1 - i). Layer 0 is the embedding and layer i the i-th block: of Uniformerv2's ViT with what was
+# added inside the block, or of Uniformer's four stages in order. BACKBONE_LR_RATIO multiplies it.
+_C.SOLVER.LAYER_DECAY = 1.0
 # cosine (to COSINE_END_LR at MAX_EPOCH), or steps_with_relative_lrs (BASE_LR x LRS[i] from epoch STEPS[i] on).
 _C.SOLVER.LR_POLICY = "cosine"
 # Learning rate at the end of the cosine policy.
@@ -229,8 +253,11 @@ _C.SOLVER.NESTEROV = True
 _C.SOLVER.WEIGHT_DECAY = 1e-4
 # No weight decay for parameters of one dimension (biases and scales).
 _C.SOLVER.ZERO_WD_1D_PARAM = False
-# Largest norm of the gradient of all parameters; beyond it, it is scaled down. 0 or less turns clipping off.
+# Largest norm of the gradient of all parameters; beyond it, it is scaled down. 0 or less turns it off.
 _C.SOLVER.CLIP_GRADIENT = 20.0
+# Largest magnitude of an element of the gradient; beyond it, it is cut off. 0 turns it off; above 0 it takes the place
+# of CLIP_GRADIENT, as in SlowFast.
+_C.SOLVER.CLIP_GRAD_VAL = 0.0
 
 # ---------------------------------------------------------------------------------------------------- logging
 _C.TENSORBOARD = CfgNode()

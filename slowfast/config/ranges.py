@@ -9,11 +9,12 @@ CHOICES = {
     "BN.NORM_TYPE": ("batchnorm", "sync_batchnorm"),
     "DATA.DECODING_BACKEND": ("pyav", "decord", "torchcodec"),
     "DATA.ENSEMBLE_METHOD": ("sum", "max"),
-    "MODEL.LOSS_FUNC": ("cross_entropy", "soft_cross_entropy"),
+    "MODEL.LOSS_FUNC": ("cross_entropy", "soft_cross_entropy", "bce_logit"),
     "MODEL.MODEL_NAME": ("Uniformer", "Uniformerv2"),
     "SOLVER.LR_POLICY": ("cosine", "steps_with_relative_lrs"),
     "SOLVER.OPTIMIZING_METHOD": ("sgd", "adam", "adamw"),
     "TEST.NUM_SPATIAL_CROPS": (1, 3),
+    "TRAIN.MIXED_PRECISION_DTYPE": ("auto", "bf16", "fp16"),
     "UNIFORMERV2.ACTIVATION": ("", "quick_gelu", "gelu"),
 }
 
@@ -32,17 +33,21 @@ def at_least(low: int) -> Range:
 
 ABOVE_ZERO = Range(lambda value: value > 0, "above 0")
 PROBABILITY = Range(lambda value: 0 <= value <= 1, "in [0, 1]")
+FRACTION = Range(lambda value: 0 < value <= 1, "in (0, 1]")
 RATE = Range(lambda value: 0 <= value < 1, "in [0, 1)")
 SEED = Range(lambda value: 0 <= value < 2**32, "in [0, 2^32)")
 
 RANGES = {
     "NUM_GPUS": at_least(0),
     "NUM_SHARDS": at_least(1),
+    "PEER_TIMEOUT_S": at_least(1),
     "RNG_SEED": SEED,
     "LOG_PERIOD": at_least(1),
     "TRAIN.BATCH_SIZE": at_least(1),
     "TRAIN.EVAL_PERIOD": at_least(1),
     "TRAIN.CHECKPOINT_PERIOD": at_least(1),
+    "TRAIN.CHECKPOINT_SECONDS": at_least(0),
+    "TRAIN.NUM_CHECKPOINTS_KEPT": at_least(0),
     "TEST.BATCH_SIZE": at_least(1),
     "TEST.NUM_ENSEMBLE_VIEWS": at_least(1),
     "DATA.NUM_FRAMES": at_least(1),
@@ -51,7 +56,7 @@ RANGES = {
     "DATA.TRAIN_CROP_SIZE": at_least(1),
     "DATA.TEST_CROP_SIZE": at_least(1),
     "DATA.TRAIN_JITTER_SCALES": at_least(1),
-    "DATA.TRAIN_JITTER_SCALES_RELATIVE": Range(lambda value: 0 < value <= 1, "in (0, 1]"),
+    "DATA.TRAIN_JITTER_SCALES_RELATIVE": FRACTION,
     "DATA.TRAIN_JITTER_ASPECT_RELATIVE": ABOVE_ZERO,
     "DATA_LOADER.NUM_WORKERS": at_least(0),
     "DATA_LOADER.MAX_REPLACED": PROBABILITY,
@@ -66,13 +71,16 @@ RANGES = {
     "MIXUP.SWITCH_PROB": PROBABILITY,
     "MIXUP.LABEL_SMOOTH_VALUE": RATE,
     "MODEL.NUM_CLASSES": at_least(1),
+    "MODEL.LABEL_SMOOTHING": RATE,
     "MODEL.CHECKPOINT_NUM": at_least(0),
     "MODEL.EMA_DECAY": RATE,
     "MODEL.EMA_EPOCH": at_least(-1),
     "BN.WEIGHT_DECAY": at_least(0),
     "BN.NUM_BATCHES_PRECISE": at_least(1),
+    "SOLVER.ACCUM_STEPS": at_least(1),
     "SOLVER.BASE_LR": at_least(0),
     "SOLVER.BACKBONE_LR_RATIO": at_least(0),
+    "SOLVER.LAYER_DECAY": FRACTION,
     "SOLVER.COSINE_END_LR": at_least(0),
     "SOLVER.LRS": at_least(0),
     "SOLVER.STEPS": at_least(0),
@@ -81,6 +89,7 @@ RANGES = {
     "SOLVER.WARMUP_START_LR": at_least(0),
     "SOLVER.MOMENTUM": RATE,
     "SOLVER.WEIGHT_DECAY": at_least(0),
+    "SOLVER.CLIP_GRAD_VAL": at_least(0),
 }
 UNIFORMER_RANGES = {
     "UNIFORMER.DEPTH": at_least(1),

@@ -129,6 +129,24 @@ def augmentation_policy_is_known(cfg: CfgNode) -> str | None:
     return f"AUG.AA_TYPE is {policy!r}; accepted: rand-m7-n4-mstd0.5-inc1 and the like, or '' for none"
 
 
+def many_labels_have_their_loss(cfg: CfgNode) -> str | None:
+    """Several labels a video go with bce_logit, which takes no others, and are neither mixed nor split by ";"."""
+    has_own_loss = cfg.MODEL.LOSS_FUNC == "bce_logit"
+    told = f"DATA.MULTI_LABEL is {cfg.DATA.MULTI_LABEL} and MODEL.LOSS_FUNC {cfg.MODEL.LOSS_FUNC}"
+    if has_own_loss and not cfg.DATA.MULTI_LABEL:
+        return f"{told}; bce_logit is for several labels a video: set MULTI_LABEL to True or LOSS_FUNC to cross_entropy"
+    if not cfg.DATA.MULTI_LABEL:
+        return None
+    if cfg.MIXUP.ENABLE:
+        return "DATA.MULTI_LABEL is True and MIXUP.ENABLE True; only single labels are mixed: set MIXUP.ENABLE to False"
+    if not has_own_loss:
+        return f"{told}; several labels a video need bce_logit: set MODEL.LOSS_FUNC to it or MULTI_LABEL to False"
+    if ";" in cfg.DATA.PATH_LABEL_SEPARATOR:
+        told = f"DATA.MULTI_LABEL is True and DATA.PATH_LABEL_SEPARATOR {cfg.DATA.PATH_LABEL_SEPARATOR!r}"
+        return f"{told}; ';' joins the labels of a video: give another separator, such as ','"
+    return None
+
+
 def mixing_has_soft_targets(cfg: CfgNode) -> str | None:
     """Mixup and cutmix make targets that only soft_cross_entropy takes, and it takes no others."""
     has_soft_loss = cfg.MODEL.LOSS_FUNC == "soft_cross_entropy"
@@ -138,6 +156,18 @@ def mixing_has_soft_targets(cfg: CfgNode) -> str | None:
     if cfg.MIXUP.ENABLE:
         return f"{told}; mixed targets need soft_cross_entropy: set MODEL.LOSS_FUNC to it or MIXUP.ENABLE to False"
     return f"{told}; soft_cross_entropy needs mixed targets: set MIXUP.ENABLE to True or LOSS_FUNC to cross_entropy"
+
+
+def smoothing_has_its_loss(cfg: CfgNode) -> str | None:
+    """Label smoothing of its own is for plain cross entropy."""
+    smoothing = cfg.MODEL.LABEL_SMOOTHING
+    if smoothing == 0 or cfg.MODEL.LOSS_FUNC == "cross_entropy":
+        return None
+    if cfg.MIXUP.ENABLE:
+        told = f"MODEL.LABEL_SMOOTHING is {smoothing} and MIXUP.ENABLE True"
+        return f"{told}; mixed targets are smoothed by MIXUP.LABEL_SMOOTH_VALUE: set LABEL_SMOOTHING to 0"
+    told = f"MODEL.LABEL_SMOOTHING is {smoothing} and MODEL.LOSS_FUNC {cfg.MODEL.LOSS_FUNC}"
+    return f"{told}; only cross_entropy is smoothed: set LABEL_SMOOTHING to 0"
 
 
 def warmup_ends(cfg: CfgNode) -> str | None:
@@ -187,7 +217,9 @@ RULES: list[Rule] = [
     random_crop_fits,
     list_file_keys_are_usable,
     augmentation_policy_is_known,
+    many_labels_have_their_loss,
     mixing_has_soft_targets,
+    smoothing_has_its_loss,
     warmup_ends,
     cosine_descends,
     steps_have_rates,

@@ -3,75 +3,154 @@
 import logging
 import os
 import re
+import shutil
+import time
 from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from fvcore.common.config import CfgNode
 from torch import nn
 
+from slowfast.config.load import flatten
 from slowfast.datasets.labels import class_key, load_label_list
 from slowfast.models.class_order import HeadRules
 from slowfast.models.weight_files import read_checkpoint, state_dict_of
 from slowfast.models.weights import load_weights
 from slowfast.runtime.errors import UserError
+from slowfast.solver.optimizer import load_optimizer_state
 
 logger = logging.getLogger(__name__)
 
 _NAME = "checkpoint_epoch_{:05d}.pyth"
 _PATTERN = re.compile(r"checkpoint_epoch_(\d{5})\.pyth")
-BEST_NAME = "checkpoint_best.pyth"
+BEST_NAME, LAST_NAME = _ALWAYS = "checkpoint_best.pyth", "checkpoint_last.pyth"
+# Keys whose values decide which weights a model has.
+_MODEL_SECTIONS = ("MODEL.MODEL_NAME", "MODEL.NUM_CLASSES", "DATA.NUM_FRAMES", "UNIFORMER.", "UNIFORMERV2.")
 
 
 class CheckpointFolder:
     """The checkpoints of one run, in ``output_dir``/checkpoints.
 
-    A file holds ``model_state`` and ``optimizer_state``, ``epoch`` (0-based, the last one finished), ``best_top1``,
-    ``config`` (resolved, as YAML) and ``class_names`` (or None): tensors and plain containers only, read with
-    ``weights_only=True``.
+    A file holds ``model_state``, ``ema_state``, ``optimizer_state`` and ``scaler_state``; ``epoch`` (0-based, the last
+    one finished, -1 for none) and ``step`` (steps done of the one after it, of ``videos_per_step`` videos each in the
+    order that ``seed`` gives); ``rank_states`` (random generators and running averages, one entry a process);
+    ``best_top1``, ``config`` (resolved, as YAML), ``class_names`` (or None) and ``versions``: tensors and plain
+    containers only, read with ``weights_only=True``.
 
     Args:
         output_dir: of the run; the folder is made with the first checkpoint.
+        num_kept: of the checkpoints of epochs, the newest; 0 keeps all.
     """
 
-    def __init__(self, output_dir: Path) -> None:
+    def __init__(self, output_dir: Path, num_kept: int = 0) -> None:
         self.folder = output_dir / "checkpoints"
+        self.num_kept = num_kept
+        self._saved_at = time.monotonic()
 
-    def latest(self) -> Path | None:
-        """The checkpoint of the highest epoch, or None."""
-        if not self.folder.is_dir():
-            return None
-        names = sorted(path.name for path in self.folder.iterdir() if _PATTERN.fullmatch(path.name))
-        return self.folder / names[-1] if names else None
+    def epochs(self) -> list[Path]:
+        """The checkpoints of epochs, the oldest first."""
+        return sorted(path for path in self._files() if _PATTERN.fullmatch(path.name))
 
     def best(self) -> Path | None:
         """The checkpoint of the highest validation accuracy, or None."""
         path = self.folder / BEST_NAME
         return path if path.is_file() else None
 
-    def save(self, content: dict[str, Any], *, is_best: bool = False) -> Path:
-        """Write a checkpoint under a temporary name and rename it.
+    def newest(self) -> Path | None:
+        """The checkpoint that is furthest in training among those that are whole, or None if there is none at all.
+
+        Others are named in a warning.
+
+        Raises:
+            UserError: if there are checkpoints and none is whole.
+        """
+        candidates = [path for path in self._files() if _PATTERN.fullmatch(path.name) or path.name in _ALWAYS]
+        positions: dict[Path, tuple[int, int, int]] = {}
+        damaged: list[str] = []
+        for path in sorted(candidates):
+            try:
+                # Mapped, not read: only the directory at the end of the file, which a truncated one lacks.
+                content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+                # Of several names for one file, that of the epoch tells most.
+                preference = _ALWAYS.index(path.name) if path.name in _ALWAYS else len(_ALWAYS)
+                positions[path] = (content.get("epoch", -1), content.get("step", 0), preference)
+            except Exception as error:  # torch.load raises many kinds for a damaged file
+                cause = str(error).partition("\n")[0]
+                damaged.append(path.name)
+                logger.warning("%s cannot be read and is left out: %s", path, cause)
+        if damaged and not positions:
+            raise UserError(
+                f"{self.folder}: none of the checkpoints can be read ({', '.join(damaged)}); remove them, or set "
+                f"TRAIN.AUTO_RESUME False, to train from the beginning"
+            )
+        return max(positions, key=positions.__getitem__, default=None)
+
+    def is_due(self, period_s: float) -> bool:
+        """Whether the last checkpoint was written longer ago than ``period_s`` seconds; 0 is never due."""
+        return 0 < period_s <= time.monotonic() - self._saved_at
+
+    def save(self, content: dict[str, Any], *, is_epoch: bool = False, is_best: bool = False) -> Path:
+        """Write checkpoint_last.pyth, under a temporary name first.
 
         Args:
-            content: what a checkpoint holds, with its ``epoch``.
-            is_best: write the best checkpoint instead of the epoch's.
+            content: what a checkpoint holds.
+            is_epoch: keep it as the checkpoint of its ``epoch``, too, and delete those beyond ``num_kept``.
+            is_best: keep it as the best checkpoint, too.
 
         Returns:
-            The file.
+            The file, under the name that stays longest.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / (BEST_NAME if is_best else _NAME.format(content["epoch"]))
-        temporary = path.with_name(path.name + ".tmp")
+        last = self.folder / LAST_NAME
+        temporary = last.with_name(LAST_NAME + ".tmp")
+        # One that a killed process left may be the best checkpoint's file under a second name: never write into it.
+        temporary.unlink(missing_ok=True)
         with temporary.open("wb") as file:
             torch.save(content, file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
-        return path
+        # The last one comes last: whoever finds it finds the others, too.
+        names = [BEST_NAME] * is_best + [_NAME.format(content["epoch"])] * is_epoch
+        for name in names:
+            _link(temporary, self.folder / name)
+        os.replace(temporary, last)
+        _sync_folder(self.folder)
+        self._saved_at = time.monotonic()
+        if self.num_kept:
+            for path in self.epochs()[: -self.num_kept]:
+                path.unlink()
+        return self.folder / names[-1] if names else last
 
-    def remove(self, epoch: int) -> None:
-        """Delete the checkpoint of a 0-based epoch, if there is one."""
-        (self.folder / _NAME.format(epoch)).unlink(missing_ok=True)
+    def remove_halves(self) -> None:
+        """Delete what a process that was killed while saving left behind."""
+        for path in self._files():
+            if path.name.startswith("checkpoint_") and path.suffix == ".tmp":
+                path.unlink()
+
+    def _files(self) -> list[Path]:
+        return [path for path in self.folder.iterdir() if path.is_file()] if self.folder.is_dir() else []
+
+
+def _link(source: Path, target: Path) -> None:
+    """Give a file a second name, replacing what has it; a copy where the file system has no links."""
+    temporary = target.with_name(target.name + ".tmp")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(source, temporary)
+    except OSError:
+        shutil.copyfile(source, temporary)
+    os.replace(temporary, target)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make renamed files outlast a power failure."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def head_rules(cfg: CfgNode, class_names: list[str] | None, *, is_test: bool = False) -> HeadRules:
@@ -86,42 +165,64 @@ def head_rules(cfg: CfgNode, class_names: list[str] | None, *, is_test: bool = F
 
 
 def resume(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, class_names: list[str] | None
+    path: Path, cfg: CfgNode, model: nn.Module, optimizer: torch.optim.Optimizer, class_names: list[str] | None
 ) -> dict[str, Any]:
     """Restore model and optimizer to go on training.
 
     Returns:
-        The checkpoint's content; training goes on at ``epoch`` + 1.
+        The checkpoint's content.
 
     Raises:
         UserError: if the checkpoint is not of this run's model and classes, or holds weights alone.
     """
     checkpoint = read_checkpoint(path)
-    load_weights(model, state_dict_of(checkpoint), str(path))
+    try:
+        load_weights(model, state_dict_of(checkpoint), str(path))
+    except UserError as error:
+        keys = _model_differences(checkpoint, cfg)
+        raise UserError(f"{error}; it was trained with {', '.join(keys)}" if keys else str(error)) from None
     if "optimizer_state" not in checkpoint or "epoch" not in checkpoint:
         raise UserError(
             f"{path}: holds weights alone, nothing to resume from; name it as TRAIN.CHECKPOINT_FILE_PATH instead"
         )
-    if checkpoint.get("class_names") != class_names:
-        raise UserError(
-            f"{path}: was trained with other class names; use the DATA.CLASS_NAMES_FILE of that run or a new OUTPUT_DIR"
-        )
+    _check_class_names(checkpoint.get("class_names"), class_names, path)
     _load_optimizer(optimizer, checkpoint["optimizer_state"], path)
     return checkpoint
 
 
+def _model_differences(checkpoint: dict[str, Any], cfg: CfgNode) -> list[str]:
+    """Keys that shape the model and are not what the checkpoint's run had, as "KEY theirs, here ours"."""
+    if not isinstance(checkpoint.get("config"), str):
+        return []
+    theirs = dict(flatten(CfgNode(yaml.safe_load(checkpoint["config"]))))
+    return [
+        f"{key} {theirs[key]} (here {value})"
+        for key, value in flatten(cfg)
+        if key.startswith(_MODEL_SECTIONS) and key in theirs and theirs[key] != value
+    ]
+
+
+def _check_class_names(theirs: list[str] | None, ours: list[str] | None, path: Path) -> None:
+    if theirs == ours:
+        return
+    remedy = "use the DATA.CLASS_NAMES_FILE of that run or a new OUTPUT_DIR"
+    if theirs is None or ours is None:
+        told = "no class names" if theirs is None else "class names, and this run has none"
+        raise UserError(f"{path}: was trained with {told}; {remedy}")
+    if len(theirs) != len(ours):
+        raise UserError(f"{path}: was trained with {len(theirs)} class names, this run has {len(ours)}; {remedy}")
+    idx = next(i for i, (their, our) in enumerate(zip(theirs, ours, strict=True)) if their != our)
+    raise UserError(
+        f"{path}: was trained with other class names: class {idx} is {theirs[idx]!r} there and {ours[idx]!r} here; "
+        f"{remedy}"
+    )
+
+
 def _load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any], path: Path) -> None:
-    """Restore what the optimizer has gathered; weight decay and the like stay the config's."""
-    own = [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
-    theirs = [group.keys() - {"params"} for group in state["param_groups"]]
     try:
-        if [group.keys() for group in own] != theirs:
-            raise ValueError("of another kind, or of other parameter groups")
-        optimizer.load_state_dict(state)
+        load_optimizer_state(optimizer, state)
     except ValueError as error:
         raise UserError(
             f"{path}: its optimizer does not fit SOLVER.* of the config ({error}); use that run's config or a new "
             f"OUTPUT_DIR with TRAIN.CHECKPOINT_FILE_PATH {path}"
         ) from None
-    for group, values in zip(optimizer.param_groups, own, strict=True):
-        group.update(values)

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from slowfast.datasets import build_class_names, build_dataset, build_loader
 from slowfast.datasets.clip_dataset import EvalClipDataset
+from slowfast.datasets.collate import label_tensor
 from slowfast.datasets.records import FailedVideo
 from slowfast.datasets.transforms.functional import normalize
 from slowfast.engine.checkpoint import CheckpointFolder, head_rules
@@ -21,7 +22,9 @@ from slowfast.models import build_model
 from slowfast.models.weights import load_source
 from slowfast.runtime import distributed
 from slowfast.runtime.errors import UserError
+from slowfast.runtime.interruption import raise_if_stopped
 from slowfast.runtime.log import progress
+from slowfast.runtime.precision import autocast, autocast_dtype
 
 logger = logging.getLogger(__name__)
 
@@ -52,26 +55,34 @@ def evaluate(cfg: CfgNode, model: nn.Module, loader: DataLoader, device: torch.d
 
     Returns:
         The scores of all processes on rank 0, None elsewhere.
+
+    Raises:
+        Interrupted: if this process has been asked to stop.
     """
     num_views = loader.dataset.num_views
     views_per_pass = max(cfg.TEST.BATCH_SIZE // distributed.processes_per_node(cfg.NUM_GPUS), 1)
     mean, std = (torch.tensor(values, device=device) for values in (cfg.DATA.MEAN, cfg.DATA.STD))
-    has_autocast = cfg.TEST.MIXED_PRECISION and device.type == "cuda"
+    dtype = autocast_dtype(cfg.TRAIN.MIXED_PRECISION_DTYPE, device) if cfg.TEST.MIXED_PRECISION else None
     video_idx, scores, failed = [], [], []
     was_training = model.training
     model.eval()
     with torch.inference_mode():
         for batch in progress(loader, "evaluating", len(loader)):
+            raise_if_stopped()
             failed += batch.failed
             if len(batch.labels) == 0:
                 continue
             logits = []
             for clips in batch.clips.split(views_per_pass):
                 clips = normalize(clips.to(device, non_blocking=True), mean, std)
-                with torch.autocast(device.type, torch.bfloat16, enabled=has_autocast):
+                with autocast(device, dtype):
                     logits.append(model(clips))
             video_scores = combine_views(
-                torch.cat(logits), num_views, has_softmax=cfg.TEST.ADD_SOFTMAX, method=cfg.DATA.ENSEMBLE_METHOD
+                torch.cat(logits),
+                num_views,
+                has_probabilities=cfg.TEST.ADD_SOFTMAX,
+                method=cfg.DATA.ENSEMBLE_METHOD,
+                is_multi_label=cfg.DATA.MULTI_LABEL,
             )
             video_idx.append(batch.video_idx)
             scores.append(video_scores.cpu())
@@ -96,7 +107,8 @@ def _merge(shares: list[tuple[Tensor, Tensor, list[FailedVideo]]], num_videos: i
 def report_on(evaluation: Evaluation, dataset: EvalClipDataset) -> tuple[TestReport, list[str], Tensor]:
     """The report, and the paths and labels of the scored videos."""
     records = [dataset.records[idx] for idx in evaluation.video_idx.tolist()]
-    labels = torch.tensor([record.label for record in records], dtype=torch.int64)
+    is_multi_label = isinstance(dataset.records[0].label, tuple)
+    labels = label_tensor([record.label for record in records], evaluation.scores.shape[1] if is_multi_label else None)
     failures = [(failure.path, failure.cause) for failure in evaluation.failed]
     report = make_report(evaluation.scores, labels, len(dataset), failures)
     return report, [record.path for record in records], labels
@@ -107,7 +119,7 @@ def _checkpoint_to_test(cfg: CfgNode) -> str:
     if cfg.TEST.CHECKPOINT_FILE_PATH:
         return cfg.TEST.CHECKPOINT_FILE_PATH
     folder = CheckpointFolder(Path(cfg.OUTPUT_DIR))
-    path = (folder.best() if cfg.TEST.TEST_BEST else None) or folder.latest()
+    path = (folder.best() if cfg.TEST.TEST_BEST else None) or folder.newest()
     if path is not None:
         return str(path)
     if cfg.TRAIN.CHECKPOINT_FILE_PATH:
@@ -124,7 +136,8 @@ def test(cfg: CfgNode, device: torch.device) -> None:
     dataset = build_dataset(cfg, "test")
     path = _checkpoint_to_test(cfg)
     model = build_model(cfg)
-    load_source(model, path, head_rules(cfg, build_class_names(cfg), is_test=True)).log()
+    rules = head_rules(cfg, build_class_names(cfg), is_test=True)
+    load_source(model, path, rules, is_average=cfg.TEST.USE_EMA).log()
     logger.info(
         "testing %s on %d videos, %d temporal x %d spatial views each",
         path,

@@ -1,27 +1,29 @@
 """Training: one loop over epochs and one over steps."""
 
 import logging
-import math
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
-import numpy as np
 import torch
 from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
-from slowfast.datasets.records import Batch
-from slowfast.datasets.transforms.functional import normalize
+from slowfast.engine.plan import log_plan
 from slowfast.engine.precise_bn import update_bn_stats
+from slowfast.engine.step import refuse_divergence, take_step
+from slowfast.engine.step_flags import Agreement, StepFlags
 from slowfast.engine.step_meter import StepMeter
 from slowfast.engine.test import evaluate, report_on
 from slowfast.engine.train_run import Progress, TrainRun, build_run
-from slowfast.evaluation.accuracy import top_k_correct
 from slowfast.runtime import distributed
-from slowfast.runtime.errors import UserError
+from slowfast.runtime.interruption import Interrupted, raise_if_stopped, stop_signal
 from slowfast.runtime.log import progress
-from slowfast.runtime.reproduce import seed_process
+from slowfast.runtime.measure import resident_bytes
+from slowfast.runtime.reproduce import random_states, restore_random_states, seed_process, versions
 from slowfast.solver.optimizer import set_learning_rate
 
 logger = logging.getLogger(__name__)
@@ -32,135 +34,146 @@ def train(cfg: CfgNode, device: torch.device) -> None:
 
     Raises:
         UserError: for bad lists, weights or checkpoints, before anything is written.
+        Interrupted: once a checkpoint is saved, if a process has been asked to stop.
     """
     run, state = build_run(cfg, device)
-    for epoch in range(state.num_epochs, cfg.SOLVER.MAX_EPOCH):
+    log_plan(run)
+    with closing(run.metrics):
+        while state.num_epochs < cfg.SOLVER.MAX_EPOCH:
+            state = train_epoch(run, state)
+            state = finish_epoch(run, state)
+    distributed.barrier()
+
+
+def train_epoch(run: TrainRun, state: Progress) -> Progress:
+    """Take the steps that are left of an epoch; logs every ``LOG_PERIOD`` steps.
+
+    Returns:
+        Where the run stands with all steps done; that is saved if a validation is to follow.
+
+    Raises:
+        UserError: if a loss is not finite, or more videos than ``DATA_LOADER.MAX_REPLACED`` could not be read.
+        Interrupted: once a checkpoint is saved, if a process has been asked to stop.
+    """
+    cfg, epoch, num_steps = run.cfg, state.num_epochs, run.steps_per_epoch
+    if state.num_steps == num_steps:  # interrupted before or during the validation
+        return state
+    meter, flags = _start_epoch(run, state), StepFlags(run.device)
+    accum = cfg.SOLVER.ACCUM_STEPS
+    bar = progress(run.train_loader, f"epoch {epoch + 1}", num_steps * accum, initial=state.num_steps * accum)
+    for step_idx in range(state.num_steps, num_steps):
+        lr = run.schedule(epoch + step_idx / num_steps)
+        set_learning_rate(run.optimizer, lr)
+        result = take_step(run, bar, epoch, step_idx, meter.num_replaced)
+        meter.add(result)
+        state = replace(state, num_steps=step_idx + 1)
+        is_save_due = run.checkpoints.is_due(cfg.TRAIN.CHECKPOINT_SECONDS)
+        asked = flags.exchange(result, is_save_due=is_save_due, is_stop_asked=stop_signal() is not None)
+        if asked is not None and asked.has_diverged:
+            refuse_divergence(run, epoch, asked.result)
+        if (step_idx + 1) % cfg.LOG_PERIOD == 0 or step_idx + 1 == num_steps:
+            _log_steps(run, meter, state, lr)
+            meter.reset()
+        if step_idx + 1 == num_steps or (asked is not None and asked.is_checkpoint_wanted):
+            _save_between_steps(run, state, meter, flags.settle())
+    bar.close()
+    return state
+
+
+def _start_epoch(run: TrainRun, state: Progress) -> StepMeter:
+    """Set samples, random generators and running averages to where the run stands."""
+    cfg, epoch = run.cfg, state.num_epochs
+    run.train_loader.sampler.set_epoch(epoch, num_steps_done=state.num_steps)
+    meter = StepMeter(run.device)
+    if state.rank_state is None:
         # Seeding each epoch by itself makes a resumed run draw what an uninterrupted one draws.
         seed_process(cfg.RNG_SEED, epoch, distributed.rank())
-        if run.average is not None and epoch == cfg.MODEL.EMA_EPOCH:
-            run.average.load_state_dict(run.bare_model.state_dict())
-        train_epoch(run, epoch)
-        is_last = epoch + 1 == cfg.SOLVER.MAX_EPOCH
-        top1 = None
-        if is_last or (epoch + 1) % cfg.TRAIN.EVAL_PERIOD == 0:
-            if cfg.BN.USE_PRECISE_STATS:
-                update_bn_stats(run.bare_model, training_clips(run, epoch), cfg.BN.NUM_BATCHES_PRECISE)
-            top1 = validate(run, epoch)
-        is_best = top1 is not None and top1 > state.best_top1
-        state = Progress(epoch + 1, top1 if is_best else state.best_top1)
-        if distributed.is_main():
-            save(run, state, is_best=is_best, is_last=is_last)
-    distributed.barrier()
-    run.metrics.close()
+    else:
+        restore_random_states(state.rank_state["random"], run.device)
+        meter.load_state_dict(state.rank_state["meter"])
+    if run.average is not None and epoch == cfg.MODEL.EMA_EPOCH and state.num_steps == 0:
+        run.average.load_state_dict(run.bare_model.state_dict())
+    return meter
 
 
-def train_epoch(run: TrainRun, epoch: int) -> None:
-    """One pass over the training videos; logs every ``LOG_PERIOD`` steps.
+def _save_between_steps(run: TrainRun, state: Progress, meter: StepMeter, agreement: Agreement) -> None:
+    """Save after a step that has not diverged, and stop if that is asked for.
+
+    At the end of an epoch that is only needed before a validation, which may take long.
+    """
+    if agreement.has_diverged:
+        refuse_divergence(run, state.num_epochs, agreement.result)
+    is_end = state.num_steps == run.steps_per_epoch
+    if not is_end or agreement.is_stop_asked or is_validated(run.cfg, state.num_epochs):
+        save(run, state, rank_state={"random": random_states(run.device), "meter": meter.state_dict()})
+    if agreement.is_stop_asked:
+        received = stop_signal()
+        raise Interrupted("a signal to another process" if received is None else received.name)
+
+
+def is_validated(cfg: CfgNode, epoch: int) -> bool:
+    """Whether a validation follows an epoch."""
+    return (epoch + 1) % cfg.TRAIN.EVAL_PERIOD == 0 or epoch + 1 == cfg.SOLVER.MAX_EPOCH
+
+
+def finish_epoch(run: TrainRun, state: Progress) -> Progress:
+    """Validate, if it is due, and save.
 
     Raises:
-        UserError: if the loss is not finite, or more videos than ``DATA_LOADER.MAX_REPLACED`` could not be read.
+        Interrupted: if this process has been asked to stop; what was saved before the validation stands.
     """
-    cfg, loader, device = run.cfg, run.train_loader, run.device
-    mean, std = (torch.tensor(values, device=device) for values in (cfg.DATA.MEAN, cfg.DATA.STD))
-    has_autocast = cfg.TRAIN.MIXED_PRECISION and device.type == "cuda"
-    max_norm = cfg.SOLVER.CLIP_GRADIENT if cfg.SOLVER.CLIP_GRADIENT > 0 else math.inf
-    loader.sampler.set_epoch(epoch)
-    run.model.train()
-    meter, num_replaced, waiting_since = StepMeter(device), 0, time.perf_counter()
-    for step_idx, batch in enumerate(progress(loader, f"epoch {epoch + 1}", len(loader))):
-        data_time_s = time.perf_counter() - waiting_since
-        num_replaced += count_replaced(cfg, batch, num_replaced, len(loader.sampler))
-        lr = run.schedule(epoch + step_idx / len(loader))
-        set_learning_rate(run.optimizer, lr)
-        batch = batch.to(device)
-        clips, targets = normalize(batch.clips, mean, std), batch.labels
-        if run.mixup is not None:
-            clips, targets = run.mixup(clips, targets, step_generator(cfg.RNG_SEED, epoch, step_idx))
-        with torch.autocast(device.type, torch.bfloat16, enabled=has_autocast):
-            logits = run.model(clips)
-            loss = run.loss(logits, targets)
-        run.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        grad_norm = nn.utils.clip_grad_norm_(run.model.parameters(), max_norm)
-        run.optimizer.step()
-        if run.average is not None and epoch >= cfg.MODEL.EMA_EPOCH:
-            run.average.update(run.bare_model)
-        meter.add(loss, top_k_correct(logits.detach(), batch.labels, 1), grad_norm, len(batch.labels), data_time_s)
-        if (step_idx + 1) % cfg.LOG_PERIOD == 0 or step_idx + 1 == len(loader):
-            _log_steps(run, meter, epoch, step_idx + 1, lr, num_replaced)
-            meter.reset()
-        waiting_since = time.perf_counter()
+    cfg, epoch, top1 = run.cfg, state.num_epochs, None
+    if is_validated(cfg, epoch):
+        if cfg.BN.USE_PRECISE_STATS:
+            update_bn_stats(run.bare_model, training_clips(run, epoch), cfg.BN.NUM_BATCHES_PRECISE)
+        top1 = validate(run, epoch)
+    is_best = top1 is not None and top1 > state.best_top1
+    state = Progress(epoch + 1, best_top1=top1 if is_best else state.best_top1)
+    is_epoch_kept = state.num_epochs % cfg.TRAIN.CHECKPOINT_PERIOD == 0 or state.num_epochs == cfg.SOLVER.MAX_EPOCH
+    save(run, state, is_epoch=is_epoch_kept, is_best=is_best)
+    return state
 
 
-def step_generator(seed: int, epoch: int, step_idx: int) -> np.random.Generator:
-    """Generator of one step's draws on this process; the last word keeps it apart from those of the samples."""
-    return np.random.default_rng((seed, epoch, step_idx, distributed.rank(), 1))
-
-
-def count_replaced(cfg: CfgNode, batch: Batch, num_before: int, num_videos: int) -> int:
-    """Name the unreadable videos of a batch and return how many there are.
-
-    Args:
-        cfg: DATA_LOADER.MAX_REPLACED is read, the largest share of an epoch's videos.
-        batch: a training batch.
-        num_before: replaced earlier in this epoch on this process.
-        num_videos: of this epoch on this process.
-
-    Raises:
-        UserError: if there are too many, or one could not be replaced.
-    """
-    for failure in batch.replaced:
-        logger.warning("%s could not be read and was replaced: %s", failure.path, failure.cause)
-    if batch.failed:
-        failure = batch.failed[0]
-        raise UserError(
-            f"{failure.path} could not be read ({failure.cause}), nor could the videos drawn in its place; "
-            f"check DATA.PATH_PREFIX and the list"
-        )
-    count = len(batch.replaced)
-    if count and num_before + count > cfg.DATA_LOADER.MAX_REPLACED * num_videos:
-        failure = batch.replaced[-1]
-        raise UserError(
-            f"{num_before + count} of an epoch's {num_videos} videos could not be read, more than the share of "
-            f"DATA_LOADER.MAX_REPLACED {cfg.DATA_LOADER.MAX_REPLACED:g}; the last is {failure.path}: {failure.cause}"
-        )
-    return count
-
-
-def _log_steps(run: TrainRun, meter: StepMeter, epoch: int, num_steps: int, lr: float, num_replaced: int) -> None:
-    """Log the averages since the last line, and stop a run whose loss is no number."""
-    values = meter.averages()
-    steps_per_epoch = len(run.train_loader)
-    if not math.isfinite(values["loss"]):
-        raise UserError(
-            f"the loss is {values['loss']} in epoch {epoch + 1}, steps up to {num_steps}; lower SOLVER.BASE_LR or "
-            f"SOLVER.CLIP_GRADIENT, or set TRAIN.MIXED_PRECISION False"
-        )
-    if run.device.type == "cuda":
-        values["memory_gib"] = torch.cuda.max_memory_allocated(run.device) / 2**30
-    values |= {"epoch": epoch + 1, "lr": lr, "num_replaced": num_replaced}
-    run.metrics.write("train", epoch * steps_per_epoch + num_steps, **values)
+def _log_steps(run: TrainRun, meter: StepMeter, state: Progress, lr: float) -> None:
+    """Log the averages since the last line, and how long the steps that are left will take."""
+    values, cfg = meter.averages(), run.cfg
+    is_gpu = run.device.type == "cuda"
+    memory = torch.cuda.max_memory_allocated(run.device) if is_gpu else resident_bytes()
+    epoch, num_steps = state.num_epochs, run.steps_per_epoch
+    num_done = epoch * num_steps + state.num_steps
+    values |= {"epoch": epoch + 1, "lr": lr, "memory_gib": memory / 2**30}
+    run.metrics.write("train", num_done, **values)
+    eta_s = (cfg.SOLVER.MAX_EPOCH * num_steps - num_done) * values["step_time_s"]
     logger.info(
-        "epoch %d/%d step %d/%d: loss %.4f, top-1 %.1f %%, lr %.3g, step %.3f s (%.3f s waiting for data)%s",
+        "epoch %d/%d step %d/%d: loss %.4f, top-1 %.1f %%, gradient %.3g, lr %.3g, %.3f s a step (%.3f s waiting for "
+        "data), %.1f clips/s, %.2f GiB, %s left%s",
         epoch + 1,
-        run.cfg.SOLVER.MAX_EPOCH,
+        cfg.SOLVER.MAX_EPOCH,
+        state.num_steps,
         num_steps,
-        steps_per_epoch,
         values["loss"],
         values["top1"],
+        values["grad_norm"],
         lr,
         values["step_time_s"],
         values["data_time_s"],
-        f", {num_replaced} videos replaced" if num_replaced else "",
+        values["clips_per_s"],
+        values["memory_gib"],
+        timedelta(seconds=round(eta_s)),
+        f", {values['num_replaced']} videos replaced" if values["num_replaced"] else "",
     )
 
 
 def training_clips(run: TrainRun, epoch: int) -> Iterator[Tensor]:
-    """The normalised clips of an epoch's batches, float32 (N, C, T, H, W) on the device."""
-    mean, std = (torch.tensor(values, device=run.device) for values in (run.cfg.DATA.MEAN, run.cfg.DATA.STD))
+    """The normalised clips of an epoch's batches, float32 (N, C, T, H, W) on the device.
+
+    Raises:
+        Interrupted: if this process has been asked to stop.
+    """
     run.train_loader.sampler.set_epoch(epoch)
     for batch in run.train_loader:
-        yield normalize(batch.to(run.device).clips, mean, std)
+        raise_if_stopped()
+        yield run.normalize(batch.to(run.device).clips)
 
 
 def validate(run: TrainRun, epoch: int) -> float | None:
@@ -176,6 +189,8 @@ def validate(run: TrainRun, epoch: int) -> float | None:
 
 def _validate_model(run: TrainRun, model: nn.Module, epoch: int, kind: str) -> float | None:
     start = time.perf_counter()
+    # What is validated is what is saved: rank 0's.
+    distributed.share_buffers(model)
     evaluation = evaluate(run.cfg, model, run.val_loader, run.device)
     if evaluation is None:
         return None
@@ -183,35 +198,56 @@ def _validate_model(run: TrainRun, model: nn.Module, epoch: int, kind: str) -> f
     for path, cause in report.failures:
         logger.warning("%s could not be read: %s", path, cause)
     logger.info("validation%s: %s", " of the average" if kind == "val_ema" else "", report.summary())
+    has_average = report.mean_average_precision is not None
     run.metrics.write(
         kind,
-        (epoch + 1) * len(run.train_loader),
+        (epoch + 1) * run.steps_per_epoch,
+        epoch=epoch + 1,
         top1=report.top1,
         top5=report.top5,
         time_s=time.perf_counter() - start,
         expected=report.expected,
         scored=report.scored,
         failed=report.failed,
+        **({"mean_average_precision": report.mean_average_precision} if has_average else {}),
     )
     return report.top1
 
 
-def save(run: TrainRun, state: Progress, *, is_best: bool, is_last: bool) -> None:
-    """Write the checkpoints that are due after an epoch; rank 0 only."""
-    cfg = run.cfg
+def save(
+    run: TrainRun,
+    state: Progress,
+    *,
+    rank_state: dict[str, Any] | None = None,
+    is_epoch: bool = False,
+    is_best: bool = False,
+) -> None:
+    """Write a checkpoint; every process calls this, rank 0 writes.
+
+    Args:
+        run: what is saved.
+        state: where it stands.
+        rank_state: what this process needs to go on within an epoch; None at the end of one.
+        is_epoch: keep the checkpoint under its epoch's name, too.
+        is_best: and as the best one.
+    """
+    rank_states = distributed.gather_objects(rank_state)
+    if not distributed.is_main():
+        return
     content: dict[str, Any] = {
         "model_state": run.bare_model.state_dict(),
         "ema_state": None if run.average is None else run.average.state_dict(),
         "optimizer_state": run.optimizer.state_dict(),
+        "scaler_state": run.scaler.state_dict(),
         "epoch": state.num_epochs - 1,
+        "step": state.num_steps,
+        "videos_per_step": run.videos_per_step,
+        "rank_states": rank_states,
+        "seed": run.cfg.RNG_SEED,
         "best_top1": state.best_top1,
-        "config": cfg.dump(),
+        "config": run.cfg.dump(),
         "class_names": run.class_names,
+        "versions": versions(),
     }
-    if is_best:
-        run.checkpoints.save(content, is_best=True)
-    if is_last or cfg.TRAIN.SAVE_LATEST or state.num_epochs % cfg.TRAIN.CHECKPOINT_PERIOD == 0:
-        path = run.checkpoints.save(content)
-        logger.info("saved %s", path)
-    if cfg.TRAIN.SAVE_LATEST and (state.num_epochs - 1) % cfg.TRAIN.CHECKPOINT_PERIOD != 0:
-        run.checkpoints.remove(state.num_epochs - 2)  # kept as the latest only
+    path = run.checkpoints.save(content, is_epoch=is_epoch, is_best=is_best)
+    logger.info("saved %s", path)

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from slowfast.datasets import build_class_names, build_dataset, build_loader
 from slowfast.datasets.mixup import Mixup
+from slowfast.datasets.transforms.functional import normalize
 from slowfast.engine.checkpoint import CheckpointFolder, head_rules, resume
 from slowfast.engine.ema import WeightAverage
 from slowfast.engine.output import start_output
@@ -22,6 +24,7 @@ from slowfast.models.weight_report import WeightsReport
 from slowfast.models.weights import load_source
 from slowfast.runtime import distributed
 from slowfast.runtime.log import MetricsLog, setup_logging
+from slowfast.runtime.precision import autocast_dtype, gradient_scaler
 from slowfast.runtime.reproduce import seed_process
 from slowfast.solver.loss import build_loss
 from slowfast.solver.optimizer import build_optimizer
@@ -35,7 +38,8 @@ class TrainRun:
     """Everything that a run of training is made of.
 
     ``model`` is wrapped for several processes; ``bare_model`` is not. ``average`` is None without ``MODEL.EMA_EPOCH``,
-    ``mixup`` without ``MIXUP.ENABLE``.
+    ``mixup`` without ``MIXUP.ENABLE``, ``autocast_dtype`` where training is in float32. ``normalize`` takes uint8 clips
+    (N, C, T, H, W) on the device to float32.
     """
 
     cfg: CfgNode
@@ -43,9 +47,12 @@ class TrainRun:
     model: nn.Module
     average: WeightAverage | None
     optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    autocast_dtype: torch.dtype | None
     schedule: LearningRateSchedule
     loss: Callable[[Tensor, Tensor], Tensor]
     mixup: Mixup | None
+    normalize: Callable[[Tensor], Tensor]
     train_loader: DataLoader
     val_loader: DataLoader
     class_names: list[str] | None
@@ -57,13 +64,37 @@ class TrainRun:
         """The model whose state-dict keys are the published ones."""
         return distributed.unwrap_model(self.model)
 
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer updates an epoch."""
+        return self.train_loader.sampler.num_steps
+
+    @property
+    def own_videos_per_epoch(self) -> int:
+        """Videos an epoch on this process."""
+        return self.steps_per_epoch * self.videos_per_step // distributed.world_size()
+
+    @property
+    def videos_per_step(self) -> int:
+        """Videos a step, of all processes."""
+        return self.train_loader.sampler.videos_per_step
+
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands: epochs done, and the best validation accuracy in percent so far."""
+    """Where a run stands.
+
+    Attributes:
+        num_epochs: finished, their validation included.
+        num_steps: done of the epoch after them; all of its steps, where only its validation is left.
+        best_top1: best validation accuracy in percent so far.
+        rank_state: of this process, to go on within an epoch; None for what a new epoch begins with.
+    """
 
     num_epochs: int = 0
+    num_steps: int = 0
     best_top1: float = -1.0
+    rank_state: dict[str, Any] | None = None
 
 
 def build_run(cfg: CfgNode, device: torch.device) -> tuple[TrainRun, Progress]:
@@ -79,39 +110,54 @@ def build_run(cfg: CfgNode, device: torch.device) -> tuple[TrainRun, Progress]:
     loss, mixup = build_loss(cfg), Mixup.from_config(cfg)
     model = build_model(cfg)
     output_dir = Path(cfg.OUTPUT_DIR)
-    checkpoints = CheckpointFolder(output_dir)
-    newest = checkpoints.latest() if cfg.TRAIN.AUTO_RESUME else None
+    checkpoints = CheckpointFolder(output_dir, cfg.TRAIN.NUM_CHECKPOINTS_KEPT)
+    # One process looks: what several see on a shared file system may differ for a while.
+    newest = distributed.from_main(checkpoints.newest() if cfg.TRAIN.AUTO_RESUME and distributed.is_main() else None)
     weights_report = _load_start_weights(cfg, model, class_names) if newest is None else None
     if cfg.BN.NORM_TYPE == "sync_batchnorm" and distributed.is_distributed():
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
     model.to(device)
     average = WeightAverage(model, cfg.MODEL.EMA_DECAY) if cfg.MODEL.EMA_EPOCH >= 0 else None
     optimizer = build_optimizer(cfg, model)
-    state = Progress()
-    if newest is not None:
-        state = _resume(newest, model, optimizer, average, class_names)
+    dtype = autocast_dtype(cfg.TRAIN.MIXED_PRECISION_DTYPE, device) if cfg.TRAIN.MIXED_PRECISION else None
+    scaler = gradient_scaler(device, dtype)
+    content = None if newest is None else resume(newest, cfg, model, optimizer, class_names)
+    if content is not None:
+        _restore(content, average, scaler)
+    if cfg.MODEL.COMPILE:
+        model.compile()
     start_output(cfg, output_dir)
     setup_logging(output_dir)
+    if distributed.is_main():
+        checkpoints.remove_halves()
     if weights_report is not None:
         weights_report.log()
-    if newest is not None:
-        logger.info("resuming from %s: %d epochs done", newest, state.num_epochs)
+    state = Progress() if content is None else progress_of(content, cfg, train_loader, newest)
+    mean, std = (torch.tensor(values, device=device) for values in (cfg.DATA.MEAN, cfg.DATA.STD))
+    num_steps = state.num_epochs * train_loader.sampler.num_steps + state.num_steps
     run = TrainRun(
         cfg=cfg,
         device=device,
         model=distributed.wrap_model(model, device),
         average=average,
         optimizer=optimizer,
+        scaler=scaler,
+        autocast_dtype=dtype,
         schedule=LearningRateSchedule.from_config(cfg),
         loss=loss,
         mixup=mixup,
+        normalize=partial(normalize, mean=mean, std=std),
         train_loader=train_loader,
         val_loader=val_loader,
         class_names=class_names,
         checkpoints=checkpoints,
-        metrics=MetricsLog(output_dir, has_tensorboard=cfg.TENSORBOARD.ENABLE),
+        metrics=MetricsLog(
+            output_dir,
+            has_tensorboard=cfg.TENSORBOARD.ENABLE,
+            num_steps=num_steps,
+            has_validated=state.num_steps == 0,
+        ),
     )
-    _log_plan(run)
     return run, state
 
 
@@ -123,43 +169,44 @@ def _load_start_weights(cfg: CfgNode, model: nn.Module, class_names: list[str] |
     return load_pretrained(cfg, model, rules)
 
 
-def _resume(
-    path: Path,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    average: WeightAverage | None,
-    class_names: list[str] | None,
-) -> Progress:
-    content: dict[str, Any] = resume(path, model, optimizer, class_names)
+def _restore(content: dict[str, Any], average: WeightAverage | None, scaler: torch.amp.GradScaler) -> None:
+    """What ``resume`` leaves: the moving average and the loss scale."""
     if average is not None:
         # A run that starts to average only now starts from the weights themselves.
         average.load_state_dict(content.get("ema_state") or content["model_state"])
-    return Progress(content["epoch"] + 1, content["best_top1"])
+    if content.get("scaler_state"):
+        scaler.load_state_dict(content["scaler_state"])
 
 
-def _log_plan(run: TrainRun) -> None:
-    """Say what will happen, in the figures that people get wrong."""
-    cfg = run.cfg
-    num_parameters = sum(p.numel() for p in run.model.parameters())
-    num_trained = sum(p.numel() for p in run.model.parameters() if p.requires_grad)
-    logger.info(
-        "%s: %.2f M parameters, %.2f M of them trained, %d classes, %d frames of %d px, device %s",
-        cfg.MODEL.MODEL_NAME,
-        num_parameters / 1e6,
-        num_trained / 1e6,
-        cfg.MODEL.NUM_CLASSES,
-        cfg.DATA.NUM_FRAMES,
-        cfg.DATA.TRAIN_CROP_SIZE,
-        run.device,
-    )
-    logger.info(
-        "%d training videos, %d validation videos, effective batch of %d clips on %d processes, %d epochs of %d steps, "
-        "peak learning rate %g",
-        len(run.train_loader.dataset),
-        len(run.val_loader.dataset),
-        run.train_loader.batch_size * run.train_loader.dataset.num_repeats * distributed.world_size(),
-        distributed.world_size(),
-        cfg.SOLVER.MAX_EPOCH,
-        len(run.train_loader),
-        run.schedule.base_lr,
-    )
+def progress_of(content: dict[str, Any], cfg: CfgNode, loader: DataLoader, path: Path) -> Progress:
+    """Where a run that goes on from a checkpoint stands; a warning says if it will not repeat the one before it bit by
+    bit.
+
+    Args:
+        content: of the checkpoint.
+        cfg: RNG_SEED is read.
+        loader: of the training videos.
+        path: of the checkpoint.
+    """
+    num_epochs, num_steps, best_top1 = content["epoch"] + 1, content.get("step", 0), content["best_top1"]
+    logger.info("going on from %s: %d epochs and %d steps done", path, num_epochs, num_steps)
+    if num_steps == 0:
+        return Progress(num_epochs, best_top1=best_top1)
+    sampler, rank_states = loader.sampler, content["rank_states"]
+    changes = []
+    if content["seed"] != cfg.RNG_SEED:
+        changes.append(f"RNG_SEED is {cfg.RNG_SEED} and was {content['seed']}")
+    if len(rank_states) != distributed.world_size():
+        changes.append(f"there are {distributed.world_size()} processes and were {len(rank_states)}")
+    if content["videos_per_step"] != sampler.videos_per_step:
+        changes.append(f"a step takes {sampler.videos_per_step} videos and took {content['videos_per_step']}")
+        num_steps = min(num_steps * content["videos_per_step"] // sampler.videos_per_step, sampler.num_steps)
+    if changes:
+        logger.warning(
+            "the rest of epoch %d draws other random numbers than without the interruption: %s; it goes on at step %d",
+            num_epochs + 1,
+            ", ".join(changes),
+            num_steps + 1,
+        )
+        return Progress(num_epochs, num_steps, best_top1)
+    return Progress(num_epochs, num_steps, best_top1, rank_states[distributed.rank()])

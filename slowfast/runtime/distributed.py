@@ -1,21 +1,33 @@
 """Processes that work together: rank, world size, collectives. One process is the case without a process group."""
 
+import contextlib
 import os
 from datetime import timedelta
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 
 # Collectives that a lost peer would hold up for ever end with an error after this time.
 TIMEOUT = timedelta(minutes=30)
 
 
-def init_process_group(init_method: str, rank: int, world_size: int, device: torch.device) -> None:
-    """Join the process group: nccl on GPUs, gloo on the CPU."""
+def init_process_group(
+    init_method: str, rank: int, world_size: int, device: torch.device, *, store: dist.Store | None = None
+) -> None:
+    """Join the process group: nccl on GPUs, gloo on the CPU.
+
+    Args:
+        init_method: where the processes meet, unless ``store`` is given.
+        rank: of this process.
+        world_size: number of processes.
+        device: that this process computes on.
+        store: through which the processes have met already.
+    """
     backend = "nccl" if device.type == "cuda" else "gloo"
-    dist.init_process_group(backend, init_method=init_method, rank=rank, world_size=world_size, timeout=TIMEOUT)
+    place = {"init_method": init_method} if store is None else {"store": dist.PrefixStore("collectives", store)}
+    dist.init_process_group(backend, rank=rank, world_size=world_size, timeout=TIMEOUT, **place)
 
 
 def destroy_process_group() -> None:
@@ -62,6 +74,57 @@ def gather_objects(value: Any) -> list[Any]:
     gathered: list[Any] | None = [None] * world_size() if is_main() else None
     dist.gather_object(value, gathered)
     return gathered or []
+
+
+def gather_everywhere(value: Any) -> list[Any]:
+    """Every process's value, in the order of ranks, on every process."""
+    if not is_distributed():
+        return [value]
+    gathered: list[Any] = [None] * world_size()
+    dist.all_gather_object(gathered, value)
+    return gathered
+
+
+def from_main(value: Any) -> Any:
+    """Rank 0's value, on every process."""
+    if not is_distributed():
+        return value
+    values = [value]
+    dist.broadcast_object_list(values, src=0)
+    return values[0]
+
+
+def sum_over_processes(values: Tensor) -> Tensor:
+    """Sum a tensor over the processes, in place."""
+    if is_distributed():
+        dist.all_reduce(values)
+    return values
+
+
+def largest_over_processes(values: Tensor) -> Tensor:
+    """Take the largest of each element over the processes, in place."""
+    if is_distributed():
+        dist.all_reduce(values, op=dist.ReduceOp.MAX)
+    return values
+
+
+def share_buffers(model: nn.Module) -> None:
+    """Give every process rank 0's buffers: running statistics of BatchNorm, which each gathers from its own share."""
+    if is_distributed():
+        for buffer in model.buffers():
+            dist.broadcast(buffer, src=0)
+
+
+def gradient_sync(model: nn.Module, *, is_on: bool) -> contextlib.AbstractContextManager[None]:
+    """A context whose backward passes average the gradients over the processes, or only add up this process's own.
+
+    Args:
+        model: as ``wrap_model`` returns it; the forward pass has to be in the context, too.
+        is_on: for the last of the batches whose gradients add up.
+    """
+    if is_on or not isinstance(model, nn.parallel.DistributedDataParallel):
+        return contextlib.nullcontext()
+    return model.no_sync()
 
 
 def wrap_model(model: nn.Module, device: torch.device) -> nn.Module:

@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -49,22 +50,35 @@ def setup_logging(output_dir: Path | None) -> None:
 class MetricsLog:
     """One JSON object a line in ``output_dir``/metrics.jsonl, and TensorBoard if asked for; rank 0 only.
 
+    What is there of an earlier run is put aside as metrics.1.jsonl, metrics.2.jsonl, ... A run that goes on keeps its
+    lines up to where it goes on, and drops those of steps that it takes again.
+
     Args:
         output_dir: an existing directory.
         has_tensorboard: also write TensorBoard event files to ``output_dir``/tensorboard.
+        num_steps: optimizer updates that the run has behind it; 0 for a new one.
+        has_validated: the validation after the last of them is behind it, too.
     """
 
-    def __init__(self, output_dir: Path, *, has_tensorboard: bool = False) -> None:
+    def __init__(
+        self, output_dir: Path, *, has_tensorboard: bool = False, num_steps: int = 0, has_validated: bool = True
+    ) -> None:
         self._file = None
         self._tensorboard = None
         if not distributed.is_main():
             return
-        self._file = (output_dir / "metrics.jsonl").open("a")
+        path = output_dir / "metrics.jsonl"
+        if num_steps == 0:
+            _put_aside(path)
+        else:
+            _cut_lines(path, num_steps, has_validated=has_validated)
+        self._file = path.open("a")
         if has_tensorboard:
             # Imported here because it takes seconds and few runs want it.
             from torch.utils.tensorboard import SummaryWriter
 
-            self._tensorboard = SummaryWriter(str(output_dir / "tensorboard"))
+            purge_step = num_steps + 1 if num_steps else None
+            self._tensorboard = SummaryWriter(str(output_dir / "tensorboard"), purge_step=purge_step)
 
     def write(self, kind: str, step: int, **values: Any) -> None:
         """Append one line.
@@ -91,7 +105,35 @@ class MetricsLog:
         self._file = self._tensorboard = None
 
 
-def progress(items: Iterable[T], description: str, total: int) -> Iterator[T]:
-    """Pass items on, with a progress bar on rank 0 if it has a terminal."""
+def _put_aside(path: Path) -> None:
+    """Rename a file that another run wrote, if it is there and not empty."""
+    if path.is_file() and path.stat().st_size > 0:
+        number = next(i for i in count(1) if not path.with_suffix(f".{i}.jsonl").exists())
+        path.rename(path.with_suffix(f".{number}.jsonl"))
+
+
+def _cut_lines(path: Path, num_steps: int, *, has_validated: bool) -> None:
+    """Keep the lines of the first steps; the file is replaced whole, or left alone if nothing is to go."""
+    if not path.is_file():
+        return
+    kept, lines = [], path.read_text().splitlines(keepends=True)
+    for line in lines:
+        try:
+            values = simplejson.loads(line)
+        except ValueError:  # cut off where the process was killed
+            continue
+        is_behind = values["step"] < num_steps or (values["kind"] == "train" or has_validated)
+        if values["step"] <= num_steps and is_behind and line.endswith("\n"):
+            kept.append(line)
+    if kept != lines:
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text("".join(kept))
+        temporary.replace(path)
+
+
+def progress(items: Iterable[T], description: str, total: int, *, initial: int = 0) -> Iterator[T]:
+    """Pass items on, with a progress bar on rank 0 if it has a terminal; ``initial`` of ``total`` are done already."""
     is_hidden = not (distributed.is_main() and sys.stderr.isatty())
-    yield from tqdm(items, desc=description, total=total, disable=is_hidden, leave=False, dynamic_ncols=True)
+    yield from tqdm(
+        items, desc=description, total=total, initial=initial, disable=is_hidden, leave=False, dynamic_ncols=True
+    )

@@ -7,6 +7,7 @@ from slowfast.config.load import flatten, get_cfg
 from slowfast.config.ranges import CHOICES, RANGES, UNIFORMER_RANGES, UNIFORMERV2_RANGES
 
 V1 = ["MODEL.MODEL_NAME", "Uniformer"]
+MULTI_LABEL = ["DATA.MULTI_LABEL", True, "MODEL.LOSS_FUNC", "bce_logit"]
 STEPS = ["SOLVER.LR_POLICY", "steps_with_relative_lrs", "SOLVER.MAX_EPOCH", 50]
 L14 = {
     "BACKBONE": "uniformerv2_l14",
@@ -64,6 +65,38 @@ REFUSED = [
         ["MODEL.LOSS_FUNC", "soft_cross_entropy"],
         "MIXUP.ENABLE is False and MODEL.LOSS_FUNC soft_cross_entropy; soft_cross_entropy needs mixed targets: set",
     ),
+    (
+        ["MODEL.LOSS_FUNC", "bce_logit"],
+        "DATA.MULTI_LABEL is False and MODEL.LOSS_FUNC bce_logit; bce_logit is for several labels a video: set MULTI",
+    ),
+    (
+        ["DATA.MULTI_LABEL", True],
+        "DATA.MULTI_LABEL is True and MODEL.LOSS_FUNC cross_entropy; several labels a video need bce_logit: set MODEL",
+    ),
+    (
+        [*MULTI_LABEL, "MIXUP.ENABLE", True],
+        "DATA.MULTI_LABEL is True and MIXUP.ENABLE True; only single labels are mixed: set MIXUP.ENABLE to False",
+    ),
+    (
+        ["DATA.MULTI_LABEL", True, "MIXUP.ENABLE", True, "MODEL.LOSS_FUNC", "soft_cross_entropy"],
+        "DATA.MULTI_LABEL is True and MIXUP.ENABLE True; only single labels are mixed",
+    ),
+    (
+        [*MULTI_LABEL, "DATA.PATH_LABEL_SEPARATOR", "; "],
+        "DATA.MULTI_LABEL is True and DATA.PATH_LABEL_SEPARATOR '; '; ';' joins the labels of a video: give another",
+    ),
+    (
+        [*MULTI_LABEL, "MODEL.LABEL_SMOOTHING", 0.1],
+        "MODEL.LABEL_SMOOTHING is 0.1 and MODEL.LOSS_FUNC bce_logit; only cross_entropy is smoothed: set LABEL_SMOOTH",
+    ),
+    (
+        ["MIXUP.ENABLE", True, "MODEL.LOSS_FUNC", "soft_cross_entropy", "MODEL.LABEL_SMOOTHING", 0.1],
+        "MODEL.LABEL_SMOOTHING is 0.1 and MIXUP.ENABLE True; mixed targets are smoothed by MIXUP.LABEL_SMOOTH_VALUE",
+    ),
+    (["MODEL.LABEL_SMOOTHING", 1], "MODEL.LABEL_SMOOTHING is 1.0; accepted: in [0, 1)"),
+    (["MODEL.LOSS_FUNC", "bce"], "MODEL.LOSS_FUNC is 'bce'; accepted: cross_entropy, soft_cross_entropy, bce_logit"),
+    (["SOLVER.LAYER_DECAY", 0], "SOLVER.LAYER_DECAY is 0.0; accepted: in (0, 1]"),
+    (["SOLVER.LAYER_DECAY", 1.1], "SOLVER.LAYER_DECAY is 1.1; accepted: in (0, 1]"),
     (
         ["SOLVER.WARMUP_EPOCHS", 6, "SOLVER.MAX_EPOCH", 5],
         "SOLVER.WARMUP_EPOCHS is 6.0 and SOLVER.MAX_EPOCH 5; shorten the warm-up to at most MAX_EPOCH",
@@ -139,6 +172,10 @@ ACCEPTED = [
     ["SOLVER.WARMUP_EPOCHS", 5, "SOLVER.MAX_EPOCH", 5],
     ["SOLVER.COSINE_END_LR", 0.1],
     ["SOLVER.CLIP_GRADIENT", "-1"],
+    ["SOLVER.CLIP_GRAD_VAL", 1, "SOLVER.CLIP_GRADIENT", 20],
+    ["SOLVER.LAYER_DECAY", 0.75, "SOLVER.BACKBONE_LR_RATIO", 0.1],
+    ["MODEL.LABEL_SMOOTHING", 0.1],
+    MULTI_LABEL,
     ["SOLVER.MOMENTUM", 0, "SOLVER.NESTEROV", False],
     ["SOLVER.MOMENTUM", 0, "SOLVER.OPTIMIZING_METHOD", "adamw"],
     [*STEPS, "SOLVER.STEPS", [0, 30], "SOLVER.LRS", [1, 0.1]],

@@ -14,17 +14,8 @@ import torch
 from slowfast.config import load_config
 from slowfast.config.load import flatten
 from tests.engine.command_line import CONFIG, RUN_NET, Outcome, run_commands, run_net, tiny_arguments
+from tests.engine.run_state import assert_same_state, checkpoint, metrics
 from tests.videos import write_list
-
-
-def checkpoint(output_dir: Path, epoch: int) -> dict:
-    path = output_dir / "checkpoints" / f"checkpoint_epoch_{epoch:05d}.pyth"
-    return torch.load(path, weights_only=True)
-
-
-def metrics(output_dir: Path, kind: str) -> list[dict]:
-    lines = map(json.loads, (output_dir / "metrics.jsonl").read_text().splitlines())
-    return [line for line in lines if line["kind"] == kind]
 
 
 def report(output_dir: Path) -> dict:
@@ -34,20 +25,6 @@ def report(output_dir: Path) -> dict:
 def predictions(output_dir: Path) -> list[dict[str, str]]:
     with (output_dir / "test" / "predictions.csv").open(newline="") as file:
         return list(csv.DictReader(file))
-
-
-def assert_same_state(one: dict, other: dict):
-    """Two checkpoints have the same weights, optimizer and progress, to the last bit."""
-    assert one["epoch"] == other["epoch"] and one["best_top1"] == other["best_top1"]
-    assert one["model_state"].keys() == other["model_state"].keys()
-    for name, value in one["model_state"].items():
-        assert torch.equal(value, other["model_state"][name]), name
-    one_state, other_state = one["optimizer_state"], other["optimizer_state"]
-    assert one_state["param_groups"] == other_state["param_groups"]
-    assert one_state["state"].keys() == other_state["state"].keys()
-    for idx, values in one_state["state"].items():
-        for name, value in values.items():
-            assert torch.equal(torch.as_tensor(value), torch.as_tensor(other_state["state"][idx][name])), (idx, name)
 
 
 def copy_of(output_dir: Path, target: Path, names: Sequence[str] = ()) -> Path:
@@ -65,7 +42,12 @@ def copy_of(output_dir: Path, target: Path, names: Sequence[str] = ()) -> Path:
 def test_a_run_prints_accuracy_and_where_the_report_lies(finished_run: tuple[Path, Outcome]):
     output_dir, outcome = finished_run
     assert outcome.code == 0 and outcome.err == ""
-    assert "effective batch of 4 clips on 1 processes, 4 epochs of 2 steps" in outcome.out
+    assert (
+        "8 training videos, 4 validation videos; effective batch of 4 clips: 4 videos on each of 1 nodes x 1 "
+        "accumulated x 1 clips of each video; 1 processes" in outcome.out
+    )
+    assert "4 epochs of 2 steps; effective learning rate 0.001, from 1e-05 in warm-up to 0 at the end" in outcome.out
+    assert re.search(r"step 2/2: loss \d.*, \d+\.\d clips/s, \d\.\d\d GiB, 0:00:\d\d left", outcome.out)
     assert re.search(
         r"INFO top-1 \d+\.\d\d %, top-5 100\.00 % over 6 scored videos \(6 expected, 0 failed\)", outcome.out
     )
@@ -151,7 +133,7 @@ def test_going_on_from_a_checkpoint_gives_what_an_uninterrupted_run_gives(
     (output_dir / "checkpoints" / "checkpoint_epoch_00002.pyth.tmp").write_bytes(half)
     outcome = run_net(*tiny_arguments(video_set, output_dir))
     assert outcome.code == 0, outcome.err
-    assert "checkpoint_epoch_00001.pyth: 2 epochs done" in outcome.out
+    assert "checkpoint_epoch_00001.pyth: 2 epochs and 0 steps done" in outcome.out
     assert [line["epoch"] for line in metrics(output_dir, "train")] == [3, 3, 4, 4]
     for epoch in (2, 3):
         assert_same_state(checkpoint(whole, epoch), checkpoint(output_dir, epoch))
@@ -221,7 +203,8 @@ def test_checkpoints_and_validations_come_with_their_period_and_at_the_end(video
     assert [line["step"] for line in metrics(tmp_path, "val")] == [4, 8, 10]
     assert [line["step"] for line in metrics(tmp_path, "train")] == [2, 4, 6, 8, 10]  # the end of every epoch
     names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
-    assert names == ["checkpoint_best.pyth", "checkpoint_epoch_00002.pyth", "checkpoint_epoch_00004.pyth"]
+    of_epochs = ["checkpoint_epoch_00002.pyth", "checkpoint_epoch_00004.pyth"]
+    assert names == ["checkpoint_best.pyth", *of_epochs, "checkpoint_last.pyth"]
 
 
 def test_the_best_checkpoint_is_that_of_the_highest_validation_accuracy(
@@ -236,16 +219,6 @@ def test_the_best_checkpoint_is_that_of_the_highest_validation_accuracy(
         best = torch.load(tmp_path / "checkpoints" / "checkpoint_best.pyth", weights_only=True)
         assert (best["epoch"], best["best_top1"]) == (best_epoch, best_top1)
         assert checkpoint(tmp_path, num_epochs - 1)["best_top1"] == best_top1
-
-
-def test_the_latest_epoch_is_kept_where_asked_to(video_set: Path, tmp_path: Path):
-    """TRAIN.SAVE_LATEST: one checkpoint beside those that are due, overwritten after every epoch."""
-    overrides = ["TRAIN.SAVE_LATEST", "True", "TRAIN.CHECKPOINT_PERIOD", 3, "TEST.ENABLE", "False"]
-    overrides += ["SOLVER.LR_POLICY", "steps_with_relative_lrs", "SOLVER.STEPS", "[0]", "SOLVER.LRS", "[1.0]"]
-    for max_epoch, expected in ((2, {1}), (5, {2, 4})):
-        assert run_net(*tiny_arguments(video_set, tmp_path, *overrides, "SOLVER.MAX_EPOCH", max_epoch)).code == 0
-        names = {path.name for path in (tmp_path / "checkpoints").glob("checkpoint_epoch_*")}
-        assert names == {f"checkpoint_epoch_{epoch:05d}.pyth" for epoch in expected}
 
 
 def test_a_moving_average_starts_from_the_weights_of_its_first_epoch(video_set: Path, tmp_path: Path):

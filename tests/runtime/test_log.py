@@ -57,11 +57,48 @@ def test_metrics_are_one_json_object_a_line(tmp_path: Path):
     }
     metrics.write("val", 4, top1=float("nan"))
     metrics.close()
-    log.MetricsLog(tmp_path).write("val", 5, top1=1.0)  # a resumed run goes on
+    log.MetricsLog(tmp_path, num_steps=4).write("val", 5, top1=1.0)  # a resumed run goes on
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [(line["kind"], line["step"]) for line in lines] == [("train", 3), ("val", 4), ("val", 5)]
     assert lines[1]["top1"] is None
     assert not (tmp_path / "tensorboard").exists()
+
+
+def written(folder: Path, name: str = "metrics.jsonl") -> list[tuple[str, int]]:
+    return [(line["kind"], line["step"]) for line in map(json.loads, (folder / name).read_text().splitlines())]
+
+
+def write_run(folder: Path) -> None:
+    metrics = log.MetricsLog(folder)
+    for kind, step in (("train", 1), ("train", 2), ("val", 2), ("train", 3), ("train", 4), ("val", 4)):
+        metrics.write(kind, step)
+    metrics.close()
+
+
+@pytest.mark.parametrize(
+    ("num_steps", "has_validated", "num_lines"),
+    [(4, True, 6), (4, False, 5), (3, False, 4), (2, True, 3), (1, True, 1)],
+)
+def test_a_run_that_goes_on_drops_the_lines_of_steps_it_takes_again(
+    tmp_path: Path, num_steps: int, has_validated: bool, num_lines: int
+):
+    write_run(tmp_path)
+    before = written(tmp_path)
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"kind": "train", "st')  # killed while writing
+    log.MetricsLog(tmp_path, num_steps=num_steps, has_validated=has_validated).close()
+    assert written(tmp_path) == before[:num_lines]
+
+
+def test_a_new_run_puts_the_lines_of_another_aside(tmp_path: Path):
+    write_run(tmp_path)
+    whole = (tmp_path / "metrics.jsonl").read_bytes()
+    write_run(tmp_path)
+    log.MetricsLog(tmp_path).close()
+    assert (tmp_path / "metrics.1.jsonl").read_bytes() == (tmp_path / "metrics.2.jsonl").read_bytes() == whole
+    assert (tmp_path / "metrics.jsonl").read_bytes() == b""
+    log.MetricsLog(tmp_path).close()  # an empty file is none
+    assert not (tmp_path / "metrics.3.jsonl").exists()
 
 
 @pytest.mark.slow

@@ -1,0 +1,140 @@
+"""One step of training: batches, gradients, one update."""
+
+import logging
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from slowfast.datasets.records import Batch
+from slowfast.engine.replaced_videos import count_replaced
+from slowfast.engine.train_run import TrainRun
+from slowfast.evaluation.accuracy import top_k_correct
+from slowfast.runtime import distributed
+from slowfast.runtime.errors import UserError
+from slowfast.runtime.precision import autocast
+from slowfast.solver.gradients import clip_gradients
+
+logger = logging.getLogger(__name__)
+
+MAX_NAMED = 8  # videos in an error's one line
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What a step gave on this process; tensors stay on the device.
+
+    Attributes:
+        step_idx: of the epoch, 0-based.
+        losses: float (A,), the mean loss of each of the A accumulated batches.
+        grad_norm: of the averaged gradient before clipping, float scalar.
+        has_diverged: bool scalar; a loss is not finite, or the gradient where no loss scale adapts to that (float16).
+        video_idx: rows of the list, one tensor a batch.
+        num_correct, num_clips: right predictions, float scalar, among how many clips.
+        data_time_s: waiting for the data.
+        num_replaced: unreadable videos.
+    """
+
+    step_idx: int
+    losses: Tensor
+    grad_norm: Tensor
+    has_diverged: Tensor
+    video_idx: list[Tensor]
+    num_correct: Tensor
+    num_clips: int
+    data_time_s: float
+    num_replaced: int
+
+
+def take_step(run: TrainRun, batches: Iterator[Batch], epoch: int, step_idx: int, num_replaced: int) -> StepResult:
+    """Average the gradients of ``SOLVER.ACCUM_STEPS`` batches and update the weights.
+
+    Args:
+        run: its learning rate is set.
+        batches: of this process.
+        epoch, step_idx: 0-based, they seed the mixing of clips.
+        num_replaced: unreadable videos of this epoch so far, on this process.
+
+    Raises:
+        UserError: if more videos than ``DATA_LOADER.MAX_REPLACED`` could not be read.
+    """
+    num_batches = run.cfg.SOLVER.ACCUM_STEPS
+    run.optimizer.zero_grad(set_to_none=True)
+    losses, video_idx, data_time_s, num_new = [], [], 0.0, 0
+    num_correct, num_clips = torch.zeros((), device=run.device), 0
+    for i in range(num_batches):
+        start = perf_counter()
+        batch = next(batches)
+        data_time_s += perf_counter() - start
+        num_new += count_replaced(run.cfg, batch, num_replaced + num_new, run.own_videos_per_epoch)
+        batch = batch.to(run.device)
+        clips, targets = run.normalize(batch.clips), batch.labels
+        if run.mixup is not None:
+            rng = step_generator(run.cfg.RNG_SEED, epoch, step_idx * num_batches + i)
+            clips, targets = run.mixup(clips, targets, rng)
+        # The processes average their gradients once a step, in the last backward pass.
+        with distributed.gradient_sync(run.model, is_on=i + 1 == num_batches):
+            with autocast(run.device, run.autocast_dtype):
+                logits = run.model(clips)
+                loss = run.loss(logits, targets)
+            run.scaler.scale(loss / num_batches).backward()
+        losses.append(loss.detach())
+        video_idx.append(batch.video_idx)
+        num_correct += top_k_correct(logits.detach(), batch.labels, 1).sum()
+        num_clips += len(batch.labels)
+    grad_norm = _update(run, epoch)
+    stacked = torch.stack(losses)
+    has_diverged = ~stacked.isfinite().all()
+    if not run.scaler.is_enabled():
+        has_diverged |= ~grad_norm.isfinite()
+    return StepResult(
+        step_idx, stacked, grad_norm, has_diverged, video_idx, num_correct, num_clips, data_time_s, num_new
+    )
+
+
+def _update(run: TrainRun, epoch: int) -> Tensor:
+    """Clip the gradient, move the weights and their average; returns the gradient's norm before clipping."""
+    solver = run.cfg.SOLVER
+    run.scaler.unscale_(run.optimizer)
+    grad_norm = clip_gradients(
+        run.model.parameters(), max_norm=solver.CLIP_GRADIENT, max_value=solver.CLIP_GRAD_VAL
+    ).detach()
+    run.scaler.step(run.optimizer)
+    run.scaler.update()
+    if run.average is not None and epoch >= run.cfg.MODEL.EMA_EPOCH:
+        run.average.update(run.bare_model)
+    return grad_norm
+
+
+def step_generator(seed: int, epoch: int, batch_idx: int) -> np.random.Generator:
+    """Generator of the draws for one batch on this process; the last word keeps it apart from those of the samples."""
+    return np.random.default_rng((seed, epoch, batch_idx, distributed.rank(), 1))
+
+
+def refuse_divergence(run: TrainRun, epoch: int, result: StepResult) -> None:
+    """Stop every process after a step whose loss or gradient is not finite; all call this together.
+
+    Raises:
+        UserError: naming the step, the videos of the batches concerned, and what to change.
+    """
+    records = run.train_loader.dataset.records
+    losses = result.losses.tolist()
+    bad = [i for i, loss in enumerate(losses) if not math.isfinite(loss)]
+    paths = [records[row].path for i in bad for row in result.video_idx[i].tolist()]
+    shares = distributed.gather_everywhere((losses[bad[0]] if bad else None, list(dict.fromkeys(paths))))
+    told = f"in epoch {epoch + 1}, step {result.step_idx + 1}"
+    remedy = "lower SOLVER.BASE_LR or SOLVER.CLIP_GRADIENT, or set TRAIN.MIXED_PRECISION False"
+    newest = f"the last checkpoint in {run.checkpoints.folder} is from before"
+    concerned = [(rank, *share) for rank, share in enumerate(shares) if share[1]]
+    if not concerned:
+        raise UserError(f"the gradient's norm is {result.grad_norm.item()} {told}; {newest}; {remedy}")
+    for rank, loss, names in concerned:
+        logger.error("loss %s on rank %d %s, with the videos %s", loss, rank, told, ", ".join(names))
+    rank, loss, names = concerned[0]
+    more = sum(len(others) for _, _, others in concerned) - len(names[:MAX_NAMED])
+    named = ", ".join(names[:MAX_NAMED]) + (f" and {more} more, all in log.txt" if more > 0 else "")
+    raise UserError(f"the loss is {loss} {told}, on rank {rank}, with the videos {named}; {newest}; {remedy}")

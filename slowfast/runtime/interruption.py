@@ -1,0 +1,67 @@
+"""Being asked to stop: SIGTERM, and the signal that SLURM sends before it ends or pre-empts a job.
+
+The handlers only take a note. Training looks at it between steps, saves where it stands and raises ``Interrupted``,
+which the launch turns into a clean exit; the same command then goes on from there.
+"""
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from types import FrameType
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR2)
+
+_received: signal.Signals | None = None
+
+
+class Interrupted(Exception):
+    """The run was asked to stop, and did; what is needed to go on is saved.
+
+    Args:
+        cause: what asked, such as "SIGTERM".
+    """
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
+def stop_signal() -> signal.Signals | None:
+    """The first stop signal that this process has received since ``stop_signals_noted`` began; None before."""
+    return _received
+
+
+@contextlib.contextmanager
+def stop_signals_noted() -> Iterator[None]:
+    """Note stop signals rather than die of them, in the main thread; the handlers of before come back at the end."""
+    global _received
+    _received = None
+    before = {number: signal.signal(number, _note) for number in STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        _received = None
+
+
+def raise_if_stopped() -> None:
+    """Raise Interrupted if this process has been asked to stop; for work that is simply done again later."""
+    if _received is not None:
+        raise Interrupted(_received.name)
+
+
+def ignore_stop_signals(worker_idx: int = 0) -> None:
+    """Leave stop signals to the parent, in a process that loads data for it.
+
+    A scheduler signals every process of a job; a worker that died of it would fail the training that is about to
+    save. Workers end when their parent does.
+    """
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _note(number: int, frame: FrameType | None) -> None:
+    global _received
+    if _received is None:
+        _received = signal.Signals(number)

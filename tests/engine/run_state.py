@@ -1,0 +1,41 @@
+"""What a run of training left behind."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def checkpoint(output_dir: Path, epoch: int) -> dict:
+    path = output_dir / "checkpoints" / f"checkpoint_epoch_{epoch:05d}.pyth"
+    return torch.load(path, weights_only=True)
+
+
+def metrics(output_dir: Path, kind: str) -> list[dict]:
+    lines = map(json.loads, (output_dir / "metrics.jsonl").read_text().splitlines())
+    return [line for line in lines if line["kind"] == kind]
+
+
+def assert_same_state(one: dict, other: dict):
+    """Two checkpoints have the same weights, optimizer and progress, to the last bit."""
+    assert one["epoch"] == other["epoch"] and one["step"] == other["step"] and one["best_top1"] == other["best_top1"]
+    for part in ("model_state", "ema_state", "optimizer_state", "scaler_state", "class_names"):
+        assert_same(one[part], other[part], part)
+
+
+def assert_same(one: Any, other: Any, name: str):
+    """Two trees of plain containers are equal, tensors in them to the last bit."""
+    assert type(one) is type(other), name
+    if isinstance(one, dict):
+        assert one.keys() == other.keys(), name
+        for key, value in one.items():
+            assert_same(value, other[key], f"{name}.{key}")
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(other), name
+        for i, (item, other_item) in enumerate(zip(one, other, strict=True)):
+            assert_same(item, other_item, f"{name}[{i}]")
+    elif isinstance(one, torch.Tensor):
+        assert torch.equal(one, other), name
+    else:
+        assert one == other, name
