@@ -4,19 +4,21 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.engine.command_line import ROOT, RUN_NET, run_net, tiny_arguments
-from tests.engine.run_state import assert_same_state
+from tests.engine.command_line import ROOT, RUN_NET, run_commands, run_net, tiny_arguments
+from tests.engine.run_state import assert_same_state, metrics
 
 # Every part that has a state: augmentation, dropout, mixing, a moving average, accumulated batches, a log line that
 # spans several steps, worker processes.
@@ -38,7 +40,7 @@ def trace(output_dir: Path) -> list[tuple]:
 
 @contextmanager
 def started(*arguments: object) -> Iterator[subprocess.Popen]:
-    """tools/run_net.py in a process of its own; killed at the end if it still runs."""
+    """tools/run_net.py in a process group of its own; killed at the end if it still runs."""
     process = subprocess.Popen(
         [sys.executable, str(RUN_NET), *map(str, arguments)],
         cwd=ROOT,
@@ -46,19 +48,21 @@ def started(*arguments: object) -> Iterator[subprocess.Popen]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
     try:
         yield process
     finally:
-        if process.poll() is None:
-            process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
 
 
 def wait_until(condition: Callable[[], bool], process: subprocess.Popen, timeout_s: float = 120) -> None:
-    """Look again and again, without a pause; fails if the process ends before the condition holds."""
+    """Look every half millisecond; fails if the process ends before the condition holds."""
     deadline = time.monotonic() + timeout_s
     while not condition():
+        time.sleep(0.0005)
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline, "timed out"
 
@@ -87,11 +91,10 @@ def whole_run(video_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2])
 def test_a_run_that_is_killed_at_random_moments_ends_as_if_it_had_not_been(
-    seed: int, whole_run: Path, video_set: Path, tmp_path: Path
+    whole_run: Path, video_set: Path, tmp_path: Path
 ):
-    rng, arguments = random.Random(seed), tiny_arguments(video_set, tmp_path, *EVERYTHING, *EACH_STEP)
+    rng, arguments = random.Random(1), tiny_arguments(video_set, tmp_path, *EVERYTHING, *EACH_STEP)
     for num_more_lines in (1, 3, 5):
         with started(*arguments) as process:
             target = num_lines(tmp_path) + num_more_lines
@@ -131,15 +134,121 @@ def test_a_run_that_is_killed_while_it_saves_ends_as_if_it_had_not_been(
 def test_a_run_that_is_asked_to_stop_saves_and_goes_on_at_that_step(
     number: signal.Signals, whole_run: Path, video_set: Path, tmp_path: Path
 ):
+    """A scheduler signals all processes of a job, those that load data, too."""
     arguments = tiny_arguments(video_set, tmp_path, *EVERYTHING, "TRAIN.CHECKPOINT_SECONDS", 0)
     with started(*arguments) as process:
         wait_until(lambda: num_lines(tmp_path) >= 2, process)
-        process.send_signal(number)
+        os.killpg(process.pid, number)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, ""), err
     assert f"stopped by {number.name}" in out and "Traceback" not in out
     saved = torch.load(tmp_path / "checkpoints" / "checkpoint_last.pyth", weights_only=True)
+    assert saved["step"] > 0
     outcome = run_net(*arguments)
     assert f"{saved['epoch'] + 1} epochs and {saved['step']} steps done" in outcome.out
     assert outcome.code == 0, outcome.err
     assert_same_run(whole_run, tmp_path)
+
+
+@pytest.mark.slow
+def test_two_processes_that_are_killed_end_as_if_they_had_not_been(video_set: Path, tmp_path: Path):
+    """Each has generators and running averages of its own."""
+
+    def commands(output_dir: Path, *overrides: object) -> list[list[object]]:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            meeting = ["--init_method", f"tcp://127.0.0.1:{probe.getsockname()[1]}"]
+        overrides = (*EVERYTHING, "NUM_SHARDS", 2, "SOLVER.MAX_EPOCH", 4, *overrides)
+        arguments = tiny_arguments(video_set, output_dir, *overrides)
+        return [[*meeting, "--shard_id", shard_id, *arguments] for shard_id in range(2)]
+
+    def run(output_dir: Path) -> str:
+        outcomes = run_commands(*([sys.executable, RUN_NET, *words] for words in commands(output_dir)))
+        assert [outcome.code for outcome in outcomes] == [0, 0], outcomes
+        return outcomes[0].out
+
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    run(whole)
+    one, other = commands(killed, *EACH_STEP)
+    with started(*one) as process, started(*other) as peer:
+        wait_until(lambda: num_lines(killed) >= 2, process)
+        peer.kill()
+        process.kill()
+    out = run(killed)
+    found = re.search(r"going on from \S+: (\d) epochs and (\d) steps done", out)
+    assert found, out
+    assert_same_run(whole, killed)
+
+
+# Going on with another config
+
+
+@pytest.fixture(scope="module")
+def stopped_run(video_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that stopped after the first of two steps of its first epoch."""
+    output_dir = tmp_path_factory.mktemp("stopped")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("slowfast.engine.train.stop_signal", lambda: signal.SIGTERM)
+        arguments = tiny_arguments(video_set, output_dir, "TRAIN.BATCH_SIZE", 2, "TEST.ENABLE", "False")
+        outcome = run_net(*arguments)
+    assert outcome.code == 0 and "stopped by SIGTERM" in outcome.out, outcome.err
+    return output_dir
+
+
+def copy_of(output_dir: Path, target: Path) -> Path:
+    shutil.copytree(output_dir, target)
+    return target
+
+
+@pytest.mark.parametrize(
+    ("overrides", "warning"),
+    [
+        (["RNG_SEED", 2], "RNG_SEED is 2 and was 1; it goes on at step 3"),
+        (["TRAIN.BATCH_SIZE", 1], "a step takes 1 videos and took 2; it goes on at step 5"),
+        (["TRAIN.BATCH_SIZE", 4], "a step takes 4 videos and took 2; it goes on at step 2"),
+    ],
+)
+def test_a_run_that_goes_on_otherwise_says_that_it_will_not_be_the_same(
+    overrides: list, warning: str, stopped_run: Path, video_set: Path, tmp_path: Path
+):
+    output_dir = copy_of(stopped_run, tmp_path / "run")
+    arguments = ["TRAIN.BATCH_SIZE", 2, "SOLVER.MAX_EPOCH", 1, "TEST.ENABLE", "False", *overrides]
+    outcome = run_net(*tiny_arguments(video_set, output_dir, *arguments))
+    assert outcome.code == 0, outcome.err
+    told = "WARNING the rest of epoch 1 draws other random numbers than without the interruption: "
+    assert told + warning in outcome.out
+    final = dict(zip(arguments[::2], arguments[1::2], strict=True))
+    assert metrics(output_dir, "train")[-1]["step"] == 8 // final["TRAIN.BATCH_SIZE"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["MODEL.NUM_CLASSES", 3], r"MODEL.NUM_CLASSES 2 \(here 3\)"),
+        (["UNIFORMERV2.LAYERS", 3], r"UNIFORMERV2.LAYERS 2 \(here 3\)"),
+        (["SOLVER.OPTIMIZING_METHOD", "sgd"], r"its optimizer does not fit SOLVER"),
+    ],
+)
+def test_a_run_does_not_go_on_with_another_model(
+    overrides: list, message: str, stopped_run: Path, video_set: Path, tmp_path: Path
+):
+    output_dir = copy_of(stopped_run, tmp_path / "run")
+    before = {path: path.read_bytes() for path in output_dir.rglob("*") if path.is_file()}
+    outcome = run_net(*tiny_arguments(video_set, output_dir, *overrides))
+    assert re.search(message, outcome.error), outcome.error
+    assert {path: path.read_bytes() for path in output_dir.rglob("*") if path.is_file()} == before
+
+
+def test_a_run_does_not_go_on_with_other_classes(stopped_run: Path, video_set: Path, tmp_path: Path):
+    output_dir = copy_of(stopped_run, tmp_path / "run")
+    path = output_dir / "checkpoints" / "checkpoint_last.pyth"
+    content = torch.load(path, weights_only=True)
+    names = ["DATA.CLASS_NAMES_FILE", video_set / "classes.txt"]
+    for theirs, message in (
+        (None, "was trained with no class names"),
+        (["class 0", "cat"], "was trained with other class names: class 1 is 'cat' there and 'class 1' here"),
+        (["class 0", "class 1", "cat"], "was trained with 3 class names, this run has 2"),
+    ):
+        torch.save({**content, "class_names": theirs}, path)
+        outcome = run_net(*tiny_arguments(video_set, output_dir, *names))
+        assert outcome.error == (f"{path}: {message}; use the DATA.CLASS_NAMES_FILE of that run or a new OUTPUT_DIR")
