@@ -9,13 +9,31 @@ PUBLISHED = Path(__file__).parent / "published"
 
 def published_experiments() -> dict[str, dict[str, Any]]:
     """Name -> keys and values of the experiment, those of its test included."""
-    experiments = {}
-    for family in ("uniformer", "uniformerv2"):
-        content = json.loads((PUBLISHED / f"{family}.json").read_text())
-        for name, experiment in content["experiments"].items():
-            keys = content["common"] | experiment["run"] | experiment.get("test_overrides", {})
-            experiments[name] = keys
-    return experiments
+    tested = published_tests()
+    return {name: keys | tested[name] for name, keys in published_runs().items()}
+
+
+def published_runs() -> dict[str, dict[str, Any]]:
+    """Name -> keys and values that training ran with, without the defaults that it relied on."""
+    return {
+        name: content["common"] | experiment["run"]
+        for content in _families().values()
+        for name, experiment in content["experiments"].items()
+    }
+
+
+def published_tests() -> dict[str, dict[str, Any]]:
+    """Name -> what a separate test script changed; empty where there was none."""
+    return {
+        name: experiment.get("test_overrides", {})
+        for content in _families().values()
+        for name, experiment in content["experiments"].items()
+    }
+
+
+def family_of(name: str) -> str:
+    """The family that an experiment belongs to: uniformer or uniformerv2."""
+    return name.partition("_")[0]
 
 
 def published_defaults() -> dict[str, dict[str, Any]]:
@@ -38,3 +56,7 @@ def nested(flat: dict[str, Any]) -> dict[str, Any]:
 def flat_overrides(flat: dict[str, Any]) -> list[Any]:
     """``{"A.B": 1}`` as ``["A.B", 1]``."""
     return [word for pair in flat.items() for word in pair]
+
+
+def _families() -> dict[str, dict[str, Any]]:
+    return {family: json.loads((PUBLISHED / f"{family}.json").read_text()) for family in ("uniformer", "uniformerv2")}

@@ -1,6 +1,9 @@
-"""Every published experiment loads with the values its authors used, from a file and from the command line."""
+"""Every published experiment loads with the values its authors used: from its directory, a file, the command line."""
 
 import logging
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 import yaml
@@ -8,9 +11,18 @@ import yaml
 from slowfast.config import get_cfg, load_config
 from slowfast.config.ignored_keys import why_ignored
 from slowfast.config.load import flatten
-from tests.config.published_experiments import flat_overrides, nested, published_defaults, published_experiments
+from tests.config.published_experiments import (
+    family_of,
+    flat_overrides,
+    nested,
+    published_defaults,
+    published_experiments,
+    published_runs,
+)
 
+EXP = Path(__file__).parents[2] / "exp"
 EXPERIMENTS = published_experiments()
+RUNS = published_runs()
 DELIBERATE = {
     "SOLVER.BACKBONE_LR_RATIO": 1.0,
     "UNIFORMER.MLP_RATIO": [4.0] * 4,
@@ -18,8 +30,88 @@ DELIBERATE = {
 }
 
 
+class Difference(NamedTuple):
+    """A value that is not the published one, on purpose."""
+
+    experiments: str  # a regular expression for their names
+    key: str
+    ours: Any
+    why: str
+
+
+ON_PURPOSE = [
+    Difference(".*", "DATA.PATH_TO_DATA_DIR", re.compile(r"data/\w+(/lists|/split1)?"), "as DATASET.md lays data out"),
+    Difference(".*", "SOLVER.BACKBONE_LR_RATIO", 1.0, "the published default, 0.1, was read by nothing that ran"),
+    Difference(r"uniformer_\w+_(sthv|hmdb).*", "DATA.PATH_LABEL_SEPARATOR", " ", "what these lists are split on"),
+    Difference(r".*_(anet|hacs)", "TRAIN.DATASET", re.compile("anet|hacs"), "lists with start and end times"),
+    Difference(r".*_(anet|hacs)", "TEST.DATASET", re.compile("anet|hacs"), "there is no data set ant"),
+    Difference(".*_hmdb51_.*", "MODEL.NUM_CLASSES", 51, "HMDB51 has 51 classes, not UCF101's"),
+    Difference(".*_ucf101_.*", "TRAIN.DATASET", "ucf101", "folders of frames in a form of list of its own"),
+    Difference(".*_ucf101_.*", "TEST.DATASET", "ucf101", "folders of frames in a form of list of its own"),
+    Difference(".*_ucf101_.*", "DATA.LABEL_PATH_TEMPLATE", "{}.txt", "names of these lists"),
+    Difference(".*_ucf101_.*", "DATA.IMAGE_TEMPLATE", "img_{:05d}.jpg", "names of the frames"),
+]
+# Keys without a published value, which the recipe still decides -> value by family; all others are our defaults.
+NOT_PUBLISHED = {
+    # The first UniFormer summed raw scores over the views.
+    "TEST.ADD_SOFTMAX": {"uniformer": False, "uniformerv2": True},
+}
+# Keys that say where things are and what they are called.
+OF_THE_PLACE = {"DATA.PATH_PREFIX", "DATA.CLASS_NAMES_FILE"}
+
+
+def on_purpose(name: str) -> dict[str, Any]:
+    """Key -> our value, or what it matches, where an experiment differs from the published one."""
+    return {entry.key: entry.ours for entry in ON_PURPOSE if re.fullmatch(entry.experiments, name)}
+
+
+def is_as_expected(ours: Any, expected: Any) -> bool:
+    if isinstance(expected, re.Pattern):
+        return expected.fullmatch(ours) is not None
+    if isinstance(expected, list) and not isinstance(ours, list):  # one number stands for each stage
+        return expected == [ours] * len(expected)
+    return ours == expected
+
+
 def test_there_are_eighty():
     assert len(EXPERIMENTS) == 80
+    directories = {path.parent.name for path in EXP.glob("*/config.yaml")}
+    assert directories == EXPERIMENTS.keys() | {"quickstart"}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_directory_of_an_experiment_has_the_published_values(name):
+    ours = dict(flatten(load_config(EXP / name / "config.yaml")))
+    published = {
+        key: value
+        for key, value in (published_defaults()[family_of(name)] | RUNS[name]).items()
+        if why_ignored(key) is None
+    }
+    expected = published | on_purpose(name)
+
+    assert {key: (ours[key], value) for key, value in expected.items() if not is_as_expected(ours[key], value)} == {}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_what_was_not_published_is_the_default(name):
+    ours, defaults = dict(flatten(load_config(EXP / name / "config.yaml"))), dict(flatten(get_cfg()))
+    decided = {key: values[family_of(name)] for key, values in NOT_PUBLISHED.items()}
+    others = ours.keys() - (published_defaults()[family_of(name)] | RUNS[name] | on_purpose(name)).keys()
+
+    expected = {key: decided.get(key, defaults[key]) for key in others - OF_THE_PLACE}
+    assert {key: ours[key] for key in expected} == expected
+    assert ours["DATA.PATH_PREFIX"].startswith("data") and ours["DATA.CLASS_NAMES_FILE"]
+
+
+def test_each_difference_is_one():
+    """An entry that no experiment needs any more comes off the list."""
+    for entry in ON_PURPOSE:
+        published = [
+            (published_defaults()[family_of(name)] | keys)[entry.key]
+            for name, keys in RUNS.items()
+            if re.fullmatch(entry.experiments, name) and entry.key in published_defaults()[family_of(name)] | keys
+        ]
+        assert any(not is_as_expected(value, entry.ours) for value in published), entry
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

@@ -1,0 +1,281 @@
+"""The experiments in exp/: their scripts, started for real in bash, and two training steps of each kind."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from fvcore.common.config import CfgNode
+
+from slowfast.config import load_config
+from slowfast.config.ignored_keys import why_ignored
+from slowfast.config.load import difference, flatten
+from tests.config.published_experiments import published_tests
+
+ROOT = Path(__file__).parents[1]
+EXP = ROOT / "exp"
+TESTS = published_tests()
+NAMES = [*TESTS, "quickstart"]
+FOUR_NODES = "uniformer_b32x4_k600"
+# What the scripts, SLURM or torchrun might find in the environment of the test run.
+SETTINGS = (
+    *("BATCH_SIZE", "BASE_LR", "EPOCHS", "NUM_GPUS", "NUM_SHARDS", "DATA_DIR", "PATH_PREFIX", "WEIGHTS_DIR"),
+    *("CHECKPOINT", "OUTPUT_DIR", "PARTITION", "TIMEOUT_MIN", "SUBMIT_ARGS", "INIT_METHOD", "SHARD_ID", "LOCAL_RANK"),
+)
+# Stands for python where only the command is of interest: the tools that take no time run, the others are printed.
+RECORDER = f"""#!/usr/bin/env bash
+case $1 in
+  tools/prepare/*) exit ;;
+  tools/show_config.py) ${{PRINT_ALL:+exit}}; exec {shlex.quote(sys.executable)} "$@" ;;
+esac
+printf '%s\\n' "$PWD" "$@"
+"""
+
+
+class Started(NamedTuple):
+    """What a script did: exit status, what was printed, and how long it took."""
+
+    status: int
+    out: str
+    err: str
+    seconds: float
+
+    @property
+    def command(self) -> list[str]:
+        """The words after ``python``, which run in the repository."""
+        assert self.status == 0, self.err
+        folder, *words = self.out.splitlines()
+        assert Path(folder) == ROOT
+        return words
+
+
+def start(script: Path, *words: str, folder: Path | None = None, **environment: str) -> Started:
+    """Run a script; ``folder`` holds a python that stands in for this one."""
+    kept = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+    path = f"{folder or Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
+    began = time.monotonic()
+    done = subprocess.run(
+        ["bash", script, *words], env={**kept, "PATH": path, **environment}, capture_output=True, text=True
+    )
+    return Started(done.returncode, done.stdout, done.stderr, time.monotonic() - began)
+
+
+@pytest.fixture(scope="session")
+def recorder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a python that prints what it is asked to do."""
+    folder = tmp_path_factory.mktemp("recorder")
+    (folder / "python").write_text(RECORDER)
+    (folder / "python").chmod(0o755)
+    return folder
+
+
+def config_of(command: list[str]) -> CfgNode:
+    """The config that ``tools/run_net.py --cfg FILE KEY VALUE ...`` would run with."""
+    assert command[:2] == ["tools/run_net.py", "--cfg"]
+    return load_config(ROOT / command[2], command[3:])
+
+
+def published_results() -> Iterator[dict[str, str]]:
+    """Rows of MODEL_ZOO.md that belong to an experiment, by the names of their columns."""
+    columns: list[str] = []
+    for line in (ROOT / "MODEL_ZOO.md").read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if not line.startswith("|"):
+            columns = []
+        elif not columns:
+            columns = cells
+        elif "experiment" in columns and not line.startswith("|-"):
+            yield dict(zip(columns, cells, strict=True))
+
+
+# Frames x crops x clips of the results, by experiment.
+VIEWS = {row["experiment"].strip("`"): row["frames x crops x clips"] for row in published_results()}
+
+
+# The scripts
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_run_starts_the_config_and_its_top_names_the_five_numbers(name, recorder):
+    script = EXP / name / "run.sh"
+    cfg = load_config(EXP / name / "config.yaml")
+    started = config_of(start(script, folder=recorder, PRINT_ALL="1").command)
+
+    assert dict(flatten(difference(started, cfg))) == {"OUTPUT_DIR": f"runs/{name}"}
+    told = re.search(
+        r"^# Empty is what config.yaml says: (\d+) videos a node and batch, learning rate (\S+), (\d+) epochs, "
+        r"(\d+) GPUs a node, (\d+) nodes?\.$",
+        "\n".join(script.read_text().splitlines()[:4]),
+        re.MULTILINE,
+    )
+    solver = cfg.SOLVER
+    numbers = [cfg.TRAIN.BATCH_SIZE, solver.BASE_LR, solver.MAX_EPOCH, cfg.NUM_GPUS, cfg.NUM_SHARDS]
+    assert [float(number) for number in told.groups()] == numbers
+
+
+@pytest.mark.parametrize("name", TESTS)
+def test_test_is_the_published_test(name, recorder):
+    cfg = load_config(EXP / name / "config.yaml")
+    started = config_of(start(EXP / name / "test.sh", folder=recorder, PRINT_ALL="1").command)
+    changed = dict(flatten(difference(started, cfg)))
+
+    # One node suffices to test, whatever training took; views are checked below.
+    assert changed.pop("NUM_SHARDS", 1) == 1
+    views = {"TEST.NUM_ENSEMBLE_VIEWS", "TEST.NUM_SPATIAL_CROPS"}
+    assert {key: value for key, value in changed.items() if key not in views} == {
+        "TRAIN.ENABLE": False,
+        "OUTPUT_DIR": f"runs/{name}",
+    }
+    # A path that everybody sets, and where lists are and how they are separated: see test_published_configs.py.
+    elsewhere = ("TEST.CHECKPOINT_FILE_PATH", "DATA.PATH_TO_DATA_DIR", "DATA.PATH_LABEL_SEPARATOR")
+    published = {key: value for key, value in TESTS[name].items() if key not in elsewhere and why_ignored(key) is None}
+    resolved = dict(flatten(started))
+    assert {key: resolved[key] for key in published} == published
+    shown = re.search(r"with (\d+) clips? x (\d+) crops? a video", (EXP / name / "test.sh").read_text())
+    clips, crops = map(int, shown.groups())
+    assert (clips, crops) == (started.TEST.NUM_ENSEMBLE_VIEWS, started.TEST.NUM_SPATIAL_CROPS)
+    if " x " in VIEWS.get(name, ""):  # that of Kinetics-710 was not tested
+        assert VIEWS[name] == f"{started.DATA.NUM_FRAMES} x {crops} x {clips}"
+
+
+def test_every_published_result_has_its_experiment():
+    # No result was published for these two.
+    assert VIEWS.keys() == TESTS.keys() - {"uniformer_s16x4_ucf101_prek400", "uniformer_s16x4_hmdb51_prek400"}
+
+
+def test_the_environment_sets_numbers_and_places_and_words_come_last(recorder):
+    environment = {"BATCH_SIZE": "24", "BASE_LR": "3e-5", "EPOCHS": "7", "NUM_GPUS": "2", "NUM_SHARDS": "1"}
+    environment |= {
+        "DATA_DIR": "/lists",
+        "PATH_PREFIX": "/videos",
+        "WEIGHTS_DIR": "/weights",
+        "OUTPUT_DIR": "runs/mine",
+    }
+    words = ["SOLVER.MAX_EPOCH", "9", "DATA.PATH_LABEL_SEPARATOR", " "]
+    cfg = load_config(EXP / FOUR_NODES / "config.yaml")
+    started = config_of(
+        start(EXP / FOUR_NODES / "run.sh", *words, "SOLVER.WARMUP_EPOCHS", "1", folder=recorder, **environment).command
+    )
+
+    assert dict(flatten(difference(started, cfg))) == {
+        "TRAIN.BATCH_SIZE": 24,
+        "SOLVER.BASE_LR": 3e-5,
+        "SOLVER.MAX_EPOCH": 9,
+        "SOLVER.WARMUP_EPOCHS": 1.0,
+        "NUM_GPUS": 2,
+        "NUM_SHARDS": 1,
+        "DATA.PATH_TO_DATA_DIR": "/lists",
+        "DATA.PATH_PREFIX": "/videos",
+        "DATA.PATH_LABEL_SEPARATOR": " ",
+        "MODEL.WEIGHTS_DIR": "/weights",
+        "OUTPUT_DIR": "runs/mine",
+    }
+
+
+@pytest.mark.parametrize("script", ["run.sh", "test.sh"])
+def test_the_quickstart_finds_its_classes_beside_its_data(script, recorder):
+    cfg = config_of(
+        start(EXP / "quickstart" / script, folder=recorder, DATA_DIR="/digits", CHECKPOINT="my.pyth").command
+    )
+    assert cfg.DATA.PATH_TO_DATA_DIR == cfg.DATA.PATH_PREFIX == "/digits"
+    assert cfg.DATA.CLASS_NAMES_FILE == "/digits/classes.txt"
+    assert cfg.TEST.CHECKPOINT_FILE_PATH == "my.pyth"
+    assert (script == "run.sh") == cfg.TRAIN.ENABLE
+
+
+@pytest.mark.parametrize("folder", ["/", str(EXP), str(EXP / "quickstart")])
+def test_scripts_start_from_any_directory(folder, recorder, monkeypatch):
+    monkeypatch.chdir(folder)
+    script = Path(os.path.relpath(EXP / "quickstart" / "run.sh"))
+    assert start(script, folder=recorder).command[2] == "exp/quickstart/config.yaml"
+
+
+# Several nodes
+
+
+def test_several_nodes_do_not_start_as_one():
+    """Refused by the real programs, in a moment: before anything imports torch."""
+    done = start(EXP / FOUR_NODES / "run.sh", PYTHONPROFILEIMPORTTIME="1")
+    assert (done.status, done.out) == (2, "")
+    told = [line for line in done.err.splitlines() if not line.startswith("import time:")]
+    assert told == [
+        "error: uniformer_b32x4_k600 takes 4 nodes of 8 GPUs and would start on this one alone; PARTITION=NAME submits "
+        "it to SLURM, INIT_METHOD=tcp://HOST:PORT with SHARD_ID=0 to 3 starts each node by hand, and NUM_SHARDS=1 "
+        "takes this node, with an effective batch of 32 instead of 128 videos (SOLVER.ACCUM_STEPS 4 keeps it) and a "
+        "learning rate of 0.0001 instead of 0.0004"
+    ]
+    imported = {line.rpartition("|")[2].strip() for line in done.err.splitlines()}
+    assert "yacs.config" in imported and "torch" not in imported
+    assert done.seconds < 5  # 0.2 alone on a core
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "16 instead of 128 videos (SOLVER.ACCUM_STEPS 8 keeps it) and the same learning rate 1.5e-06"),
+        (
+            ["SOLVER.ACCUM_STEPS", "2", "SOLVER.BASE_LR", "2e-6"],
+            "32 instead of 256 videos (SOLVER.ACCUM_STEPS 16 keeps it) and the same learning rate 2e-06",
+        ),
+    ],
+)
+def test_without_scaling_the_learning_rate_stays(words, told):
+    done = start(EXP / "uniformerv2_l14_64x336_k400_prek710" / "run.sh", *words)
+    assert done.status == 2 and done.err.endswith(f"with an effective batch of {told}\n"), done.err
+
+
+def test_nodes_given_as_a_word_count_too(recorder):
+    assert start(EXP / FOUR_NODES / "run.sh", "NUM_SHARDS", "1", folder=recorder).command[:1] == ["tools/run_net.py"]
+    done = start(EXP / "quickstart" / "test.sh", "NUM_SHARDS", "2", folder=recorder)
+    assert done.status == 2 and done.err.startswith("error: quickstart takes 2 nodes of 0 GPUs")
+
+
+def test_nodes_are_started_by_hand_or_by_torchrun(recorder):
+    by_hand = start(EXP / FOUR_NODES / "run.sh", folder=recorder, INIT_METHOD="tcp://one:29500", SHARD_ID="3").command
+    assert by_hand[3:7] == ["--init_method", "tcp://one:29500", "--shard_id", "3"]
+    by_torchrun = start(EXP / FOUR_NODES / "run.sh", folder=recorder, LOCAL_RANK="0").command
+    assert "--init_method" not in by_torchrun
+
+
+def test_a_mistake_shows_before_anything_starts():
+    done = start(EXP / FOUR_NODES / "run.sh", "SOLVER.BASELR", "1")
+    assert (done.status, done.out) == (2, "")
+    assert done.err == "error: command line: unknown key SOLVER.BASELR; the nearest known key is SOLVER.BASE_LR\n"
+
+
+# SLURM
+
+
+def test_a_partition_submits(recorder):
+    environment = {"PARTITION": "gpu", "TIMEOUT_MIN": "90", "SUBMIT_ARGS": "--qos high --wait", "EPOCHS": "12"}
+    command = start(EXP / FOUR_NODES / "run.sh", "RNG_SEED", "3", folder=recorder, **environment).command
+    assert command == [
+        *("tools/submit.py", "--cfg", f"exp/{FOUR_NODES}/config.yaml"),
+        *("--partition", "gpu", "--num_shards", "4", "--num_gpus", "8"),
+        *("--qos", "high", "--wait", "--timeout_min", "90"),
+        *("OUTPUT_DIR", f"runs/{FOUR_NODES}", "SOLVER.MAX_EPOCH", "12", "RNG_SEED", "3"),
+    ]
+
+
+def test_a_test_is_submitted_for_one_node(recorder):
+    command = start(EXP / FOUR_NODES / "test.sh", folder=recorder, PARTITION="gpu").command
+    assert command[3:9] == ["--partition", "gpu", "--num_shards", "1", "--num_gpus", "8"]
+
+
+@pytest.mark.slow
+def test_submission_takes_these_options(tmp_path):
+    """The command of a submission goes through the real tool up to SLURM, which is not there."""
+    for name in ("bash", "awk", "basename", "dirname"):
+        (tmp_path / name).symlink_to(shutil.which(name))
+    (tmp_path / "python").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
+    (tmp_path / "python").chmod(0o755)
+    environment = {"PATH": str(tmp_path), "PYTHONPATH": str(ROOT), "PARTITION": "gpu", "TIMEOUT_MIN": "90"}
+    done = start(EXP / FOUR_NODES / "run.sh", OUTPUT_DIR=str(tmp_path / "run"), **environment)
+    assert done.status == 2 and done.err.startswith("error: ") and "sbatch" in done.err, done.err
