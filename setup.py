@@ -25,7 +25,9 @@ setup(
         "timm>=1.0",  # image ViTs to start from
         "scikit-learn",  # the handwritten digits of the quickstart
         "tensorboard",
+        "matplotlib>=3.7",  # curves of training
         "tqdm",
+        "submitit>=1.5",  # jobs for SLURM
     ],
     extras_require={"test": ["pytest", "hypothesis", "ruff"]},
 )

@@ -15,6 +15,16 @@ settings.register_profile("repository", deadline=None, derandomize=True, max_exa
 settings.load_profile("repository")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests that start a SLURM of their own, unless -m speaks of them."""
+    if "slurm" in config.option.markexpr:
+        return
+    left_out = [item for item in items if item.get_closest_marker("slurm")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
 @pytest.fixture(scope="session")
 def video_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a data set of 8 + 4 + 6 videos of 8 frames and 2 classes; tests must not change it."""

@@ -1,0 +1,123 @@
+"""Submit training and testing to SLURM, or run it in the background of this machine.
+
+python tools/submit.py --cfg exp/NAME/config.yaml --num_shards 4 --num_gpus 8 --partition P [--wait] [KEY VALUE ...]
+"""
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+from slowfast.config import add_config_arguments, load_config_or_exit
+from slowfast.config.command_line import exit_with_error
+from slowfast.engine.submission import SubmissionOptions, submit, wait
+from slowfast.runtime.errors import UserError
+
+# Options that sbatch takes as they are.
+_PASSED_ON = {
+    "qos": "quality of service",
+    "account": "account to charge",
+    "comment": "comment",
+    "constraint": "features that nodes must have",
+    "exclude": "nodes not to use",
+    "mail": "address that is told of the job's end, failure and requeueing",
+}
+
+
+def main() -> None:
+    """Parse the command line, submit, say how to follow and cancel, and wait if asked to."""
+    args = _parser().parse_args()
+    try:
+        args.opts = with_sizes(args.opts, args.num_shards, args.num_gpus)
+    except UserError as error:
+        exit_with_error(error)
+    cfg = load_config_or_exit(args)
+    folder = Path(args.job_dir) if args.job_dir else Path(cfg.OUTPUT_DIR) / "submitit"
+    options = SubmissionOptions(
+        **{name: getattr(args, name) for name in vars(args) if name in SubmissionOptions.__dataclass_fields__}
+    )
+    try:
+        job = submit(cfg, folder, options)
+    except UserError as error:
+        exit_with_error(error)
+    out, err = job.task(0).paths.stdout, job.task(0).paths.stderr
+    cancel = f"kill {job.job_id}" if args.cluster == "local" else f"scancel {job.job_id}"
+    per_node = max(cfg.NUM_GPUS, 1)
+    print(f"job {job.job_id}: nodes {cfg.NUM_SHARDS}, processes on each {per_node}, GPUs on each {cfg.NUM_GPUS}")
+    follow = shlex.join(["tail", "-F", str(out), str(err)])
+    print(f"job folder: {folder}\nfollow: {follow}\ncancel: {cancel}", flush=True)
+    if args.wait:
+        state, status = wait(job)
+        print(f"job {job.job_id}: {state}", flush=True)
+        if status:
+            print(f"error: job {job.job_id}: {state}; see {out} and {err}", file=sys.stderr)
+        sys.exit(status)
+
+
+def with_sizes(overrides: list[str], num_shards: int | None, num_gpus: int | None) -> list[str]:
+    """Pairs KEY VALUE with NUM_SHARDS and NUM_GPUS as the options say.
+
+    Raises:
+        UserError: if the pairs say something else.
+    """
+    pairs, added = overrides[1:] if overrides[:1] == ["--"] else overrides, []
+    given = dict(zip(pairs[::2], pairs[1::2], strict=False))  # of a key given twice the last counts
+    for option, key, number in (("--num_shards", "NUM_SHARDS", num_shards), ("--num_gpus", "NUM_GPUS", num_gpus)):
+        if number is None:
+            continue
+        if given.get(key, str(number)) != str(number):
+            raise UserError(f"{option} {number} contradicts {key} {given[key]}; leave one of them out")
+        added += [key, str(number)]
+    return [*added, *pairs]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description="Submit training (TRAIN.ENABLE) and testing (TEST.ENABLE) to SLURM. A job that reaches its time "
+        "limit or is pre-empted saves, requeues itself and goes on from there.",
+    )
+    add = parser.add_argument
+    add("--num_shards", type=_positive, metavar="N", help="nodes (default: NUM_SHARDS of the config)")
+    add("--num_gpus", type=_number, metavar="N", help="GPUs a node, 0 for the CPU (default: NUM_GPUS of the config)")
+    add("--cluster", choices=("slurm", "local"), default="slurm", help="local is this machine (default: slurm)")
+    add("--partition", metavar="P", help="partition")
+    add("--timeout_min", type=_positive, metavar="M", help="time limit in minutes (default: 1440; with local, none)")
+    add(
+        "--signal_delay_s",
+        type=_positive,
+        default=120,
+        metavar="S",
+        help="seconds before the time limit at which the job saves and requeues itself (default: 120)",
+    )
+    add(
+        "--requeue",
+        dest="is_requeueable",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="queue the job again after time-out, pre-emption and failure of a node (default: yes)",
+    )
+    for name, what in _PASSED_ON.items():
+        add(f"--{name}", metavar="TEXT", help=what)
+    add("--mem_gb", type=float, metavar="GB", help="memory of each node")
+    add("--cpus_per_task", type=_positive, metavar="N", help="cores a process (default: DATA_LOADER.NUM_WORKERS + 1)")
+    add("--name", default="slowfast", help="name of the job (default: slowfast)")
+    add("--job_dir", metavar="DIR", help="folder of the job's files and logs (default: OUTPUT_DIR/submitit)")
+    add("--wait", action="store_true", help="wait for the end, through all restarts, and exit with the job's status")
+    add_config_arguments(parser)
+    return parser
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r}; accepted: whole numbers from 0")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}; accepted: whole numbers from 1")
+    return int(text)
+
+
+if __name__ == "__main__":
+    main()
