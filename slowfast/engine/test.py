@@ -137,7 +137,10 @@ def test(cfg: CfgNode, device: torch.device) -> None:
     path = _checkpoint_to_test(cfg)
     model = build_model(cfg)
     rules = head_rules(cfg, build_class_names(cfg), is_test=True)
-    load_source(model, path, rules, is_average=cfg.TEST.USE_EMA).log()
+    weights_report = load_source(model, path, rules, is_average=cfg.TEST.USE_EMA)
+    folder = Path(cfg.OUTPUT_DIR, "test")
+    start_output(cfg, folder)
+    weights_report.log()
     logger.info(
         "testing %s on %d videos, %d temporal x %d spatial views each",
         path,
@@ -145,8 +148,6 @@ def test(cfg: CfgNode, device: torch.device) -> None:
         dataset.num_temporal_views,
         len(dataset.transform.spatial_idxs),
     )
-    folder = Path(cfg.OUTPUT_DIR, "test")
-    start_output(cfg, folder)
     evaluation = evaluate(cfg, model.to(device), build_loader(cfg, dataset), device)
     if evaluation is None:
         return

@@ -23,7 +23,7 @@ from slowfast.models.pretrained import load_pretrained
 from slowfast.models.weight_report import WeightsReport
 from slowfast.models.weights import load_source
 from slowfast.runtime import distributed
-from slowfast.runtime.log import MetricsLog, setup_logging
+from slowfast.runtime.log import MetricsLog
 from slowfast.runtime.precision import autocast_dtype, gradient_scaler
 from slowfast.runtime.reproduce import seed_process
 from slowfast.solver.loss import build_loss
@@ -127,7 +127,6 @@ def build_run(cfg: CfgNode, device: torch.device) -> tuple[TrainRun, Progress]:
     if cfg.MODEL.COMPILE:
         model.compile()
     start_output(cfg, output_dir)
-    setup_logging(output_dir)
     if distributed.is_main():
         checkpoints.remove_halves()
     if weights_report is not None:

@@ -66,11 +66,15 @@ def test_a_run_writes_its_resolved_config_which_loads_back_equal(finished_run: t
 
 
 def test_a_run_writes_environment_and_seed(finished_run: tuple[Path, Outcome]):
-    output_dir, _ = finished_run
+    output_dir, outcome = finished_run
     stamp = json.loads((output_dir / "environment.json").read_text())
     assert stamp["seed"] == 1 and stamp["torch"] == torch.__version__
     assert stamp["command"][0] == str(RUN_NET) and str(CONFIG) in stamp["command"]
     assert {"git_commit", "python", "cuda", "gpus"} <= stamp.keys()
+    commit = "no commit" if stamp["git_commit"] is None else f"commit {stamp['git_commit'][:12]}"
+    for line in (outcome.out, (output_dir / "log.txt").read_text()):
+        assert line.count(f"INFO slowfast {stamp['slowfast']}, {commit}") == 2  # training and testing
+        assert f"PyTorch {torch.__version__}, " in line and f", seed 1: {RUN_NET} --cfg {CONFIG}" in line
     for name in ("config.yaml", "environment.json"):  # a test alone records them, too
         assert (output_dir / "test" / name).read_bytes() == (output_dir / name).read_bytes()
 

@@ -17,6 +17,10 @@ def test_a_single_process_is_the_main_one():
 
 def test_collectives_of_one_process_give_its_own_values():
     assert distributed.gather_objects({"a": 1}) == [{"a": 1}]
+    assert distributed.gather_everywhere(3) == [3] and distributed.from_main("a") == "a"
+    values = torch.tensor([1.0, 2.0])
+    assert torch.equal(distributed.sum_over_processes(values.clone()), values)
+    assert torch.equal(distributed.largest_over_processes(values.clone()), values)
     distributed.barrier()
     distributed.destroy_process_group()
 
@@ -25,6 +29,34 @@ def test_a_single_process_keeps_the_bare_model():
     model = nn.Linear(2, 2)
     assert distributed.wrap_model(model, CPU) is model
     assert distributed.unwrap_model(model) is model
+
+
+def count_averages(wrapped: nn.Module, *, is_on: bool) -> int:
+    """Gradient exchanges of one backward pass."""
+    num_exchanges = 0
+
+    def count(state: object, bucket: dist.GradBucket) -> torch.futures.Future[torch.Tensor]:
+        nonlocal num_exchanges
+        num_exchanges += 1
+        future = torch.futures.Future()
+        future.set_result(bucket.buffer())
+        return future
+
+    wrapped.register_comm_hook(None, count)
+    with distributed.gradient_sync(wrapped, is_on=is_on):
+        wrapped(torch.ones(1, 2)).sum().backward()
+    return num_exchanges
+
+
+def test_gradients_that_only_add_up_are_not_exchanged(tmp_path):
+    distributed.init_process_group(f"file://{tmp_path / 'meeting'}", 0, 1, CPU)
+    try:
+        for is_on, expected in ((False, 0), (True, 1)):
+            assert count_averages(distributed.wrap_model(nn.Linear(2, 2), CPU), is_on=is_on) == expected
+    finally:
+        distributed.destroy_process_group()
+    with distributed.gradient_sync(nn.Linear(2, 2), is_on=False):  # a single process has nothing to leave out
+        pass
 
 
 @pytest.mark.parametrize(("num_gpus", "expected"), [(0, 1), (1, 1), (8, 8)])
@@ -49,6 +81,8 @@ def test_a_group_of_one_process_works_like_any_other(tmp_path):
         model = nn.Linear(2, 2)
         wrapped = distributed.wrap_model(model, CPU)
         assert wrapped is not model and distributed.unwrap_model(wrapped) is model
+        assert distributed.gather_everywhere("a") == ["a"] and distributed.from_main({"b": 2}) == {"b": 2}
+        distributed.share_buffers(nn.BatchNorm1d(2))
     finally:
         distributed.destroy_process_group()
     assert not distributed.is_distributed()

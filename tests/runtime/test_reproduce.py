@@ -49,3 +49,18 @@ def test_a_tree_without_git_has_no_commit(tmp_path: Path, monkeypatch: pytest.Mo
     assert stamp["git_commit"] is None and stamp["git_dirty"] is None
     monkeypatch.setenv("PATH", str(tmp_path))  # no git at all
     assert reproduce.environment_stamp(0)["git_commit"] is None
+
+
+def test_random_states_bring_every_generator_back(tmp_path: Path):
+    def draw() -> list[float]:
+        return [random.gauss(0, 1), np.random.standard_normal(), torch.randn(()).item(), np.random.random()]
+
+    reproduce.seed_process(1, 2, 3)
+    draw()  # a pair of gaussians is drawn at once; the second one waits
+    torch.save(reproduce.random_states(torch.device("cpu")), tmp_path / "states")
+    expected = [draw(), draw()]
+    reproduce.seed_process(4, 5, 6)
+    assert draw() != expected[0]
+    states = torch.load(tmp_path / "states", weights_only=True)  # plain containers and tensors
+    reproduce.restore_random_states(states, torch.device("cpu"))
+    assert [draw(), draw()] == expected
