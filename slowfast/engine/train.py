@@ -122,13 +122,13 @@ def finish_epoch(run: TrainRun, state: Progress) -> Progress:
     Raises:
         Interrupted: if this process has been asked to stop; what was saved before the validation stands.
     """
-    cfg, epoch, top1 = run.cfg, state.num_epochs, None
+    cfg, epoch, accuracy = run.cfg, state.num_epochs, None
     if is_validated(cfg, epoch):
         if cfg.BN.USE_PRECISE_STATS:
             update_bn_stats(run.bare_model, training_clips(run, epoch), cfg.BN.NUM_BATCHES_PRECISE)
-        top1 = validate(run, epoch)
-    is_best = top1 is not None and top1 > state.best_top1
-    state = Progress(epoch + 1, best_top1=top1 if is_best else state.best_top1)
+        accuracy = validate(run, epoch)
+    is_best = accuracy is not None and accuracy > state.best_accuracy
+    state = Progress(epoch + 1, best_accuracy=accuracy if is_best else state.best_accuracy)
     is_epoch_kept = state.num_epochs % cfg.TRAIN.CHECKPOINT_PERIOD == 0 or state.num_epochs == cfg.SOLVER.MAX_EPOCH
     save(run, state, is_epoch=is_epoch_kept, is_best=is_best)
     return state
@@ -177,14 +177,15 @@ def training_clips(run: TrainRun, epoch: int) -> Iterator[Tensor]:
 
 
 def validate(run: TrainRun, epoch: int) -> float | None:
-    """Top-1 in percent on the central view of the validation videos, after an epoch; None on ranks other than 0.
+    """Accuracy in percent on the central view of the validation videos, after an epoch; None on ranks other than 0.
 
-    With a moving average of the weights, its accuracy is logged beside.
+    It is top-1, and for videos of several labels the mean average precision. With a moving average of the weights, its
+    accuracy is logged beside.
     """
-    top1 = _validate_model(run, run.bare_model, epoch, "val")
+    accuracy = _validate_model(run, run.bare_model, epoch, "val")
     if run.average is not None and epoch >= run.cfg.MODEL.EMA_EPOCH:
         _validate_model(run, run.average.model, epoch, "val_ema")
-    return top1
+    return accuracy
 
 
 def _validate_model(run: TrainRun, model: nn.Module, epoch: int, kind: str) -> float | None:
@@ -198,7 +199,7 @@ def _validate_model(run: TrainRun, model: nn.Module, epoch: int, kind: str) -> f
     for path, cause in report.failures:
         logger.warning("%s could not be read: %s", path, cause)
     logger.info("validation%s: %s", " of the average" if kind == "val_ema" else "", report.summary())
-    has_average = report.mean_average_precision is not None
+    is_multi_label = report.mean_average_precision is not None
     run.metrics.write(
         kind,
         (epoch + 1) * run.steps_per_epoch,
@@ -209,9 +210,9 @@ def _validate_model(run: TrainRun, model: nn.Module, epoch: int, kind: str) -> f
         expected=report.expected,
         scored=report.scored,
         failed=report.failed,
-        **({"mean_average_precision": report.mean_average_precision} if has_average else {}),
+        **({"mean_average_precision": report.mean_average_precision} if is_multi_label else {}),
     )
-    return report.top1
+    return report.mean_average_precision if is_multi_label else report.top1
 
 
 def save(
@@ -244,7 +245,7 @@ def save(
         "videos_per_step": run.videos_per_step,
         "rank_states": rank_states,
         "seed": run.cfg.RNG_SEED,
-        "best_top1": state.best_top1,
+        "best_accuracy": state.best_accuracy,
         "config": run.cfg.dump(),
         "class_names": run.class_names,
         "versions": versions(),

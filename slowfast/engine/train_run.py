@@ -87,13 +87,13 @@ class Progress:
     Attributes:
         num_epochs: finished, their validation included.
         num_steps: done of the epoch after them; all of its steps, where only its validation is left.
-        best_top1: best validation accuracy in percent so far.
+        best_accuracy: best validation accuracy in percent so far.
         rank_state: of this process, to go on within an epoch; None for what a new epoch begins with.
     """
 
     num_epochs: int = 0
     num_steps: int = 0
-    best_top1: float = -1.0
+    best_accuracy: float = -1.0
     rank_state: dict[str, Any] | None = None
 
 
@@ -187,10 +187,10 @@ def progress_of(content: dict[str, Any], cfg: CfgNode, loader: DataLoader, path:
         loader: of the training videos.
         path: of the checkpoint.
     """
-    num_epochs, num_steps, best_top1 = content["epoch"] + 1, content.get("step", 0), content["best_top1"]
+    num_epochs, num_steps, best_accuracy = content["epoch"] + 1, content.get("step", 0), content["best_accuracy"]
     logger.info("going on from %s: %d epochs and %d steps done", path, num_epochs, num_steps)
     if num_steps == 0:
-        return Progress(num_epochs, best_top1=best_top1)
+        return Progress(num_epochs, best_accuracy=best_accuracy)
     sampler, rank_states = loader.sampler, content["rank_states"]
     changes = []
     if content["seed"] != cfg.RNG_SEED:
@@ -207,5 +207,5 @@ def progress_of(content: dict[str, Any], cfg: CfgNode, loader: DataLoader, path:
             ", ".join(changes),
             num_steps + 1,
         )
-        return Progress(num_epochs, num_steps, best_top1)
-    return Progress(num_epochs, num_steps, best_top1, rank_states[distributed.rank()])
+        return Progress(num_epochs, num_steps, best_accuracy)
+    return Progress(num_epochs, num_steps, best_accuracy, rank_states[distributed.rank()])

@@ -35,6 +35,10 @@ def test_a_run_trains_and_tests_on_several_labels_a_video(video_set: Path, tmp_p
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     losses = [line["loss"] for line in lines if line["kind"] == "train"]
     assert len(losses) == 4 and all(0 < loss < 3 for loss in losses)
+    # The best checkpoint is the one of the highest mean average precision, not of the highest top-1.
+    best = torch.load(tmp_path / "run" / "checkpoints" / "checkpoint_best.pyth", weights_only=True)
+    precisions = [line["mean_average_precision"] for line in lines if line["kind"] == "val"]
+    assert len(precisions) == 2 and best["best_accuracy"] == max(precisions)
     with (tmp_path / "run" / "test" / "predictions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["label"] for row in rows] == LABELS["test"]

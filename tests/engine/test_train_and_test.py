@@ -112,7 +112,7 @@ def test_a_checkpoint_holds_plain_data(finished_run: tuple[Path, Outcome]):
     output_dir, _ = finished_run
     content = checkpoint(output_dir, 3)  # weights_only: no code of ours is needed to read it
     assert content["epoch"] == 3 and content["class_names"] is None
-    assert {"model_state", "optimizer_state", "config", "best_top1"} <= content.keys()
+    assert {"model_state", "optimizer_state", "config", "best_accuracy"} <= content.keys()
     assert not list((output_dir / "checkpoints").glob("*.tmp"))
 
 
@@ -217,12 +217,12 @@ def test_the_best_checkpoint_is_that_of_the_highest_validation_accuracy(
     accuracies = {0: 30.0, 1: 60.0, 2: 50.0, 3: 60.0, 4: 55.0, 5: 70.0}
     monkeypatch.setattr("slowfast.engine.train.validate", lambda run, epoch: accuracies[epoch])
     # The second run goes on from the first and knows its best; an equal accuracy is no better.
-    for num_epochs, best_epoch, best_top1 in ((4, 1, 60.0), (5, 1, 60.0), (6, 5, 70.0)):
+    for num_epochs, best_epoch, best_accuracy in ((4, 1, 60.0), (5, 1, 60.0), (6, 5, 70.0)):
         arguments = tiny_arguments(video_set, tmp_path, "SOLVER.MAX_EPOCH", num_epochs, "TEST.ENABLE", "False")
         assert run_net(*arguments).code == 0
         best = torch.load(tmp_path / "checkpoints" / "checkpoint_best.pyth", weights_only=True)
-        assert (best["epoch"], best["best_top1"]) == (best_epoch, best_top1)
-        assert checkpoint(tmp_path, num_epochs - 1)["best_top1"] == best_top1
+        assert (best["epoch"], best["best_accuracy"]) == (best_epoch, best_accuracy)
+        assert checkpoint(tmp_path, num_epochs - 1)["best_accuracy"] == best_accuracy
 
 
 def test_a_moving_average_starts_from_the_weights_of_its_first_epoch(video_set: Path, tmp_path: Path):
