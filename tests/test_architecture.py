@@ -36,6 +36,7 @@ LATE_IMPORTS = {
     ("slowfast.datasets.benchmark", "torchcodec"): "optional: what is compared with",
     ("slowfast.datasets.benchmark", "torchcodec.decoders"): "optional: what is compared with",
     ("slowfast.datasets.benchmark", "timm.data.auto_augment"): "what is compared with; takes seconds",
+    ("slowfast.evaluation.accuracy", "sklearn.metrics"): "takes a second, and few runs have several labels a video",
     ("slowfast.models.timm_models", "timm"): "optional: image ViTs other than CLIP's",
     ("slowfast.models.timm_models", "timm.models"): "optional: image ViTs other than CLIP's",
 }

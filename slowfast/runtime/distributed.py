@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import warnings
 from datetime import timedelta
 from typing import Any
 
@@ -131,6 +132,8 @@ def wrap_model(model: nn.Module, device: torch.device) -> nn.Module:
     """Average gradients over the processes; a single process keeps the bare model."""
     if not is_distributed():
         return model
+    # Gradients of depthwise convolutions come with another stride of a dimension of one element, which means nothing.
+    warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
     device_ids = [device.index] if device.type == "cuda" else None
     return nn.parallel.DistributedDataParallel(model, device_ids=device_ids)
 

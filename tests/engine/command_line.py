@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
@@ -77,6 +77,7 @@ def run_commands(
     cwd: Path = ROOT,
     environment: Mapping[str, str] | None = None,
     timeout_s: float = 300,
+    meanwhile: Callable[[list[int]], None] | None = None,
 ) -> list[Outcome]:
     """Run commands at the same time, sharing the cores, and wait for all; past the time limit they are killed.
 
@@ -85,6 +86,7 @@ def run_commands(
         cwd: directory to start in.
         environment: variables beside those of this process.
         timeout_s: for all of them together.
+        meanwhile: called with the ids of the processes once all are started.
     """
     own = {name: value for name, value in os.environ.items() if name not in _FROM_TORCHRUN}
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
@@ -107,6 +109,8 @@ def run_commands(
                 )
             )
         deadline = time.monotonic() + timeout_s
+        if meanwhile is not None:
+            meanwhile([process.pid for process in running])
         printed = [process.communicate(timeout=max(deadline - time.monotonic(), 1)) for process in running]
         return [Outcome(process.returncode, *texts) for process, texts in zip(running, printed, strict=True)]
     finally:

@@ -19,7 +19,8 @@ def metrics(output_dir: Path, kind: str) -> list[dict]:
 
 def assert_same_state(one: dict, other: dict):
     """Two checkpoints have the same weights, optimizer and progress, to the last bit."""
-    assert one["epoch"] == other["epoch"] and one["step"] == other["step"] and one["best_accuracy"] == other["best_accuracy"]
+    for name in ("epoch", "step", "best_accuracy"):
+        assert one[name] == other[name], name
     for part in ("model_state", "ema_state", "optimizer_state", "scaler_state", "class_names"):
         assert_same(one[part], other[part], part)
 
