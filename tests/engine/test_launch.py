@@ -66,7 +66,8 @@ def test_two_processes_train_as_one_and_score_every_video_once(video_set: Path, 
     (outcome,) = run_commands([sys.executable, *torchrun, RUN_NET, *together])
     assert outcome.code == 0, outcome.err
 
-    assert "effective batch of 4 clips on 2 processes, 2 epochs of 2 steps" in outcome.out
+    assert "effective batch of 4 clips: 4 videos on each of 1 nodes" in outcome.out
+    assert "; 2 processes\n" in outcome.out and "2 epochs of 2 steps" in outcome.out
     expected = trained_weights(tmp_path / "one")
     for name, value in trained_weights(tmp_path / "two").items():
         torch.testing.assert_close(value, expected[name], rtol=1e-4, atol=1e-6, msg=f"{name} differs")
@@ -86,7 +87,8 @@ def test_two_nodes_meet_at_an_address(video_set: Path, tmp_path: Path):
     tool = [sys.executable, RUN_NET, "--init_method", f"tcp://127.0.0.1:{free_port()}", "--shard_id"]
     outcomes = run_commands(*([*tool, shard_id, *arguments] for shard_id in range(2)))
     assert [outcome.code for outcome in outcomes] == [0, 0], "\n".join(outcome.err for outcome in outcomes)
-    assert "effective batch of 8 clips on 2 processes, 2 epochs of 1 steps" in outcomes[0].out
+    assert "effective batch of 8 clips: 4 videos on each of 2 nodes" in outcomes[0].out
+    assert "; 2 processes\n" in outcomes[0].out and "2 epochs of 1 steps" in outcomes[0].out
     assert " INFO " not in outcomes[1].out  # one process speaks
     assert scored_paths(tmp_path / "run") == [str(video_set / f"videos/test_{i}.mp4") for i in range(6)]
     summary = report(tmp_path / "run")
