@@ -199,7 +199,7 @@ def _stop(cause: str, rank: int) -> None:
     if rank > 0:
         return
     logger.info("stopped by %s; the same command goes on from the last checkpoint", cause)
-    requeue_job()
+    requeue_job(cause)
 
 
 def out_of_memory(cfg: CfgNode, error: torch.OutOfMemoryError) -> UserError:
