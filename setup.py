@@ -29,5 +29,5 @@ setup(
         "tqdm",
         "submitit>=1.5",  # jobs for SLURM
     ],
-    extras_require={"test": ["pytest", "hypothesis", "ruff"]},
+    extras_require={"test": ["pytest", "pytest-xdist", "hypothesis", "ruff"]},
 )

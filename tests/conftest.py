@@ -15,11 +15,14 @@ settings.register_profile("repository", deadline=None, derandomize=True, max_exa
 settings.load_profile("repository")
 
 
+# Marks of tests that run only where -m speaks of them.
+APART = ("slurm", "experiment")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the tests that start a SLURM of their own, unless -m speaks of them."""
-    if "slurm" in config.option.markexpr:
-        return
-    left_out = [item for item in items if item.get_closest_marker("slurm")]
+    """Leave out the tests that start a SLURM of their own, or train for minutes, unless -m speaks of them."""
+    names = [name for name in APART if name not in config.option.markexpr]
+    left_out = [item for item in items if any(item.get_closest_marker(name) for name in names)]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]

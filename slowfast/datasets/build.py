@@ -1,7 +1,6 @@
 """From a config to data sets and loaders."""
 
 import logging
-import sys
 from functools import partial
 
 import torch
@@ -25,6 +24,7 @@ from slowfast.datasets.zoo import (
 )
 from slowfast.runtime import distributed
 from slowfast.runtime.errors import UserError
+from slowfast.runtime.fork_server import fork_server
 from slowfast.runtime.interruption import ignore_stop_signals
 
 logger = logging.getLogger(__name__)
@@ -130,8 +130,7 @@ def build_loader(cfg: CfgNode, dataset: TrainClipDataset | EvalClipDataset) -> D
         pin_memory=cfg.DATA_LOADER.PIN_MEMORY and cfg.NUM_GPUS > 0,
         persistent_workers=is_train and num_workers > 0,
         worker_init_fn=ignore_stop_signals,
-        # Processes that were spawned would spawn their workers, too, each of which imports everything anew.
-        multiprocessing_context="fork" if num_workers > 0 and sys.platform == "linux" else None,
+        multiprocessing_context=fork_server() if num_workers > 0 and distributed.is_distributed() else None,
         # Of its own: starting workers draws from it, and must not move the generator that dropout draws from.
         generator=torch.Generator(),
     )

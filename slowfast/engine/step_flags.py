@@ -45,7 +45,8 @@ class StepFlags:
     def exchange(self, result: StepResult, *, is_save_due: bool, is_stop_asked: bool) -> Agreement | None:
         """Send the flags of a step, and receive those of the step before; None if there are none."""
         before = None if self._under_way is None else self.settle()
-        flags = torch.tensor([0.0, is_save_due, is_stop_asked], device=self.device)
+        # A blocking copy would wait for the step's computation.
+        flags = torch.tensor([0.0, is_save_due, is_stop_asked]).to(self.device, non_blocking=True)
         flags[0] = result.has_diverged
         distributed.largest_over_processes(flags)
         event = None

@@ -1,7 +1,7 @@
 """What the moving digits are for: motion cannot be told without the order of the frames, and can be with it.
 
 Three trainings side by side, each a process of its own with one computing thread: about five minutes on two cores.
-``pytest -m slow tests/engine/test_order_blind.py -s`` repeats the experiment and prints its figures.
+``pytest -m experiment tests/engine/test_order_blind.py -s`` repeats the experiment and prints its figures.
 """
 
 import json
@@ -41,7 +41,7 @@ def accuracies(output_dir: Path) -> tuple[float, float]:
     return last_training, json.loads((output_dir / "test" / "report.json").read_text())["top1"]
 
 
-@pytest.mark.slow
+@pytest.mark.experiment
 def test_order_blind_model_reads_digits_but_not_motions(tmp_path):
     motion = write_moving_digits(tmp_path / "motion", num_workers=2)
     static = write_moving_digits(tmp_path / "static", variant="static", num_train=1600, num_workers=2)

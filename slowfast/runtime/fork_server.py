@@ -1,0 +1,33 @@
+"""Where processes that load data come from when several processes train together."""
+
+import multiprocessing
+import multiprocessing.forkserver
+import multiprocessing.resource_tracker
+import signal
+from functools import cache
+from multiprocessing.context import BaseContext
+
+from slowfast.runtime.interruption import STOP_SIGNALS
+
+# What a worker needs, imported once for all of them; the program itself, as each would import it otherwise.
+_PRELOADED = ["__main__", "slowfast.datasets"]
+
+
+@cache
+def fork_server() -> BaseContext:
+    """The context whose processes are forked by a process that has no threads.
+
+    A process of a group has threads of its own, which talk to the others. A fork copies the locks that they hold just
+    then, but not the threads that would release them: up to Python 3.11 even the interpreter's list of threads is such
+    a lock, and the new process may wait for it for ever. Spawning instead would import everything in each worker.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_PRELOADED)
+    # The server and its workers leave stop signals to this process; they inherit that the signals are held back.
+    multiprocessing.resource_tracker.ensure_running()  # else the server's start does, which lets signals through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        multiprocessing.forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return context
