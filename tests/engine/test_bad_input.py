@@ -50,7 +50,7 @@ MISTAKES: dict[str, tuple[Callable[[Path, Path], list], list[str]]] = {
     "line without a label": (list_of("videos/train_0.mp4\n", "val"), ["val.csv:1: expected 'path,label'"]),
     "another separator": (list_of("videos/train_0.mp4 0\n"), ["train.csv:1", "DATA.PATH_LABEL_SEPARATOR ' '"]),
     "missing lists": (keys("DATA.PATH_TO_DATA_DIR", "/no/such/folder"), ["/no/such/folder/t", "no such list file"]),
-    "fewer videos than a batch": (keys("TRAIN.BATCH_SIZE", 9), ["8 videos, fewer than one batch of 9"]),
+    "fewer videos than a batch": (keys("TRAIN.BATCH_SIZE", 9), ["8 videos, fewer than one step of 9"]),
     "unknown data set": (keys("TRAIN.DATASET", "kinetix"), ["TRAIN.DATASET 'kinetix' is not a data set; accepted:"]),
     "missing class names": (keys("DATA.CLASS_NAMES_FILE", "/no/names"), ["DATA.CLASS_NAMES_FILE /no/names"]),
     "missing checkpoint to train from": (
@@ -124,16 +124,21 @@ def test_a_checkpoint_of_another_architecture_is_refused(
     assert outcome.code == 1 and sorted(output_dir.rglob("*")) == before
 
 
-def test_a_damaged_checkpoint_is_not_gone_on_from(finished_run: tuple[Path, Outcome], video_set: Path, tmp_path: Path):
-    """It was renamed when it was whole, so that something else cut it: nobody goes on from an older one unasked."""
-    whole = (finished_run[0] / "checkpoints" / "checkpoint_epoch_00001.pyth").read_bytes()
-    damaged = tmp_path / "checkpoints" / "checkpoint_epoch_00001.pyth"
-    damaged.parent.mkdir()
-    damaged.write_bytes(whole[: len(whole) // 2])
-    outcome = run_net(*tiny_arguments(video_set, tmp_path))
-    assert str(damaged) in outcome.error
-    assert damaged.read_bytes() == whole[: len(whole) // 2]
-    assert not (tmp_path / "metrics.jsonl").exists()
+def test_a_damaged_checkpoint_is_passed_over_for_an_older_one_and_stays(
+    finished_run: tuple[Path, Outcome], video_set: Path, tmp_path: Path
+):
+    names = ["checkpoint_epoch_00001.pyth", "checkpoint_epoch_00002.pyth"]
+    (tmp_path / "checkpoints").mkdir()
+    for name in names:
+        shutil.copy(finished_run[0] / "checkpoints" / name, tmp_path / "checkpoints")
+    damaged = tmp_path / "checkpoints" / names[1]
+    damaged.write_bytes(damaged.read_bytes()[:-1000])
+    half = damaged.read_bytes()
+    outcome = run_net(*tiny_arguments(video_set, tmp_path, "SOLVER.MAX_EPOCH", 2, "TEST.ENABLE", "False"))
+    assert outcome.code == 0, outcome.err
+    assert f"WARNING {damaged} cannot be read and is left out: " in outcome.out
+    assert f"going on from {tmp_path / 'checkpoints' / names[0]}: 2 epochs and 0 steps done" in outcome.out
+    assert damaged.read_bytes() == half
 
 
 def test_weights_alone_are_not_gone_on_from(finished_run: tuple[Path, Outcome], video_set: Path, tmp_path: Path):
