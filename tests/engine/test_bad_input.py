@@ -1,5 +1,6 @@
 """A user's mistakes through the command line: one line that says what to do, and nothing half-written."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
