@@ -18,7 +18,7 @@ from slowfast.engine.slurm import requeue_job
 from slowfast.runtime import distributed
 from slowfast.runtime.errors import UserError
 from slowfast.runtime.group import Group, group_of_srun, group_of_torchrun, open_store
-from slowfast.runtime.interruption import STOP_SIGNALS, Interrupted, stop_signals_noted
+from slowfast.runtime.interruption import STOP_SIGNALS, Interrupted, ignore_stop_signals, stop_signals_noted
 from slowfast.runtime.log import setup_logging
 from slowfast.runtime.peer_hub import PeerHub
 from slowfast.runtime.peers import LINGER_S, Peers, end_process, find_hub, open_hub, print_error, process_name
@@ -152,6 +152,8 @@ def _run_member(group: Group, cfg: CfgNode, job: Job) -> None:
         peers.leave()
         if hub is not None:
             _stay_for_others(hub, group.node_idx)
+    if group.started_by:
+        ignore_stop_signals()  # all is done; what the scheduler counts is the exit status
 
 
 def _do_unless_stopped(group: Group, cfg: CfgNode, job: Job, store: dist.Store, peers: Peers) -> None:

@@ -23,6 +23,7 @@ from slowfast.engine.launch import launch
 from slowfast.engine.run import run
 from slowfast.engine.slurm import wait_for_end
 from slowfast.runtime.errors import UserError
+from slowfast.runtime.interruption import ignore_stop_signals
 
 # submitit gives a job up after so many time-outs; a run may take any number of them.
 ANY_NUMBER = 10**9
@@ -82,6 +83,8 @@ class TrainingJob:
         except ConfigError as error:
             exit_with_error(error)
         launch(cfg, run)
+        # The job is done. A signal before its time limit must not make it a failed one while its processes end.
+        ignore_stop_signals()
 
     def checkpoint(self) -> DelayedSubmission:
         """What submitit requeues if it is told to stop in the seconds before ``launch`` listens to signals itself."""

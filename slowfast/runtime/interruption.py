@@ -52,10 +52,11 @@ def raise_if_stopped() -> None:
 
 
 def ignore_stop_signals(worker_idx: int = 0) -> None:
-    """Leave stop signals to the parent, in a process that loads data for it.
+    """Let stop signals pass from now on.
 
-    A scheduler signals every process of a job; a worker that died of it would fail the training that is about to
-    save. Workers end when their parent does.
+    In a process that loads data, they are the parent's concern: a scheduler signals every process of a job, and a
+    worker that died of it would fail the training that is about to save. Workers end when their parent does. In a
+    process that has done its work, they come too late.
     """
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)

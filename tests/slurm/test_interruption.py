@@ -93,7 +93,7 @@ def test_a_cancelled_job_saves_and_is_not_requeued(submit: Submit, short_overrid
     run.cluster.wait_for_state(run.job_id, "CANCELLED")
     steps = run.steps()
     path = run.output_dir / "checkpoints" / "checkpoint_last.pyth"
-    content = torch.load(path, weights_only=False)
+    content = torch.load(path, weights_only=True)
     assert (content["epoch"] + 1) * STEPS_PER_EPOCH + content["step"] == len(steps) >= 10
     assert f"job {run.job_id} is not requeued: it is COMPLETING, so it has been cancelled" in run.log
     time.sleep(10)  # a requeued job would start again after 6 s
