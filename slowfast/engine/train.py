@@ -56,9 +56,9 @@ def train_epoch(run: TrainRun, state: Progress) -> Progress:
         Interrupted: once a checkpoint is saved, if a process has been asked to stop.
     """
     cfg, epoch, num_steps = run.cfg, state.num_epochs, run.steps_per_epoch
+    meter, flags = _start_epoch(run, state), StepFlags(run.device)
     if state.num_steps == num_steps:  # interrupted before or during the validation
         return state
-    meter, flags = _start_epoch(run, state), StepFlags(run.device)
     accum = cfg.SOLVER.ACCUM_STEPS
     bar = progress(run.train_loader, f"epoch {epoch + 1}", num_steps * accum, initial=state.num_steps * accum)
     for step_idx in range(state.num_steps, num_steps):

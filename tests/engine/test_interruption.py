@@ -13,19 +13,22 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import torch
 
+from slowfast.runtime.interruption import Interrupted
 from tests.engine.command_line import ROOT, RUN_NET, run_commands, run_net, tiny_arguments
 from tests.engine.run_state import assert_same_state, metrics
 
-# Every part that has a state: augmentation, dropout, mixing, a moving average, accumulated batches, a log line that
-# spans several steps, worker processes.
+# Every part that has a state: augmentation, dropout, mixing, a moving average, precise statistics, accumulated batches,
+# a log line that spans several steps, worker processes.
 EVERYTHING = [
     *("TRAIN.BATCH_SIZE", 1, "SOLVER.ACCUM_STEPS", 2, "SOLVER.MAX_EPOCH", 6, "LOG_PERIOD", 3, "TEST.ENABLE", "False"),
     *("AUG.ENABLE", "True", "AUG.NUM_SAMPLE", 2, "MIXUP.ENABLE", "True", "MODEL.LOSS_FUNC", "soft_cross_entropy"),
     *("MODEL.EMA_EPOCH", 1, "MODEL.EMA_DECAY", 0.9, "UNIFORMERV2.BACKBONE_DROP_PATH_RATE", 0.1),
+    *("BN.USE_PRECISE_STATS", "True", "BN.NUM_BATCHES_PRECISE", 3),
     *("TRAIN.CHECKPOINT_PERIOD", 2, "TRAIN.NUM_CHECKPOINTS_KEPT", 2, "DATA_LOADER.NUM_WORKERS", 1),
 ]
 EACH_STEP = ["TRAIN.CHECKPOINT_SECONDS", 1e-6]
@@ -178,6 +181,23 @@ def test_two_processes_that_are_killed_end_as_if_they_had_not_been(video_set: Pa
     found = re.search(r"going on from \S+: (\d) epochs and (\d) steps done", out)
     assert found, out
     assert_same_run(whole, killed)
+
+
+def test_a_run_that_stopped_before_its_validation_goes_on_with_it(
+    whole_run: Path, video_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Precise statistics come first there, whose forward passes draw random numbers."""
+    arguments = tiny_arguments(video_set, tmp_path, *EVERYTHING)
+    with monkeypatch.context() as patched:
+        patched.setattr("slowfast.engine.train.update_bn_stats", stop)
+        assert run_net(*arguments).code == 0
+    outcome = run_net(*arguments)
+    assert "checkpoint_last.pyth: 0 epochs and 4 steps done" in outcome.out
+    assert_same_run(whole_run, tmp_path)
+
+
+def stop(*arguments: object) -> NoReturn:
+    raise Interrupted("SIGTERM")
 
 
 # Going on with another config
