@@ -66,11 +66,12 @@ class PeerHub:
     Args:
         size: number of processes.
         timeout_s: silence after which a process counts as lost.
+        is_local: all processes are on this machine, so that no other can connect.
     """
 
-    def __init__(self, *, size: int, timeout_s: float) -> None:
+    def __init__(self, *, size: int, timeout_s: float, is_local: bool = False) -> None:
         self._size, self._timeout_s = size, timeout_s
-        self._listener = _listen()
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024) if is_local else _listen_everywhere()
         self.port = self._listener.getsockname()[1]
         self.token = secrets.token_hex(8)
         self._lock = threading.RLock()
@@ -232,7 +233,7 @@ class PeerHub:
         self.tell()
 
 
-def _listen() -> socket.socket:
+def _listen_everywhere() -> socket.socket:
     try:
         if socket.has_dualstack_ipv6():
             return socket.create_server(("", 0), family=socket.AF_INET6, dualstack_ipv6=True, backlog=1024)

@@ -45,8 +45,9 @@ class HubAddress:
 
 def open_hub(store: dist.Store, meeting: str, *, size: int, timeout_s: float, served_by: str) -> PeerHub:
     """Serve the hub of a group, and leave its address in the store."""
-    hub = PeerHub(size=size, timeout_s=timeout_s)
     host = _own_address() if meeting.startswith("file://") else meeting_address(meeting)[0]
+    is_local = host in ("127.0.0.1", "localhost")
+    hub = PeerHub(size=size, timeout_s=timeout_s, is_local=is_local)
     store.set(_STORE_KEY, json.dumps([host, hub.port, hub.token, served_by]))
     return hub
 

@@ -1,6 +1,8 @@
 """The peer hub and those who talk to it: who is lost, whose error is the first, who says so, and that they end."""
 
+import contextlib
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -268,3 +270,17 @@ def test_errors_are_described_in_a_line_for_others_and_in_full_at_home():
     for stop, ending in ((SystemExit(3), "ended with status 3"), (KeyboardInterrupt(), "was interrupted from the")):
         headline, text = describe(stop, "rank 1 (host a)")
         assert headline.startswith(f"rank 1 (host a) {ending}") and text == f"error: {headline}"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have one loopback address")
+@pytest.mark.parametrize("is_local", [True, False])
+def test_processes_of_one_machine_meet_where_no_other_machine_can_connect(is_local: bool):
+    hub = PeerHub(size=2, timeout_s=SILENCE_S, is_local=is_local)
+    try:
+        socket.create_connection(("127.0.0.1", hub.port), timeout=5).close()
+        with contextlib.ExitStack() as stack:
+            if is_local:
+                stack.enter_context(pytest.raises(ConnectionRefusedError))
+            stack.enter_context(socket.create_connection(("127.0.0.2", hub.port), timeout=5))  # another address
+    finally:
+        hub.close()
