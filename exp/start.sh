@@ -2,7 +2,7 @@
 #   PARTITION                where to submit to SLURM; with TIMEOUT_MIN, and SUBMIT_ARGS for more options of submit.py
 #   INIT_METHOD, SHARD_ID    tcp://HOST:PORT, where several nodes meet, and this one's number, to start each by hand
 # and values of the keys below; of those that are empty or not set, config.yaml has the say. Relative paths start from
-# the repository. torchrun starts it as any program: torchrun --no-python ... exp/NAME/run.sh
+# the repository. torchrun and srun start it as any program: torchrun --no-python ... exp/NAME/run.sh
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[1]}")"
 name=$(basename "$PWD")
@@ -34,7 +34,7 @@ if [[ -n ${PARTITION:-} ]]; then
 fi
 if [[ -n ${INIT_METHOD:-} ]]; then
   arguments+=(--init_method "$INIT_METHOD" --shard_id "${SHARD_ID:-0}")
-elif ((nodes > 1)) && [[ -z ${LOCAL_RANK:-} ]]; then
+elif ((nodes > 1)) && [[ -z ${LOCAL_RANK:-} && ${SLURM_STEP_NUM_TASKS:-1} == 1 ]]; then
   accum=$(value_of SOLVER ACCUM_STEPS) batch=$(($(value_of TRAIN BATCH_SIZE) * accum)) lr=$(value_of SOLVER BASE_LR)
   scale=1
   if [[ $(value_of SOLVER BASE_LR_SCALE_NUM_SHARDS) == true ]]; then scale=$nodes; fi

@@ -1,6 +1,6 @@
 """Train and test a model.
 
-python tools/run_net.py --cfg exp/NAME/config.yaml [--init_method tcp://HOST:PORT --shard_id N] [KEY VALUE ...]
+python tools/run_net.py [--init_method tcp://HOST:PORT --num_shards N --shard_id I] --cfg FILE [KEY VALUE ...]
 """
 
 import argparse
@@ -13,6 +13,7 @@ from slowfast.engine.run import run
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train (TRAIN.ENABLE) and test (TEST.ENABLE) a model.")
     parser.add_argument("--init_method", default="", help="where several nodes meet: tcp://HOST:PORT")
+    parser.add_argument("--num_shards", type=int, metavar="N", help="nodes (default: NUM_SHARDS of the config)")
     parser.add_argument("--shard_id", type=int, default=0, help="0-based index of this node")
     add_config_arguments(parser)
     args = parser.parse_args()

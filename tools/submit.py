@@ -27,10 +27,6 @@ _PASSED_ON = {
 def main() -> None:
     """Parse the command line, submit, say how to follow and cancel, and wait if asked to."""
     args = _parser().parse_args()
-    try:
-        args.opts = with_sizes(args.opts, args.num_shards, args.num_gpus)
-    except UserError as error:
-        exit_with_error(error)
     cfg = load_config_or_exit(args)
     folder = Path(args.job_dir) if args.job_dir else Path(cfg.OUTPUT_DIR) / "submitit"
     options = SubmissionOptions(
@@ -54,23 +50,6 @@ def main() -> None:
         sys.exit(status)
 
 
-def with_sizes(overrides: list[str], num_shards: int | None, num_gpus: int | None) -> list[str]:
-    """Pairs KEY VALUE with NUM_SHARDS and NUM_GPUS as the options say.
-
-    Raises:
-        UserError: if the pairs say something else.
-    """
-    pairs, added = overrides[1:] if overrides[:1] == ["--"] else overrides, []
-    given = dict(zip(pairs[::2], pairs[1::2], strict=False))  # of a key given twice the last counts
-    for option, key, number in (("--num_shards", "NUM_SHARDS", num_shards), ("--num_gpus", "NUM_GPUS", num_gpus)):
-        if number is None:
-            continue
-        if given.get(key, str(number)) != str(number):
-            raise UserError(f"{option} {number} contradicts {key} {given[key]}; leave one of them out")
-        added += [key, str(number)]
-    return [*added, *pairs]
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description="Submit training (TRAIN.ENABLE) and testing (TEST.ENABLE) to SLURM. A job that reaches its time "
@@ -87,14 +66,14 @@ def _parser() -> argparse.ArgumentParser:
         type=_positive,
         default=120,
         metavar="S",
-        help="seconds before the time limit at which the job saves and requeues itself (default: 120)",
+        help="seconds before the time limit at which the job saves and, under SLURM, requeues itself (default: 120)",
     )
     add(
         "--requeue",
         dest="is_requeueable",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="queue the job again after time-out, pre-emption and failure of a node (default: yes)",
+        help="SLURM only: queue the job again after time-out, pre-emption and failure of a node (default: yes)",
     )
     for name, what in _PASSED_ON.items():
         add(f"--{name}", metavar="TEXT", help=what)

@@ -31,7 +31,8 @@ def load_config_or_exit(args: argparse.Namespace) -> CfgNode:
     """Load the config that the arguments name.
 
     Args:
-        args: parsed by a parser that went through ``add_config_arguments``.
+        args: parsed by a parser that went through ``add_config_arguments``; of a tool that has them, ``num_shards`` and
+            ``num_gpus`` set NUM_SHARDS and NUM_GPUS, unless they are None.
 
     Returns:
         The frozen config.
@@ -39,11 +40,26 @@ def load_config_or_exit(args: argparse.Namespace) -> CfgNode:
     Raises:
         SystemExit: with status 2 after one line on standard error, if the config has a mistake.
     """
-    overrides = args.opts[1:] if args.opts[:1] == ["--"] else args.opts
+    pairs = args.opts[1:] if args.opts[:1] == ["--"] else args.opts
     try:
+        overrides = [*_sizes(args, pairs), *pairs]
         return load_config(args.cfg, overrides, allow_duplicate_keys=args.allow_duplicate_keys)
     except ConfigError as error:
         exit_with_error(error)
+
+
+def _sizes(args: argparse.Namespace, pairs: list[str]) -> list[str]:
+    """NUM_SHARDS and NUM_GPUS as the options say; the pairs may say the same, and nothing else."""
+    given = dict(zip(pairs[::2], pairs[1::2], strict=False))  # of a key given twice the last counts
+    added: list[str] = []
+    for option, key in (("num_shards", "NUM_SHARDS"), ("num_gpus", "NUM_GPUS")):
+        number = getattr(args, option, None)
+        if number is None:
+            continue
+        if given.get(key, str(number)) != str(number):
+            raise ConfigError(f"--{option} {number} contradicts {key} {given[key]}; leave one of them out")
+        added += [key, str(number)]
+    return added
 
 
 def exit_with_error(error: Exception) -> NoReturn:

@@ -13,7 +13,7 @@ _C = CfgNode()
 # ---------------------------------------------------------------------------------------------------- the run
 # Directory that receives the log, the resolved config, checkpoints and results; made if missing.
 _C.OUTPUT_DIR = "./runs/default"
-# GPUs of each node, one process each; 0 runs one process on the CPU.
+# GPUs of each node, one process each; 0 computes on the CPU, in one process unless torchrun or srun starts several.
 _C.NUM_GPUS = 1
 # Nodes (machines) that work together, at least 1.
 _C.NUM_SHARDS = 1
@@ -67,9 +67,11 @@ _C.TEST.NUM_SPATIAL_CROPS = 3
 # Views of a video are combined as probabilities (True) or as raw scores (False). Probabilities are a softmax over the
 # classes, and with DATA.MULTI_LABEL a sigmoid for each class.
 _C.TEST.ADD_SOFTMAX = True
-# Checkpoint to test, a file or an address; "" tests the newest of OUTPUT_DIR (the best one with TEST_BEST).
+# Checkpoint to test, a file or an address; "" tests the newest of OUTPUT_DIR (the best one with TEST_BEST), and where
+# there is none TRAIN.CHECKPOINT_FILE_PATH.
 _C.TEST.CHECKPOINT_FILE_PATH = ""
-# Test the checkpoint with the best validation accuracy rather than the newest.
+# Test the checkpoint with the best validation accuracy (mean average precision with DATA.MULTI_LABEL) rather than the
+# newest; the newest where none has been validated.
 _C.TEST.TEST_BEST = False
 # Test the moving average of the weights (MODEL.EMA_EPOCH) that a checkpoint holds beside the weights themselves.
 _C.TEST.USE_EMA = False
@@ -127,7 +129,7 @@ _C.DATA.ALLOW_LABEL_CHANGING_FLIP = False
 _C.DATA.ENSEMBLE_METHOD = "sum"
 
 _C.DATA_LOADER = CfgNode()
-# Worker processes that load data, per GPU; 0 loads in the training process.
+# Worker processes that load data, per training process; 0 loads in the training process.
 _C.DATA_LOADER.NUM_WORKERS = 8
 # Load batches into page-locked memory, which speeds up copies to a GPU.
 _C.DATA_LOADER.PIN_MEMORY = True
@@ -202,13 +204,13 @@ _C.MODEL.EMA_DECAY = 0.9999
 _C.MODEL.EMA_EPOCH = -1
 
 _C.BN = CfgNode()
-# batchnorm, or sync_batchnorm (statistics over all processes).
+# batchnorm, or sync_batchnorm (statistics over all processes; several processes need GPUs for it).
 _C.BN.NORM_TYPE = "batchnorm"
 # Weight decay of the parameters of normalisation layers.
 _C.BN.WEIGHT_DECAY = 0.0
 # Recompute the running statistics from training data before each validation.
 _C.BN.USE_PRECISE_STATS = False
-# Batches that this takes, at least 1.
+# Batches that this takes, at least 1; of several processes rank 0's statistics are kept.
 _C.BN.NUM_BATCHES_PRECISE = 200
 
 # ---------------------------------------------------------------------------------------------------- solver

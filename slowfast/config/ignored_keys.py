@@ -16,7 +16,7 @@ _RGB = "clips are RGB"
 IGNORED_KEYS: dict[str, str] = {
     "AUG.RE_SPLIT": "erasing applies to every clip",
     "AVA.*": _NO_DETECTION,
-    "BENCHMARK.*": "loading is timed by the training log",
+    "BENCHMARK.*": "tools/benchmark_data.py and tools/benchmark_train.py measure loading",
     "BN.EPSILON": _BUILT_IN,
     "BN.FREEZE": "the running statistics are always trained",
     "BN.MOMENTUM": _BUILT_IN,
@@ -62,7 +62,7 @@ IGNORED_KEYS: dict[str, str] = {
     "TENSORBOARD.PREDICTIONS_PATH": _NO_PLOTS,
     "TENSORBOARD.WRONG_PRED_VIS.*": _NO_PLOTS,
     "TEST.CHECKPOINT_TYPE": _CHECKPOINT_FORM,
-    "TEST.INTERVAL": "LOG_PERIOD sets how often a line is logged",
+    "TEST.INTERVAL": "testing shows a progress bar rather than lines",
     "TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN": _CHECKPOINT_FORM,
     "TRAIN.CHECKPOINT_EPOCH_RESET": "weights given by TRAIN.CHECKPOINT_FILE_PATH always start at epoch 0",
     "TRAIN.CHECKPOINT_INFLATE": _CHECKPOINT_FORM,

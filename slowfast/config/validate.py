@@ -209,7 +209,15 @@ def nesterov_has_momentum(cfg: CfgNode) -> str | None:
     return f"{told}; Nesterov needs MOMENTUM above 0 and DAMPENING 0, or set SOLVER.NESTEROV to False"
 
 
+def compiled_models_keep_activations(cfg: CfgNode) -> str | None:
+    """torch.compile does not trace the recomputation of activations."""
+    if not (cfg.MODEL.COMPILE and cfg.MODEL.USE_CHECKPOINT):
+        return None
+    return "MODEL.COMPILE and MODEL.USE_CHECKPOINT are both True; a model that is compiled cannot recompute activations"
+
+
 RULES: list[Rule] = [
+    compiled_models_keep_activations,
     batches_split_over_gpus,
     colours_have_three_channels,
     jitter_is_ordered,

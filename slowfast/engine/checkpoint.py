@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import time
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -107,10 +108,17 @@ class CheckpointFolder:
         temporary = last.with_name(LAST_NAME + ".tmp")
         # One that a killed process left may be the best checkpoint's file under a second name: never write into it.
         temporary.unlink(missing_ok=True)
-        with temporary.open("wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with temporary.open("wb") as file:
+                torch.save(content, file)
+                file.flush()
+                os.fsync(file.fileno())
+        except (OSError, RuntimeError) as error:  # PyTorch turns what goes wrong with a file into a RuntimeError
+            temporary.unlink(missing_ok=True)
+            raise UserError(
+                f"{last} cannot be written ({error}); those before it are whole. Make room, or lower "
+                f"TRAIN.NUM_CHECKPOINTS_KEPT, and start the same command again"
+            ) from error
         # The last one comes last: whoever finds it finds the others, too.
         names = [BEST_NAME] * is_best + [_NAME.format(content["epoch"])] * is_epoch
         for name in names:
@@ -122,6 +130,12 @@ class CheckpointFolder:
             for path in self.epochs()[: -self.num_kept]:
                 path.unlink()
         return self.folder / names[-1] if names else last
+
+    def put_aside(self) -> None:
+        """Rename the folder of another run, if there is one, to checkpoints.1, checkpoints.2, ..."""
+        if self._files():
+            number = next(i for i in count(1) if not self.folder.with_name(f"{self.folder.name}.{i}").exists())
+            self.folder.rename(self.folder.with_name(f"{self.folder.name}.{number}"))
 
     def remove_halves(self) -> None:
         """Delete what a process that was killed while saving left behind."""

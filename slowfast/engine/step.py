@@ -22,6 +22,7 @@ from slowfast.solver.gradients import clip_gradients
 logger = logging.getLogger(__name__)
 
 MAX_NAMED = 8  # videos in an error's one line
+MIN_LOSS_SCALE = 2.0**-14  # it begins at 2^16, and halves with every step that is left out
 
 
 @dataclass(frozen=True)
@@ -127,8 +128,10 @@ def refuse_divergence(run: TrainRun, epoch: int, result: StepResult) -> None:
     paths = [records[row].path for i in bad for row in result.video_idx[i].tolist()]
     shares = distributed.gather_everywhere((losses[bad[0]] if bad else None, list(dict.fromkeys(paths))))
     told = f"in epoch {epoch + 1}, step {result.step_idx + 1}"
-    remedy = "lower SOLVER.BASE_LR or SOLVER.CLIP_GRADIENT, or set TRAIN.MIXED_PRECISION False"
-    newest = f"the last checkpoint in {run.checkpoints.folder} is from before"
+    remedy = "lower SOLVER.BASE_LR or SOLVER.CLIP_GRADIENT"
+    if run.autocast_dtype is not None:
+        remedy += ", or set TRAIN.MIXED_PRECISION False"
+    newest = f"checkpoints in {run.checkpoints.folder}, if any, are from before"
     concerned = [(rank, *share) for rank, share in enumerate(shares) if share[1]]
     if not concerned:
         raise UserError(f"the gradient's norm is {result.grad_norm.item()} {told}; {newest}; {remedy}")
@@ -138,3 +141,17 @@ def refuse_divergence(run: TrainRun, epoch: int, result: StepResult) -> None:
     more = sum(len(others) for _, _, others in concerned) - len(names[:MAX_NAMED])
     named = ", ".join(names[:MAX_NAMED]) + (f" and {more} more, all in log.txt" if more > 0 else "")
     raise UserError(f"the loss is {loss} {told}, on rank {rank}, with the videos {named}; {newest}; {remedy}")
+
+
+def refuse_lost_scale(run: TrainRun) -> None:
+    """Stop a float16 run that has left out steps until nothing is left of its loss scale.
+
+    Raises:
+        UserError: naming what to change.
+    """
+    if run.scaler.is_enabled() and run.scaler.get_scale() < MIN_LOSS_SCALE:
+        raise UserError(
+            f"no float16 gradient is finite: step after step was left out, and the loss scale is down to "
+            f"{run.scaler.get_scale():g}; set TRAIN.MIXED_PRECISION_DTYPE bf16 or TRAIN.MIXED_PRECISION False, or "
+            f"lower SOLVER.BASE_LR"
+        )

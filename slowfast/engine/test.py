@@ -22,7 +22,7 @@ from slowfast.models import build_model
 from slowfast.models.weights import load_source
 from slowfast.runtime import distributed
 from slowfast.runtime.errors import UserError
-from slowfast.runtime.interruption import raise_if_stopped
+from slowfast.runtime.interruption import Interrupted, stop_signal
 from slowfast.runtime.log import progress
 from slowfast.runtime.precision import autocast, autocast_dtype
 
@@ -57,7 +57,7 @@ def evaluate(cfg: CfgNode, model: nn.Module, loader: DataLoader, device: torch.d
         The scores of all processes on rank 0, None elsewhere.
 
     Raises:
-        Interrupted: if this process has been asked to stop.
+        Interrupted: if a process has been asked to stop.
     """
     num_views = loader.dataset.num_views
     views_per_pass = max(cfg.TEST.BATCH_SIZE // distributed.processes_per_node(cfg.NUM_GPUS), 1)
@@ -68,7 +68,8 @@ def evaluate(cfg: CfgNode, model: nn.Module, loader: DataLoader, device: torch.d
     model.eval()
     with torch.inference_mode():
         for batch in progress(loader, "evaluating", len(loader)):
-            raise_if_stopped()
+            if stop_signal() is not None:
+                break
             failed += batch.failed
             if len(batch.labels) == 0:
                 continue
@@ -87,6 +88,9 @@ def evaluate(cfg: CfgNode, model: nn.Module, loader: DataLoader, device: torch.d
             video_idx.append(batch.video_idx)
             scores.append(video_scores.cpu())
     model.train(was_training)
+    # All stop, or none: one that left alone would keep the others waiting for its scores.
+    if any(distributed.gather_everywhere(stop_signal() is not None)):
+        raise Interrupted("a signal to another process" if stop_signal() is None else stop_signal().name)
     empty = torch.empty(0, dtype=torch.int64), torch.empty(0, cfg.MODEL.NUM_CLASSES)
     own = (torch.cat([empty[0], *video_idx]), torch.cat([empty[1], *scores]), failed)
     return _merge(distributed.gather_objects(own), len(loader.dataset))
@@ -134,7 +138,8 @@ def test(cfg: CfgNode, device: torch.device) -> None:
         UserError: for a bad list, checkpoint or folder; and, once the report is written, if a video could not be read.
     """
     dataset = build_dataset(cfg, "test")
-    path = _checkpoint_to_test(cfg)
+    # One process looks: what several see on a shared file system may differ for a while.
+    path = distributed.from_main(_checkpoint_to_test(cfg) if distributed.is_main() else "")
     model = build_model(cfg)
     rules = head_rules(cfg, build_class_names(cfg), is_test=True)
     weights_report = load_source(model, path, rules, is_average=cfg.TEST.USE_EMA)

@@ -14,15 +14,16 @@ from torch import Tensor, nn
 
 from slowfast.engine.plan import log_plan
 from slowfast.engine.precise_bn import update_bn_stats
-from slowfast.engine.step import refuse_divergence, take_step
+from slowfast.engine.step import refuse_divergence, refuse_lost_scale, take_step
 from slowfast.engine.step_flags import Agreement, StepFlags
 from slowfast.engine.step_meter import StepMeter
 from slowfast.engine.test import evaluate, report_on
 from slowfast.engine.train_run import Progress, TrainRun, build_run
 from slowfast.runtime import distributed
-from slowfast.runtime.interruption import Interrupted, raise_if_stopped, stop_signal
+from slowfast.runtime.interruption import Interrupted, stop_signal
 from slowfast.runtime.log import progress
 from slowfast.runtime.measure import resident_bytes
+from slowfast.runtime.precision import autocast
 from slowfast.runtime.reproduce import random_states, restore_random_states, seed_process, versions
 from slowfast.solver.optimizer import set_learning_rate
 
@@ -67,7 +68,8 @@ def train_epoch(run: TrainRun, state: Progress) -> Progress:
         result = take_step(run, bar, epoch, step_idx, meter.num_replaced)
         meter.add(result)
         state = replace(state, num_steps=step_idx + 1)
-        is_save_due = run.checkpoints.is_due(cfg.TRAIN.CHECKPOINT_SECONDS)
+        # Rank 0's clock counts; it is the one that writes.
+        is_save_due = distributed.is_main() and run.checkpoints.is_due(cfg.TRAIN.CHECKPOINT_SECONDS)
         asked = flags.exchange(result, is_save_due=is_save_due, is_stop_asked=stop_signal() is not None)
         if asked is not None and asked.has_diverged:
             refuse_divergence(run, epoch, asked.result)
@@ -125,7 +127,10 @@ def finish_epoch(run: TrainRun, state: Progress) -> Progress:
     cfg, epoch, accuracy = run.cfg, state.num_epochs, None
     if is_validated(cfg, epoch):
         if cfg.BN.USE_PRECISE_STATS:
-            update_bn_stats(run.bare_model, training_clips(run, epoch), cfg.BN.NUM_BATCHES_PRECISE)
+            models = [run.bare_model] if not run.is_averaging(state) else [run.bare_model, run.average.model]
+            for model in models:
+                with autocast(run.device, run.autocast_dtype):
+                    update_bn_stats(model, training_clips(run, epoch), cfg.BN.NUM_BATCHES_PRECISE)
         accuracy = validate(run, epoch)
     is_best = accuracy is not None and accuracy > state.best_accuracy
     state = Progress(epoch + 1, best_accuracy=accuracy if is_best else state.best_accuracy)
@@ -143,6 +148,7 @@ def _log_steps(run: TrainRun, meter: StepMeter, state: Progress, lr: float) -> N
     num_done = epoch * num_steps + state.num_steps
     values |= {"epoch": epoch + 1, "lr": lr, "memory_gib": memory / 2**30}
     run.metrics.write("train", num_done, **values)
+    refuse_lost_scale(run)
     eta_s = (cfg.SOLVER.MAX_EPOCH * num_steps - num_done) * values["step_time_s"]
     logger.info(
         "epoch %d/%d step %d/%d: loss %.4f, top-1 %.1f %%, gradient %.3g, lr %.3g, %.3f s a step (%.3f s waiting for "
@@ -165,14 +171,9 @@ def _log_steps(run: TrainRun, meter: StepMeter, state: Progress, lr: float) -> N
 
 
 def training_clips(run: TrainRun, epoch: int) -> Iterator[Tensor]:
-    """The normalised clips of an epoch's batches, float32 (N, C, T, H, W) on the device.
-
-    Raises:
-        Interrupted: if this process has been asked to stop.
-    """
+    """The normalised clips of an epoch's batches, float32 (N, C, T, H, W) on the device."""
     run.train_loader.sampler.set_epoch(epoch)
     for batch in run.train_loader:
-        raise_if_stopped()
         yield run.normalize(batch.to(run.device).clips)
 
 
@@ -237,7 +238,7 @@ def save(
         return
     content: dict[str, Any] = {
         "model_state": run.bare_model.state_dict(),
-        "ema_state": None if run.average is None else run.average.state_dict(),
+        "ema_state": run.average.state_dict() if run.is_averaging(state) else None,
         "optimizer_state": run.optimizer.state_dict(),
         "scaler_state": run.scaler.state_dict(),
         "epoch": state.num_epochs - 1,

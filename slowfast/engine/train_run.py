@@ -23,6 +23,7 @@ from slowfast.models.pretrained import load_pretrained
 from slowfast.models.weight_report import WeightsReport
 from slowfast.models.weights import load_source
 from slowfast.runtime import distributed
+from slowfast.runtime.errors import UserError
 from slowfast.runtime.log import MetricsLog
 from slowfast.runtime.precision import autocast_dtype, gradient_scaler
 from slowfast.runtime.reproduce import seed_process
@@ -63,6 +64,11 @@ class TrainRun:
     def bare_model(self) -> nn.Module:
         """The model whose state-dict keys are the published ones."""
         return distributed.unwrap_model(self.model)
+
+    def is_averaging(self, state: "Progress") -> bool:
+        """Whether the moving average of the weights has begun."""
+        begun = state.num_epochs + (state.num_steps > 0) > self.cfg.MODEL.EMA_EPOCH
+        return self.average is not None and begun
 
     @property
     def steps_per_epoch(self) -> int:
@@ -115,6 +121,11 @@ def build_run(cfg: CfgNode, device: torch.device) -> tuple[TrainRun, Progress]:
     newest = distributed.from_main(checkpoints.newest() if cfg.TRAIN.AUTO_RESUME and distributed.is_main() else None)
     weights_report = _load_start_weights(cfg, model, class_names) if newest is None else None
     if cfg.BN.NORM_TYPE == "sync_batchnorm" and distributed.is_distributed():
+        if device.type == "cpu":
+            raise UserError(
+                "BN.NORM_TYPE sync_batchnorm computes on GPUs only, and NUM_GPUS is 0; set it to batchnorm to train in "
+                "several processes on the CPU"
+            )
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
     model.to(device)
     average = WeightAverage(model, cfg.MODEL.EMA_DECAY) if cfg.MODEL.EMA_EPOCH >= 0 else None
@@ -129,6 +140,8 @@ def build_run(cfg: CfgNode, device: torch.device) -> tuple[TrainRun, Progress]:
     start_output(cfg, output_dir)
     if distributed.is_main():
         checkpoints.remove_halves()
+        if newest is None:
+            checkpoints.put_aside()
     if weights_report is not None:
         weights_report.log()
     state = Progress() if content is None else progress_of(content, cfg, train_loader, newest)
@@ -153,8 +166,8 @@ def build_run(cfg: CfgNode, device: torch.device) -> tuple[TrainRun, Progress]:
         metrics=MetricsLog(
             output_dir,
             has_tensorboard=cfg.TENSORBOARD.ENABLE,
+            num_epochs=state.num_epochs,
             num_steps=num_steps,
-            has_validated=state.num_steps == 0,
         ),
     )
     return run, state

@@ -31,6 +31,11 @@ def depthwise_conv3d(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> T
             f"weight of shape {tuple(weight.shape)} does not fit {num_channels} channels; "
             f"accepted: ({num_channels}, 1, kt, kh, kw) with odd kt, kh, kw"
         )
+    if x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+        # oneDNN's gradient of bfloat16 and float16 weights in these layouts holds memory that nothing was written to.
+        with torch.autocast("cpu", enabled=False):
+            filtered = depthwise_conv3d(x.float(), weight.float(), None if bias is None else bias.float())
+        return filtered.to(torch.get_autocast_dtype("cpu"))
     if x.device.type == "cpu" and kernel_size[1:] == (1, 1):
         return _temporal_conv(x, weight, bias)
     layout = torch.channels_last_3d if x.device.type == "cpu" else torch.contiguous_format

@@ -56,12 +56,12 @@ class MetricsLog:
     Args:
         output_dir: an existing directory.
         has_tensorboard: also write TensorBoard event files to ``output_dir``/tensorboard.
-        num_steps: optimizer updates that the run has behind it; 0 for a new one.
-        has_validated: the validation after the last of them is behind it, too.
+        num_epochs: that the run has behind it, with their validation.
+        num_steps: optimizer updates that it has behind it, of all epochs; 0 for a new run.
     """
 
     def __init__(
-        self, output_dir: Path, *, has_tensorboard: bool = False, num_steps: int = 0, has_validated: bool = True
+        self, output_dir: Path, *, has_tensorboard: bool = False, num_epochs: int = 0, num_steps: int = 0
     ) -> None:
         self._file = None
         self._tensorboard = None
@@ -71,7 +71,7 @@ class MetricsLog:
         if num_steps == 0:
             _put_aside(path)
         else:
-            _cut_lines(path, num_steps, has_validated=has_validated)
+            _cut_lines(path, num_epochs, num_steps)
         self._file = path.open("a")
         if has_tensorboard:
             # Imported here because it takes seconds and few runs want it.
@@ -112,8 +112,12 @@ def _put_aside(path: Path) -> None:
         path.rename(path.with_suffix(f".{number}.jsonl"))
 
 
-def _cut_lines(path: Path, num_steps: int, *, has_validated: bool) -> None:
-    """Keep the lines of the first steps; the file is replaced whole, or left alone if nothing is to go."""
+def _cut_lines(path: Path, num_epochs: int, num_steps: int) -> None:
+    """Keep the lines of whole epochs and of the first steps of the one after them.
+
+    Within an epoch only the steps count: a run with another batch counts them otherwise. The file is replaced whole, or
+    left alone if nothing is to go.
+    """
     if not path.is_file():
         return
     kept, lines = [], path.read_text().splitlines(keepends=True)
@@ -122,8 +126,8 @@ def _cut_lines(path: Path, num_steps: int, *, has_validated: bool) -> None:
             values = simplejson.loads(line)
         except ValueError:  # cut off where the process was killed
             continue
-        is_behind = values["step"] < num_steps or (values["kind"] == "train" or has_validated)
-        if values["step"] <= num_steps and is_behind and line.endswith("\n"):
+        is_begun = values["epoch"] == num_epochs + 1 and values["kind"] == "train" and values["step"] <= num_steps
+        if (values["epoch"] <= num_epochs or is_begun) and line.endswith("\n"):
             kept.append(line)
     if kept != lines:
         temporary = path.with_suffix(".tmp")

@@ -123,11 +123,16 @@ def load_optimizer_state(optimizer: torch.optim.Optimizer, state: dict[str, Any]
         ValueError: if the state is of another kind of optimizer or of other groups.
     """
     own = [_options(group) for group in optimizer.param_groups]
-    if [options.keys() for options in own] != [_options(group).keys() for group in state["param_groups"]]:
+    if [_kind(group) for group in optimizer.param_groups] != [_kind(group) for group in state["param_groups"]]:
         raise ValueError("of another kind, or of other parameter groups")
     # PyTorch reads in the state's options, not in the optimizer's, whether step counts belong on the GPU.
     groups = [{**theirs, **ours} for theirs, ours in zip(state["param_groups"], own, strict=True)]
     optimizer.load_state_dict({"state": state["state"], "param_groups": groups})
+
+
+def _kind(group: dict[str, Any]) -> tuple[bool, bool, int]:
+    """What tells optimizers and groups apart, whatever other options a version of PyTorch knows."""
+    return "betas" in group, "momentum" in group, len(group["params"])
 
 
 def _options(group: dict[str, Any]) -> dict[str, Any]:

@@ -183,6 +183,21 @@ def test_two_processes_that_are_killed_end_as_if_they_had_not_been(video_set: Pa
     assert_same_run(whole, killed)
 
 
+@pytest.mark.slow
+def test_two_processes_save_within_an_epoch_by_one_clock(video_set: Path, tmp_path: Path):
+    """Epochs are far shorter than the period, and each ends with a checkpoint: none is due within one."""
+    overrides = ["NUM_SHARDS", 2, "SOLVER.MAX_EPOCH", 60, "TRAIN.EVAL_PERIOD", 60, "TRAIN.CHECKPOINT_PERIOD", 60]
+    overrides += ["TRAIN.BATCH_SIZE", 1, "TRAIN.CHECKPOINT_SECONDS", 3, "TEST.ENABLE", "False", "LOG_PERIOD", 100]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        meeting = ["--init_method", f"tcp://127.0.0.1:{probe.getsockname()[1]}"]
+    arguments = tiny_arguments(video_set, tmp_path, *overrides)
+    commands = [[sys.executable, RUN_NET, *meeting, "--shard_id", shard_id, *arguments] for shard_id in range(2)]
+    outcomes = run_commands(*commands)
+    assert [outcome.code for outcome in outcomes] == [0, 0], outcomes
+    assert outcomes[0].out.count("INFO saved") == 60 + 1  # one more before the validation
+
+
 def test_a_run_that_stopped_before_its_validation_goes_on_with_it(
     whole_run: Path, video_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -389,4 +389,13 @@ def test_a_gpu_without_memory_is_told_with_the_keys_that_help(
 
 def test_the_tool_explains_its_arguments():
     outcome = run_net("--help")
-    assert outcome.code == 0 and "--init_method" in outcome.out and "--shard_id" in outcome.out
+    assert outcome.code == 0
+    assert all(option in outcome.out for option in ("--init_method", "--num_shards", "--shard_id"))
+
+
+def test_the_number_of_nodes_may_be_an_option(video_set: Path, tmp_path: Path):
+    arguments = tiny_arguments(video_set, tmp_path)
+    outcome = run_net("--num_shards", 2, *arguments)
+    assert outcome.error.startswith("NUM_SHARDS 2: nodes have to find each other")
+    outcome = run_net("--num_shards", 2, *arguments, "NUM_SHARDS", 3)
+    assert outcome.error == "--num_shards 2 contradicts NUM_SHARDS 3; leave one of them out"

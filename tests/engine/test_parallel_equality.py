@@ -46,6 +46,18 @@ TRAININGS = {
     "v1 recomputed": ("v1", RECOMPUTED, "v1"),
     "v1 accumulated": ("v1", ACCUMULATED, "v1"),
 }
+# With all that draws random numbers, in bfloat16: name: (model, what differs). Each is done with recomputation, too.
+DRAWN = ["TRAIN.MIXED_PRECISION_DTYPE", "bf16"]
+DRAWING = {
+    "v2 drawn": (
+        "v2",
+        [
+            *(*DRAWN, "UNIFORMERV2.MLP_DROPOUT", [0.5], "UNIFORMERV2.CLS_DROPOUT", 0.5),
+            *("UNIFORMERV2.BACKBONE_DROP_PATH_RATE", 0.5, "UNIFORMERV2.DROP_PATH_RATE", 0.5),
+        ],
+    ),
+    "v1 drawn": ("v1", [*DRAWN, "UNIFORMER.DROP_DEPTH_RATE", 0.5, "UNIFORMER.DROPOUT_RATE", 0.5]),
+}
 LIST_LENGTHS = [1, 2, 5, 6]
 
 pytestmark = pytest.mark.slow
@@ -67,7 +79,9 @@ def folder(video_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     tasks: dict[str, tuple[str, list[Any]]] = {}
     for model in MODELS:
         write_start(model, folder / f"{model}.pyth")
-    for name, (model, overrides, _) in TRAININGS.items():
+    trainings = {name: (model, overrides) for name, (model, overrides, _) in TRAININGS.items()} | DRAWING
+    trainings |= {f"{name}, recomputed": (model, [*words, *RECOMPUTED]) for name, (model, words) in DRAWING.items()}
+    for name, (model, overrides) in trainings.items():
         start = ["TRAIN.CHECKPOINT_FILE_PATH", str(folder / f"{model}.pyth")]
         tasks[name] = ("train", [*data, *start, *SETTING, *MODELS[model], *overrides])
     for length in LIST_LENGTHS:
@@ -104,6 +118,24 @@ def test_losses_and_weights_are_those_of_one_process(name: str, num_processes: i
     assert weights.keys() == others.keys()
     for key, value in weights.items():
         torch.testing.assert_close(value, others[key], rtol=1e-5, atol=1e-5, msg=lambda text, key=key: f"{key}: {text}")
+
+
+@pytest.mark.parametrize("num_processes", [1, 2])
+@pytest.mark.parametrize("name", DRAWING)
+def test_recomputed_activations_draw_the_same_numbers_and_keep_the_precision(
+    name: str, num_processes: int, folder: Path
+):
+    plain, recomputed = folder / str(num_processes) / name, folder / str(num_processes) / f"{name}, recomputed"
+    lines = [metrics(path, "train") for path in (plain, recomputed)]
+    assert len(lines[0]) == len(lines[1]) == NUM_STEPS
+    for key in ("loss", "grad_norm"):
+        values, others = ([line[key] for line in own] for own in lines)
+        assert values == pytest.approx(others, rel=1e-6, abs=1e-6)
+    model = DRAWING[name][0]
+    assert metrics(plain, "train")[0]["loss"] != metrics(folder / str(num_processes) / model, "train")[0]["loss"]
+    weights, others = (checkpoint(path, 4)["model_state"] for path in (plain, recomputed))
+    for key, value in weights.items():
+        torch.testing.assert_close(value, others[key], rtol=1e-6, atol=1e-6, msg=lambda text, key=key: f"{key}: {text}")
 
 
 @pytest.mark.parametrize("name", [name for name, (_, _, reference) in TRAININGS.items() if name == reference])

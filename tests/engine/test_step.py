@@ -134,9 +134,9 @@ def test_a_loss_that_is_not_finite_names_step_and_videos_and_saves_nothing(video
     overrides += ["SOLVER.WARMUP_EPOCHS", 0, "SOLVER.CLIP_GRADIENT", 0, "TRAIN.CHECKPOINT_SECONDS", 1e-6]
     outcome = run_net(*tiny_arguments(video_set, tmp_path, *overrides))
     found = re.fullmatch(
-        r"the loss is (nan|inf) in epoch 2, step 2, on rank 0, with the videos (.*); the last checkpoint in "
-        rf"{re.escape(str(tmp_path / 'checkpoints'))} is from before; lower SOLVER.BASE_LR or SOLVER.CLIP_GRADIENT, or "
-        r"set TRAIN.MIXED_PRECISION False",
+        r"the loss is (nan|inf) in epoch 2, step 2, on rank 0, with the videos (.*); checkpoints in "
+        rf"{re.escape(str(tmp_path / 'checkpoints'))}, if any, are from before; lower SOLVER.BASE_LR or "
+        r"SOLVER.CLIP_GRADIENT",
         outcome.error,
     )
     assert found, outcome.error
@@ -156,3 +156,18 @@ def test_a_gradient_that_is_not_finite_stops_before_it_is_saved(video_set: Path,
     outcome = run_net(*tiny_arguments(video_set, tmp_path, *overrides))
     assert re.match(r"the (gradient's norm|loss) is (nan|inf) in epoch 1, step 1[,;]", outcome.error)
     assert not (tmp_path / "checkpoints").exists()
+
+
+def test_float16_without_a_finite_gradient_is_told(video_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("slowfast.engine.step.MIN_LOSS_SCALE", 2.0**17)
+    outcome = run_net(*tiny_arguments(video_set, tmp_path, *ONE_EPOCH, "TRAIN.MIXED_PRECISION_DTYPE", "fp16"))
+    assert re.match(
+        r"no float16 gradient is finite: .* scale is down to 65536; set TRAIN.MIXED_PRECISION", outcome.error
+    )
+
+
+def test_a_moving_average_that_has_not_begun_is_not_saved(video_set: Path, tmp_path: Path):
+    content = trained(video_set, tmp_path, "MODEL.EMA_EPOCH", 1)
+    assert content["ema_state"] is None
+    arguments = tiny_arguments(video_set, tmp_path, "TRAIN.ENABLE", "False", "TEST.USE_EMA", "True")
+    assert run_net(*arguments).error.endswith("holds no moving average of the weights; set TEST.USE_EMA to False")

@@ -181,6 +181,9 @@ def test_a_run_may_start_afresh_in_an_old_folder(finished_run: tuple[Path, Outco
     overrides = ["TRAIN.AUTO_RESUME", "False", "SOLVER.MAX_EPOCH", 1, "TEST.ENABLE", "False"]
     assert run_net(*tiny_arguments(video_set, output_dir, *overrides)).code == 0
     assert [line["step"] for line in metrics(output_dir, "train")] == [1, 2]
+    # The checkpoints of the other run are no longer those of this one, and still there.
+    assert {path.name for path in (output_dir / "checkpoints.1").iterdir()} == {"checkpoint_epoch_00001.pyth"}
+    assert "checkpoint_epoch_00001.pyth" not in {path.name for path in (output_dir / "checkpoints").iterdir()}
 
 
 def test_training_may_start_from_the_weights_of_a_checkpoint(

@@ -83,3 +83,21 @@ def test_the_module_is_initialised_and_named_like_a_grouped_conv3d():
     assert list(actual.state_dict()) == list(expected.state_dict())
     x = torch.randn(2, 8, 4, 3, 3)
     torch.testing.assert_close(actual(x), expected(x))
+
+
+@pytest.mark.parametrize("kernel_size", [(3, 3, 3), (3, 1, 1)])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_gradients_in_half_precision_hold_nothing_that_was_in_memory_before(kernel_size, dtype):
+    x, weight, bias = random_leaf(4, 16, 2, 2, 2, dtype=torch.float32), None, None
+    for _ in range(20):
+        weight = random_leaf(16, 1, *kernel_size, dtype=torch.float32)
+        bias = random_leaf(16, dtype=torch.float32)
+        remains = [
+            torch.full((size,), float("nan"), dtype=kind) for size in (64, 1024, 16384) for kind in (dtype, None)
+        ]
+        del remains  # what is allocated next gets this memory
+        with torch.autocast("cpu", dtype):
+            filtered = depthwise_conv3d(x, weight, bias)
+        assert filtered.dtype is dtype
+        filtered.float().sum().backward()
+        assert weight.grad.isfinite().all() and bias.grad.isfinite().all() and x.grad.isfinite().all()

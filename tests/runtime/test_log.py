@@ -47,17 +47,18 @@ def test_other_ranks_show_warnings_with_their_rank_and_write_no_file(
 
 def test_metrics_are_one_json_object_a_line(tmp_path: Path):
     metrics = log.MetricsLog(tmp_path)
-    metrics.write("train", 3, loss=0.5, data_time_s=0.25)
+    metrics.write("train", 3, epoch=1, loss=0.5, data_time_s=0.25)
     # Whole lines are there before the file is closed, for whoever follows the run.
     assert json.loads((tmp_path / "metrics.jsonl").read_text()) == {
         "kind": "train",
         "step": 3,
+        "epoch": 1,
         "loss": 0.5,
         "data_time_s": 0.25,
     }
-    metrics.write("val", 4, top1=float("nan"))
+    metrics.write("val", 4, epoch=1, top1=float("nan"))
     metrics.close()
-    log.MetricsLog(tmp_path, num_steps=4).write("val", 5, top1=1.0)  # a resumed run goes on
+    log.MetricsLog(tmp_path, num_epochs=1, num_steps=4).write("val", 5, top1=1.0)  # a resumed run goes on
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [(line["kind"], line["step"]) for line in lines] == [("train", 3), ("val", 4), ("val", 5)]
     assert lines[1]["top1"] is None
@@ -71,22 +72,22 @@ def written(folder: Path, name: str = "metrics.jsonl") -> list[tuple[str, int]]:
 def write_run(folder: Path) -> None:
     metrics = log.MetricsLog(folder)
     for kind, step in (("train", 1), ("train", 2), ("val", 2), ("train", 3), ("train", 4), ("val", 4)):
-        metrics.write(kind, step)
+        metrics.write(kind, step, epoch=(step + 1) // 2)  # epochs of two steps
     metrics.close()
 
 
 @pytest.mark.parametrize(
-    ("num_steps", "has_validated", "num_lines"),
-    [(4, True, 6), (4, False, 5), (3, False, 4), (2, True, 3), (1, True, 1)],
+    ("num_epochs", "num_steps", "num_lines"),
+    [(2, 4, 6), (1, 4, 5), (1, 3, 4), (1, 2, 3), (0, 2, 2), (0, 1, 1), (1, 8, 5)],
 )
 def test_a_run_that_goes_on_drops_the_lines_of_steps_it_takes_again(
-    tmp_path: Path, num_steps: int, has_validated: bool, num_lines: int
+    tmp_path: Path, num_epochs: int, num_steps: int, num_lines: int
 ):
     write_run(tmp_path)
     before = written(tmp_path)
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"kind": "train", "st')  # killed while writing
-    log.MetricsLog(tmp_path, num_steps=num_steps, has_validated=has_validated).close()
+    log.MetricsLog(tmp_path, num_epochs=num_epochs, num_steps=num_steps).close()
     assert written(tmp_path) == before[:num_lines]
 
 
