@@ -85,7 +85,6 @@ B16 += ["UNIFORMERV2.RETURN_LIST", [8, 9, 10, 11]]
         ("uniformer_b16_sthv2_prek600", []),
         ("uniformer_s16x4_ucf101_prek400", []),
         ("uniformer_s16x4_hmdb51_prek400", []),
-        ("uniformerv2_b16_8x224_mit", []),
         ("uniformerv2_b16_16x224_sthv1", []),
         ("uniformerv2_l14_16x224_hacs", B16),
         ("uniformerv2_l14_8x336_frozen_k710", []),

@@ -159,7 +159,7 @@ def test_a_killed_process_is_named_and_ends_all(way: str, lost_rank: int, tmp_pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("way", "lost_rank"), [("spawn", 0), ("nodes", 1)])
+@pytest.mark.parametrize(("way", "lost_rank"), [("nodes", 1)])
 def test_a_process_that_is_stopped_is_named_after_the_time_that_the_config_says(
     way: str, lost_rank: int, tmp_path: Path
 ):
