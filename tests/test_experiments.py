@@ -237,11 +237,13 @@ def test_nodes_given_as_a_word_count_too(recorder):
     assert done.status == 2 and done.err.startswith("error: quickstart takes 2 nodes of 0 GPUs")
 
 
-def test_nodes_are_started_by_hand_or_by_torchrun(recorder):
+def test_nodes_are_started_by_hand_by_torchrun_or_by_srun(recorder):
     by_hand = start(EXP / FOUR_NODES / "run.sh", folder=recorder, INIT_METHOD="tcp://one:29500", SHARD_ID="3").command
     assert by_hand[3:7] == ["--init_method", "tcp://one:29500", "--shard_id", "3"]
-    by_torchrun = start(EXP / FOUR_NODES / "run.sh", folder=recorder, LOCAL_RANK="0").command
-    assert "--init_method" not in by_torchrun
+    for environment in ({"LOCAL_RANK": "0"}, {"SLURM_STEP_NUM_TASKS": "32", "SLURM_PROCID": "0"}):
+        command = start(EXP / FOUR_NODES / "run.sh", folder=recorder, **environment).command
+        assert command[0] == "tools/run_net.py" and "--init_method" not in command
+    assert start(EXP / FOUR_NODES / "run.sh", SLURM_STEP_NUM_TASKS="1").status == 2  # a shell on a node is not four
 
 
 def test_a_mistake_shows_before_anything_starts():
