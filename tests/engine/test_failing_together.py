@@ -20,7 +20,6 @@ from tests.engine.command_line import Outcome, run_commands
 PROGRAM = ["-m", "tests.engine.job_program"]
 ENVIRONMENT = {"OMP_NUM_THREADS": "1"}
 # How processes are started: by this program on one node or on two, by torchrun on one node or on two.
-WAYS = ["spawn", "nodes", "torchrun", "torchrun nodes"]
 LIMIT_S = 60  # for the whole program, its start included
 
 
@@ -231,7 +230,7 @@ def test_a_process_that_has_finished_is_not_lost(way: str, tmp_path: Path):
 def test_a_stop_signal_ends_all_in_peace(target: str, number: signal.Signals, tmp_path: Path):
     def stop(pids: list[int]) -> None:
         ranks = [pid_of(tmp_path, 0), pid_of(tmp_path, 1)]
-        for pid in {"parent": pids, "all ranks": ranks, "rank 1": ranks[1:]}[target]:
+        for pid in {"parent": pids, "rank 1": ranks[1:]}[target]:
             os.kill(pid, number)
 
     (outcome,) = run_job("spawn", "stop_when_asked", tmp_path, meanwhile=stop)
