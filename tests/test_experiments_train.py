@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from slowfast.config import load_config
-from tests.engine.command_line import run_net
+from tests.command_line import run_net
 from tests.videos import numbered_frame, write_video
 
 ROOT = Path(__file__).parents[1]

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import torch
 
+from slowfast.benchmarks.loading_speed import alternate, sparse_frames, training_sample, twelve_views, worker_memory
 from slowfast.config.command_line import exit_with_error
-from slowfast.datasets.benchmark import alternate, sparse_frames, training_sample, twelve_views, worker_memory
-from slowfast.datasets.video_reader import VideoReadError
+from slowfast.datasets.reading.video_reader import VideoReadError
 
 TASKS = {
     "8 sparse frames": sparse_frames,

@@ -7,9 +7,9 @@ import argparse
 
 import torch
 
+from slowfast.benchmarks.measure import device_name
+from slowfast.benchmarks.model_speed import benchmark, describe_measurements
 from slowfast.config import add_config_arguments, load_config_or_exit
-from slowfast.engine.benchmark import benchmark, describe_measurements
-from slowfast.runtime.measure import device_name
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 

@@ -5,10 +5,10 @@ python tools/benchmark_train.py [--steps N] [--warmup N] [--processes N ...] --c
 
 import argparse
 
+from slowfast.benchmarks.training_report import describe_training
+from slowfast.benchmarks.training_speed import benchmark_training
 from slowfast.config import add_config_arguments, load_config_or_exit
 from slowfast.config.command_line import exit_with_error
-from slowfast.engine.train_benchmark import benchmark_training
-from slowfast.engine.train_benchmark_report import describe_training
 from slowfast.runtime.errors import UserError
 
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from slowfast.datasets.labels import class_key, label_list_names, load_label_list
-from slowfast.models.weight_export import FORMS, convert_checkpoint
+from slowfast.models.weights.export import FORMS, convert_checkpoint
 from slowfast.runtime.errors import UserError
 
 

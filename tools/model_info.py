@@ -9,8 +9,8 @@ from pathlib import Path
 
 from fvcore.common.config import CfgNode
 
+from slowfast.benchmarks.model_sizes import describe_sizes, model_sizes, sizes_table
 from slowfast.config import add_config_arguments, load_config, load_config_or_exit
-from slowfast.engine.model_sizes import describe_sizes, model_sizes, sizes_table
 
 MODELS_DIR = Path(__file__).resolve().parents[1] / "configs" / "models"
 PUBLISHED_MODELS = {

@@ -6,8 +6,8 @@ python tools/run_net.py [--init_method tcp://HOST:PORT --num_shards N --shard_id
 import argparse
 
 from slowfast.config import add_config_arguments, load_config_or_exit
-from slowfast.engine.launch import launch
 from slowfast.engine.run import run
+from slowfast.launch.launch import launch
 
 
 def main() -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from slowfast.config import add_config_arguments, load_config_or_exit
 from slowfast.config.command_line import exit_with_error
-from slowfast.engine.submission import SubmissionOptions, submit, wait
+from slowfast.engine.run import run
+from slowfast.launch.submission import SubmissionOptions, submit, wait
 from slowfast.runtime.errors import UserError
 
 # Options that sbatch takes as they are.
@@ -33,7 +34,7 @@ def main() -> None:
         **{name: getattr(args, name) for name in vars(args) if name in SubmissionOptions.__dataclass_fields__}
     )
     try:
-        job = submit(cfg, folder, options)
+        job = submit(cfg, folder, options, run)
     except UserError as error:
         exit_with_error(error)
     out, err = job.task(0).paths.stdout, job.task(0).paths.stderr

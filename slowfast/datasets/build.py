@@ -7,13 +7,7 @@ import torch
 from fvcore.common.config import CfgNode
 from torch.utils.data import DataLoader
 
-from slowfast.datasets.annotations import load_class_names
-from slowfast.datasets.clip_dataset import EvalClipDataset, TrainClipDataset
-from slowfast.datasets.collate import collate
-from slowfast.datasets.epoch_sampler import EpochSampler
-from slowfast.datasets.labels import label_list_path
-from slowfast.datasets.transforms.pipeline import EvalTransform, TrainTransform
-from slowfast.datasets.zoo import (
+from slowfast.datasets.catalog import (
     DatasetEntry,
     Split,
     build_reader,
@@ -22,6 +16,12 @@ from slowfast.datasets.zoo import (
     check_multi_label,
     dataset_entry,
 )
+from slowfast.datasets.clip_dataset import EvalClipDataset, TrainClipDataset
+from slowfast.datasets.collate import collate
+from slowfast.datasets.epoch_sampler import EpochSampler
+from slowfast.datasets.labels import label_list_path
+from slowfast.datasets.lists.annotations import load_class_names
+from slowfast.datasets.transforms.pipeline import EvalTransform, TrainTransform
 from slowfast.runtime import distributed
 from slowfast.runtime.errors import UserError
 from slowfast.runtime.fork_server import fork_server

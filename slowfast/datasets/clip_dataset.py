@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from slowfast.datasets.reading.time_limit import call_within
+from slowfast.datasets.reading.video_reader import VideoReader, VideoReadError
 from slowfast.datasets.records import FailedVideo, Sample, SampleKey, VideoRecord
 from slowfast.datasets.sampling import FrameSampler
-from slowfast.datasets.time_limit import call_within
 from slowfast.datasets.transforms.pipeline import EvalTransform, TrainTransform
-from slowfast.datasets.video_reader import VideoReader, VideoReadError
 
 # How many videos are drawn in place of an unreadable one before the sample counts as failed.
 MAX_DRAWS = 10

@@ -8,10 +8,10 @@ from time import perf_counter
 
 import numpy as np
 import torch
+from fvcore.common.config import CfgNode
 from torch import Tensor
 
 from slowfast.datasets.records import Batch
-from slowfast.engine.replaced_videos import count_replaced
 from slowfast.engine.train_run import TrainRun
 from slowfast.evaluation.accuracy import top_k_correct
 from slowfast.runtime import distributed
@@ -155,3 +155,33 @@ def refuse_lost_scale(run: TrainRun) -> None:
             f"{run.scaler.get_scale():g}; set TRAIN.MIXED_PRECISION_DTYPE bf16 or TRAIN.MIXED_PRECISION False, or "
             f"lower SOLVER.BASE_LR"
         )
+
+
+def count_replaced(cfg: CfgNode, batch: Batch, num_before: int, num_videos: int) -> int:
+    """Name the unreadable videos of a batch and return how many there are.
+
+    Args:
+        cfg: DATA_LOADER.MAX_REPLACED is read, the largest share of an epoch's videos.
+        batch: a training batch.
+        num_before: replaced earlier in this epoch on this process.
+        num_videos: of this epoch on this process.
+
+    Raises:
+        UserError: if there are too many, or one could not be replaced.
+    """
+    for failure in batch.replaced:
+        logger.warning("%s could not be read and was replaced: %s", failure.path, failure.cause)
+    if batch.failed:
+        failure = batch.failed[0]
+        raise UserError(
+            f"{failure.path} could not be read ({failure.cause}), nor could the videos drawn in its place; "
+            f"check DATA.PATH_PREFIX and the list"
+        )
+    count = len(batch.replaced)
+    if count and num_before + count > cfg.DATA_LOADER.MAX_REPLACED * num_videos:
+        failure = batch.replaced[-1]
+        raise UserError(
+            f"{num_before + count} of an epoch's {num_videos} videos could not be read, more than the share of "
+            f"DATA_LOADER.MAX_REPLACED {cfg.DATA_LOADER.MAX_REPLACED:g}; the last is {failure.path}: {failure.cause}"
+        )
+    return count

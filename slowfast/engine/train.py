@@ -12,17 +12,17 @@ import torch
 from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
-from slowfast.engine.plan import log_plan
 from slowfast.engine.precise_bn import update_bn_stats
+from slowfast.engine.rank_agreement import Agreement, StepFlags
+from slowfast.engine.run_summary import log_plan
 from slowfast.engine.step import refuse_divergence, refuse_lost_scale, take_step
-from slowfast.engine.step_flags import Agreement, StepFlags
 from slowfast.engine.step_meter import StepMeter
 from slowfast.engine.test import evaluate, report_on
 from slowfast.engine.train_run import Progress, TrainRun, build_run
 from slowfast.runtime import distributed
 from slowfast.runtime.interruption import Interrupted, stop_signal
 from slowfast.runtime.log import progress
-from slowfast.runtime.measure import resident_bytes
+from slowfast.runtime.memory import resident_bytes
 from slowfast.runtime.precision import autocast
 from slowfast.runtime.reproduce import random_states, restore_random_states, seed_process, versions
 from slowfast.solver.optimizer import set_learning_rate

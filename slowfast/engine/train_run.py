@@ -13,15 +13,15 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from slowfast.datasets import build_class_names, build_dataset, build_loader
-from slowfast.datasets.mixup import Mixup
 from slowfast.datasets.transforms.functional import normalize
+from slowfast.datasets.transforms.mixup import Mixup
 from slowfast.engine.checkpoint import CheckpointFolder, head_rules, resume
 from slowfast.engine.ema import WeightAverage
-from slowfast.engine.output import start_output
+from slowfast.engine.output_dir import start_output
 from slowfast.models import build_model
-from slowfast.models.pretrained import load_pretrained
-from slowfast.models.weight_report import WeightsReport
-from slowfast.models.weights import load_source
+from slowfast.models.weights.load import load_source
+from slowfast.models.weights.pretrained import load_pretrained
+from slowfast.models.weights.report import WeightsReport
 from slowfast.runtime import distributed
 from slowfast.runtime.errors import UserError
 from slowfast.runtime.log import MetricsLog

@@ -9,7 +9,7 @@ from slowfast.models.registry import MODEL_REGISTRY
 def build_model(cfg: CfgNode) -> nn.Module:
     """Build the model that ``MODEL.MODEL_NAME`` names, on the CPU, initialised at random.
 
-    No file is read: loading weights is a step of its own (``slowfast.models.weights``).
+    No file is read: loading weights is a step of its own (``slowfast.models.weights.load``).
 
     Args:
         cfg: the whole config.

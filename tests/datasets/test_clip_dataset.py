@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from slowfast.datasets.clip_dataset import MAX_DRAWS, EvalClipDataset, TrainClipDataset
+from slowfast.datasets.reading.video_reader import VideoReader
 from slowfast.datasets.records import FailedVideo, Sample, SampleKey, VideoRecord
 from slowfast.datasets.sampling import FrameSampler, dense_indices, sparse_indices
 from slowfast.datasets.transforms.pipeline import EvalTransform, TrainTransform
-from slowfast.datasets.video_reader import VideoReader
 from tests.videos import number_of, write_video
 
 CLIP_LEN, SIZE = 4, 16

@@ -16,11 +16,11 @@ import torch
 from slowfast.config import load_config
 from slowfast.datasets import build_dataset, build_loader
 from slowfast.datasets.clip_dataset import EvalClipDataset, TrainClipDataset
+from slowfast.datasets.reading.time_limit import call_within
+from slowfast.datasets.reading.video_reader import VideoReader, VideoReadError
 from slowfast.datasets.records import FailedVideo, Sample, SampleKey, VideoRecord
 from slowfast.datasets.sampling import sparse_indices
-from slowfast.datasets.time_limit import call_within
 from slowfast.datasets.transforms.pipeline import EvalTransform, TrainTransform
-from slowfast.datasets.video_reader import VideoReader, VideoReadError
 from tests.videos import number_of, write_list, write_sound, write_video
 
 SPARSE = partial(sparse_indices, clip_len=4)

@@ -9,10 +9,10 @@ from fvcore.common.config import CfgNode
 
 from slowfast.config import load_config
 from slowfast.datasets import build_dataset, build_loader
-from slowfast.datasets.annotations import PATH_LABEL, PATH_LABELS, load_list
+from slowfast.datasets.catalog import DATASETS
 from slowfast.datasets.collate import collate, label_tensor
+from slowfast.datasets.lists.annotations import PATH_LABEL, PATH_LABELS, load_list
 from slowfast.datasets.records import FailedVideo, Sample, VideoRecord
-from slowfast.datasets.zoo import DATASETS
 from slowfast.runtime.errors import UserError
 from tests.videos import write_list
 

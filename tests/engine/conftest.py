@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.command_line import Outcome, run_net, tiny_arguments
+from tests.command_line import Outcome, run_net, tiny_arguments
 
 
 @pytest.fixture(scope="session")

@@ -11,10 +11,10 @@ from fvcore.common.config import CfgNode
 from torch import nn
 
 from slowfast.config import load_config
-from slowfast.engine.launch import launch
+from slowfast.launch.launch import launch
 from slowfast.models import build_model
 from slowfast.runtime import distributed
-from tests.engine.command_line import CONFIG
+from tests.command_line import CONFIG
 from tests.golden_rule import golden_input, golden_state_dict
 
 NUM_CLIPS = 4

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.engine.command_line import Outcome, run_net, tiny_arguments
+from tests.command_line import Outcome, run_net, tiny_arguments
 
 TOO_MANY_GPUS = torch.cuda.device_count() + 1
 

@@ -10,7 +10,7 @@ import torch
 from slowfast.engine import checkpoint as checkpoint_module
 from slowfast.engine.checkpoint import CheckpointFolder
 from slowfast.runtime.errors import UserError
-from tests.engine.command_line import run_net, tiny_arguments
+from tests.command_line import run_net, tiny_arguments
 
 
 def save(folder: CheckpointFolder, epoch: int, step: int = 0, **names: bool) -> Path:

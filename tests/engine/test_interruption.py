@@ -19,8 +19,8 @@ import pytest
 import torch
 
 from slowfast.runtime.interruption import Interrupted
-from tests.engine.command_line import ROOT, RUN_NET, run_commands, run_net, tiny_arguments
-from tests.engine.run_state import assert_same_state, metrics
+from tests.command_line import ROOT, RUN_NET, run_commands, run_net, tiny_arguments
+from tests.run_state import assert_same_state, metrics
 
 # Every part that has a state: augmentation, dropout, mixing, a moving average, precise statistics, accumulated batches,
 # a log line that spans several steps, worker processes.

@@ -9,7 +9,7 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score
 
-from tests.engine.command_line import run_net, tiny_arguments
+from tests.command_line import run_net, tiny_arguments
 from tests.videos import write_list
 
 LABELS = {"train": ["0", "0;2", "1;2", "0;1;2"] * 2, "val": ["0;1", "2", "1", "0"], "test": ["0;2", "1", "0;1;2"] * 2}

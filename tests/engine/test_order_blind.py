@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from slowfast.datasets.moving_digits import write_moving_digits
+from slowfast.datasets.preparation.moving_digits import write_moving_digits
 
 ROOT = Path(__file__).parents[2]
 

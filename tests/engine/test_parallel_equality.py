@@ -15,9 +15,9 @@ from torch import Tensor
 
 from slowfast.config import load_config
 from slowfast.models import build_model
-from tests.engine.command_line import CONFIG, run_commands
-from tests.engine.run_state import checkpoint, metrics
+from tests.command_line import CONFIG, run_commands
 from tests.golden_rule import golden_state_dict
+from tests.run_state import checkpoint, metrics
 
 NUM_STEPS = 10  # five epochs of two
 SGD = ["SOLVER.OPTIMIZING_METHOD", "sgd", "SOLVER.BASE_LR", 0.05, "SOLVER.WARMUP_START_LR", 0.01]

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.engine.command_line import run_net, tiny_arguments
-from tests.engine.run_state import checkpoint, metrics
+from tests.command_line import run_net, tiny_arguments
+from tests.run_state import checkpoint, metrics
 
 ONE_EPOCH = ["SOLVER.MAX_EPOCH", 1, "SOLVER.WARMUP_EPOCHS", 0, "TEST.ENABLE", "False"]
 # What makes a batch's gradient the mean of those of its parts: no draws, no BatchNorm.

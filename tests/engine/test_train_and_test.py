@@ -13,8 +13,8 @@ import torch
 
 from slowfast.config import load_config
 from slowfast.config.load import flatten
-from tests.engine.command_line import CONFIG, RUN_NET, Outcome, run_commands, run_net, tiny_arguments
-from tests.engine.run_state import assert_same_state, checkpoint, metrics
+from tests.command_line import CONFIG, RUN_NET, Outcome, run_commands, run_net, tiny_arguments
+from tests.run_state import assert_same_state, checkpoint, metrics
 from tests.videos import write_list
 
 

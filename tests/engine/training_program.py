@@ -12,10 +12,10 @@ from fvcore.common.config import CfgNode
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from slowfast.config import load_config
-from slowfast.engine.launch import launch
 from slowfast.engine.test import test
 from slowfast.engine.train import train
-from tests.engine.command_line import CONFIG
+from slowfast.launch.launch import launch
+from tests.command_line import CONFIG
 
 PARTS = {"train": train, "test": test}
 

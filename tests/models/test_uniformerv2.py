@@ -18,7 +18,7 @@ from slowfast.models.uniformerv2_blocks import (
     patch_volume,
 )
 from tests.golden_rule import golden_input, golden_state_dict, load_golden, relative_l2
-from tests.models.weight_layouts import TINY_V2
+from tests.models.weights.layouts import TINY_V2
 
 
 def tiny_model(**keys) -> nn.Module:

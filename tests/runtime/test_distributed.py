@@ -71,7 +71,7 @@ def test_torchrun_says_how_many_processes_a_node_has(monkeypatch: pytest.MonkeyP
 
 
 def test_a_group_of_one_process_works_like_any_other(tmp_path):
-    """The collectives themselves, over gloo; several processes are tests/engine/test_launch.py's."""
+    """The collectives themselves, over gloo; several processes are tests/launch/test_launch.py's."""
     distributed.init_process_group(f"file://{tmp_path / 'meeting'}", 0, 1, CPU)
     try:
         assert distributed.is_distributed() and dist.get_backend() == "gloo"

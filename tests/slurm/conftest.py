@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.engine.command_line import CONFIG, ROOT
+from tests.command_line import CONFIG, ROOT
 from tests.slurm.cluster import Cluster, running_cluster, until, why_no_cluster
 
 NODES = 2

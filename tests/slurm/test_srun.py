@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.command_line import ROOT
+from tests.command_line import ROOT
 from tests.slurm.cluster import Cluster
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
-PROGRAM = [sys.executable, "-m", "tests.engine.job_program"]
+PROGRAM = [sys.executable, "-m", "tests.launch.job_program"]
 
 
 def run(cluster: Cluster, *words: object) -> subprocess.CompletedProcess:

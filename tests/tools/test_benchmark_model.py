@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from slowfast.runtime import measure
+from slowfast.benchmarks import measure
 
 ROOT = Path(__file__).parents[2]
 TOOL = ROOT / "tools" / "benchmark_model.py"

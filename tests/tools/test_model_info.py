@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from slowfast.benchmarks import model_sizes as engine_model_sizes
+from slowfast.benchmarks.complexity import Complexity
+from slowfast.benchmarks.model_sizes import ModelSizes, model_sizes
 from slowfast.config import load_config
-from slowfast.engine import model_sizes as engine_model_sizes
-from slowfast.engine.model_sizes import ModelSizes, model_sizes
-from slowfast.models.complexity import Complexity
 
 ROOT = Path(__file__).parents[2]
 TOOL = ROOT / "tools" / "model_info.py"

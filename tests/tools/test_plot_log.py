@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.engine.command_line import run_net, tiny_arguments
+from tests.command_line import run_net, tiny_arguments
 
 TOOL = Path(__file__).parents[2] / "tools" / "plot_log.py"
 

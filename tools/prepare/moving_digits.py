@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from slowfast.datasets.moving_digits import CLASSES, DEFAULT_NUM_VIDEOS, write_moving_digits
+from slowfast.datasets.preparation.moving_digits import CLASSES, DEFAULT_NUM_VIDEOS, write_moving_digits
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from slowfast.datasets.preparation.list_files import ResultLog, write_csv
 from slowfast.datasets.preparation.parallel import LostItem, map_unordered
+from slowfast.datasets.reading.video_reader import VideoReadError
 from slowfast.datasets.records import VideoRecord
-from slowfast.datasets.video_reader import VideoReadError
 from slowfast.runtime.log import progress
 
 # Frames held at a time.

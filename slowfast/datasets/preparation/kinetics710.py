@@ -11,8 +11,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
-from slowfast.datasets.annotations import PATH_LABEL, iterate_list
 from slowfast.datasets.labels import class_key, load_label_list
+from slowfast.datasets.lists.annotations import PATH_LABEL, iterate_list
 from slowfast.datasets.preparation.list_files import write_csv, write_json, write_lines
 from slowfast.datasets.preparation.parallel import LostItem, map_unordered
 from slowfast.runtime.errors import UserError

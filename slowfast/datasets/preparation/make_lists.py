@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from slowfast.datasets.annotations import FRAME_FOLDER, PATH_LABEL, TIME_SPAN, ListForm, load_list
-from slowfast.datasets.class_folders import list_class_folders
 from slowfast.datasets.labels import class_key, load_label_list
+from slowfast.datasets.lists.annotations import FRAME_FOLDER, PATH_LABEL, TIME_SPAN, ListForm, load_list
+from slowfast.datasets.lists.class_folders import list_class_folders
 from slowfast.datasets.preparation import official_annotations as official
 from slowfast.datasets.preparation.list_files import ResultLog, write_csv, write_lines
 from slowfast.datasets.preparation.media_index import MediaIndex, find_videos, index_frame_folders, index_videos

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from slowfast.datasets.class_folders import VIDEO_SUFFIXES
+from slowfast.datasets.lists.class_folders import VIDEO_SUFFIXES
 from slowfast.datasets.preparation.list_files import ResultLog
 from slowfast.runtime.errors import UserError
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from slowfast.datasets.lists.something_something import find_official_file, iterate_json_array, without_brackets
 from slowfast.datasets.records import TimeSpan
-from slowfast.datasets.something_something import find_official_file, iterate_json_array, without_brackets
 from slowfast.runtime.errors import UserError
 
 

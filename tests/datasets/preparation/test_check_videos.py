@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from slowfast.datasets.frame_reader import FrameFolderReader
 from slowfast.datasets.preparation import check_videos
 from slowfast.datasets.preparation.check_videos import BadVideo, check_video, find_bad_videos
+from slowfast.datasets.reading.frame_reader import FrameFolderReader
+from slowfast.datasets.reading.video_reader import VideoReader
 from slowfast.datasets.records import VideoRecord
-from slowfast.datasets.video_reader import VideoReader
-from tests.datasets.test_frame_reader import write_frames
+from tests.datasets.reading.test_frame_reader import write_frames
 from tests.videos import write_sound, write_video
 
 

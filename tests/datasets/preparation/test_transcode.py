@@ -18,7 +18,7 @@ from slowfast.datasets.preparation.transcode import (
     transcode_folder,
     transcode_video,
 )
-from slowfast.datasets.video_reader import VideoReader
+from slowfast.datasets.reading.video_reader import VideoReader
 from slowfast.runtime.errors import UserError
 from tests.videos import decode_all, number_of, write_video
 

@@ -1,0 +1,221 @@
+"""The data sets by name: a list parser, a reader and a way of sampling each."""
+
+import difflib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from fvcore.common.config import CfgNode
+
+from slowfast.datasets.labels import label_list_path
+from slowfast.datasets.lists.annotations import (
+    FRAME_FOLDER,
+    PATH_LABEL,
+    PATH_LABELS,
+    TIME_SPAN,
+    ListForm,
+    load_class_names,
+    load_list,
+)
+from slowfast.datasets.lists.class_folders import list_class_folders, load_class_folders
+from slowfast.datasets.lists.something_something import load_official_list
+from slowfast.datasets.reading.backends import video_reader
+from slowfast.datasets.reading.frame_reader import FrameFolderReader
+from slowfast.datasets.reading.video_reader import VideoReader
+from slowfast.datasets.records import VideoRecord
+from slowfast.datasets.sampling import FrameSampler, dense_indices, sparse_indices
+from slowfast.runtime.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+Split = Literal["train", "val", "test"]
+
+# Which list serves a split; of several names, the first one that exists.
+OWN_LISTS = {"train": ("train",), "val": ("val",), "test": ("test",)}
+# Something-Something is tested on its validation videos, as published: those of its test set had no public labels.
+TEST_IS_VAL = {"train": ("train",), "val": ("val",), "test": ("val",)}
+# UCF101 and HMDB51 come with two lists each, and the second one serves for both.
+TEST_OR_VAL = {"train": ("train",), "val": ("val", "test"), "test": ("test", "val")}
+# A folder of people's own videos may do without test videos.
+VAL_IF_NO_TEST = {"train": ("train",), "val": ("val",), "test": ("test", "val")}
+
+
+@dataclass(frozen=True)
+class DatasetEntry:
+    """What makes a data set.
+
+    Attributes:
+        load_records: (cfg, split) to the records of the split's list.
+        sampling: "dense" (frames DATA.SAMPLING_RATE apart) or "sparse" (one frame from each of T segments).
+        has_frame_folders: videos are folders of images (DATA.IMAGE_TEMPLATE) instead of files.
+        has_plain_lists: a line is a path and a label, in whose place a multi-label run has several.
+        can_flip: a video flipped left to right still shows its class.
+        load_class_names: cfg to class names where no file gives them; None where only a file can.
+    """
+
+    load_records: Callable[[CfgNode, Split], list[VideoRecord]]
+    sampling: Literal["dense", "sparse"]
+    has_frame_folders: bool = False
+    has_plain_lists: bool = False
+    can_flip: bool = True
+    load_class_names: Callable[[CfgNode], list[str]] | None = None
+
+
+def _load_list_file(
+    cfg: CfgNode,
+    split: Split,
+    *,
+    form: ListForm = PATH_LABEL,
+    template: str = "{}.csv",
+    names: dict[Split, tuple[str, ...]] = OWN_LISTS,
+    separator: str = "",
+) -> list[VideoRecord]:
+    """Read the list of a split.
+
+    Args:
+        cfg: DATA.* and MODEL.NUM_CLASSES are read.
+        split: whose list.
+        form: of its lines; in place of PATH_LABEL a multi-label run takes PATH_LABELS.
+        template: of its file name; "" for DATA.LABEL_PATH_TEMPLATE.
+        names: what the template takes.
+        separator: the data set's own; "" for DATA.PATH_LABEL_SEPARATOR.
+    """
+    template = template or cfg.DATA.LABEL_PATH_TEMPLATE
+    if cfg.DATA.MULTI_LABEL and form is PATH_LABEL:
+        form = PATH_LABELS
+    return load_list(
+        _first_that_exists([Path(cfg.DATA.PATH_TO_DATA_DIR, template.format(name)) for name in names[split]], split),
+        form,
+        separator=separator or cfg.DATA.PATH_LABEL_SEPARATOR,
+        num_classes=cfg.MODEL.NUM_CLASSES,
+        prefix=cfg.DATA.PATH_PREFIX,
+        is_fixed_separator=bool(separator),
+    )
+
+
+def _first_that_exists(paths: list[Path], split: Split) -> Path:
+    """The first path that exists, else the first; one that stands in for another is logged."""
+    path = next((path for path in paths if path.exists()), paths[0])
+    if path != paths[0]:
+        logger.info("%s: there is no %s; %s serves for %s, too", path.parent, paths[0].name, path.name, split)
+    return path
+
+
+def _load_something_something_json(cfg: CfgNode, split: Split) -> list[VideoRecord]:
+    return load_official_list(
+        Path(cfg.DATA.PATH_TO_DATA_DIR),
+        "train" if split == "train" else "validation",
+        num_classes=cfg.MODEL.NUM_CLASSES,
+        prefix=cfg.DATA.PATH_PREFIX,
+    )
+
+
+def _load_folder(cfg: CfgNode, split: Split) -> list[VideoRecord]:
+    root = Path(cfg.DATA.PATH_TO_DATA_DIR)
+    if not cfg.DATA.PATH_TO_DATA_DIR or not root.is_dir():
+        raise UserError(
+            f"DATA.PATH_TO_DATA_DIR {str(cfg.DATA.PATH_TO_DATA_DIR)!r}: is no folder; expected one with the folders "
+            f"train, val and test, with a folder of videos a class in each"
+        )
+    folder = _first_that_exists([root / name for name in VAL_IF_NO_TEST[split]], split)
+    return load_class_folders(
+        root, folder.name, class_names=_load_folder_classes(cfg), num_classes=cfg.MODEL.NUM_CLASSES
+    )
+
+
+def _load_folder_classes(cfg: CfgNode) -> list[str]:
+    """Class names of a folder of class folders: those of DATA.CLASS_NAMES_FILE, else the training folders' names."""
+    if cfg.DATA.CLASS_NAMES_FILE:
+        return load_class_names(label_list_path(cfg.DATA.CLASS_NAMES_FILE), cfg.MODEL.NUM_CLASSES)
+    return list_class_folders(Path(cfg.DATA.PATH_TO_DATA_DIR, "train"))
+
+
+_frame_folders = partial(_load_list_file, form=FRAME_FOLDER, template="")
+_untrimmed = partial(_load_list_file, form=TIME_SPAN)
+_two_lists = partial(_load_list_file, names=TEST_OR_VAL)
+
+DATASETS = {
+    "kinetics": DatasetEntry(_load_list_file, "dense", has_plain_lists=True),
+    "kinetics_sparse": DatasetEntry(_load_list_file, "sparse", has_plain_lists=True),
+    "mit": DatasetEntry(_load_list_file, "sparse", has_plain_lists=True),
+    "sth": DatasetEntry(
+        partial(_frame_folders, names=TEST_IS_VAL, separator=" "), "sparse", has_frame_folders=True, can_flip=False
+    ),
+    "sth_video": DatasetEntry(_load_something_something_json, "sparse", can_flip=False),
+    "anet": DatasetEntry(_untrimmed, "sparse"),
+    "hacs": DatasetEntry(_untrimmed, "sparse"),
+    "ucf101": DatasetEntry(partial(_frame_folders, names=TEST_OR_VAL), "dense", has_frame_folders=True),
+    "ucf101_video": DatasetEntry(_two_lists, "dense", has_plain_lists=True),
+    "hmdb": DatasetEntry(partial(_frame_folders, names=TEST_OR_VAL, separator=" "), "dense", has_frame_folders=True),
+    "hmdb_video": DatasetEntry(_two_lists, "dense", has_plain_lists=True),
+    "folder": DatasetEntry(_load_folder, "sparse", load_class_names=_load_folder_classes),
+}
+
+
+def dataset_entry(key: str, name: str) -> DatasetEntry:
+    """Look up a data set.
+
+    Args:
+        key: the config key that names it, for the error.
+        name: its name; case does not matter.
+
+    Raises:
+        UserError: if there is no such data set.
+    """
+    if name.lower() not in DATASETS:
+        nearest = difflib.get_close_matches(name.lower(), DATASETS, n=1, cutoff=0.0)[0]
+        raise UserError(
+            f"{key} {name!r} is not a data set; accepted: {', '.join(DATASETS)}; the nearest is {nearest!r}"
+        )
+    return DATASETS[name.lower()]
+
+
+def check_multi_label(cfg: CfgNode, entry: DatasetEntry, split: Split) -> None:
+    """Refuse several labels a video where the annotations have room for one.
+
+    Raises:
+        UserError: for ``DATA.MULTI_LABEL`` and a data set without lists of path and label.
+    """
+    if cfg.DATA.MULTI_LABEL and not entry.has_plain_lists:
+        key, name = ("TEST", cfg.TEST.DATASET) if split == "test" else ("TRAIN", cfg.TRAIN.DATASET)
+        able = ", ".join(name for name, other in DATASETS.items() if other.has_plain_lists)
+        raise UserError(
+            f"DATA.MULTI_LABEL is True, but {key}.DATASET {name} has one label a video; accepted: {able}, or set "
+            f"DATA.MULTI_LABEL to False"
+        )
+
+
+def check_flip(cfg: CfgNode, entry: DatasetEntry) -> None:
+    """Refuse to train with horizontal flips on classes that tell left from right.
+
+    Raises:
+        UserError: for ``DATA.RANDOM_FLIP`` without ``DATA.ALLOW_LABEL_CHANGING_FLIP``.
+    """
+    if cfg.DATA.RANDOM_FLIP and not entry.can_flip and not cfg.DATA.ALLOW_LABEL_CHANGING_FLIP:
+        raise UserError(
+            f"DATA.RANDOM_FLIP is True, but a flip changes the class of videos of {cfg.TRAIN.DATASET} ('pushing "
+            f"something from left to right'); set DATA.RANDOM_FLIP False, or DATA.ALLOW_LABEL_CHANGING_FLIP True to "
+            f"flip all the same"
+        )
+
+
+def build_reader(cfg: CfgNode, entry: DatasetEntry) -> Callable[..., VideoReader | FrameFolderReader]:
+    """What opens the videos of a data set: takes a path, and for a folder of frames their number."""
+    if entry.has_frame_folders:
+        return partial(FrameFolderReader, image_template=cfg.DATA.IMAGE_TEMPLATE)
+    return video_reader(cfg.DATA.DECODING_BACKEND)
+
+
+def build_sampler(cfg: CfgNode, sampling: Literal["dense", "sparse"]) -> FrameSampler:
+    """The frame sampler of a data set, for clips of ``DATA.NUM_FRAMES`` frames."""
+    if sampling == "sparse":
+        return partial(sparse_indices, clip_len=cfg.DATA.NUM_FRAMES)
+    return partial(
+        dense_indices,
+        clip_len=cfg.DATA.NUM_FRAMES,
+        stride=cfg.DATA.SAMPLING_RATE,
+        has_offset_views=cfg.DATA.USE_OFFSET_SAMPLING,
+    )

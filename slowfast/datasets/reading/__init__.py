@@ -1,0 +1,1 @@
+"""Frames out of files: video readers, frame folders, indexes and back ends."""

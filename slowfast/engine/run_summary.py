@@ -1,0 +1,131 @@
+"""What a run is going to do, in the figures that people get wrong, and a warning where they differ from published ones.
+
+What is compared is the learning rate a video, the peak learning rate divided by the videos of a step: the UniFormer
+recipes scale the one with the other (1e-4 for 32 videos, 4e-4 for 128), and the UniFormerV2 recipes were published for
+batches of 64 to 512 videos. A slip (a default left in place, a batch for one GPU with the learning rate of 32) is
+usually off by more than the recipes of a model differ from each other.
+"""
+
+import logging
+from typing import NamedTuple
+
+from fvcore.common.config import CfgNode
+
+from slowfast.config.backbones import BACKBONES, vit_size
+from slowfast.engine.train_run import TrainRun
+from slowfast.runtime import distributed
+
+logger = logging.getLogger(__name__)
+
+
+class RecipeRange(NamedTuple):
+    """Smallest and largest learning rate a video over the published recipes of a model, all with AdamW."""
+
+    model: str
+    low: float
+    high: float
+
+
+# From the values in tests/config/published, from which tests/engine/test_run_summary.py computes them again.
+UNIFORMER_S = RecipeRange("UniFormer-S", 5e-5 / 128, 2e-4 / 32)  # UCF101 and HMDB51; Something-Something
+UNIFORMER_B = RecipeRange("UniFormer-B", 1e-4 / 32, 2.5e-4 / 40)  # Kinetics; Something-Something
+V2_B16 = RecipeRange("UniFormerV2-B/16", 2e-6 / 256, 4e-5 / 128)  # K710 to Kinetics; Something-Something
+V2_L14 = RecipeRange("UniFormerV2-L/14", 1.5e-6 / 256, 2e-5 / 128)  # the same
+V2_L14_FROZEN = RecipeRange("UniFormerV2-L/14 with a frozen ViT", 5e-5 / 512, 8e-4 / 512)  # K710 to Kinetics; from CLIP
+# How far beyond the range still passes.
+MARGIN = 2.0
+
+_BY_DEPTH = {(3, 4, 8, 3): UNIFORMER_S, (5, 8, 20, 7): UNIFORMER_B}
+# (ViT, whether it is frozen); L/14 at 336 px is the same ViT with another grid of positions.
+_BY_VIT = {
+    ("uniformerv2_b16", False): V2_B16,
+    ("uniformerv2_l14", False): V2_L14,
+    ("uniformerv2_l14", True): V2_L14_FROZEN,
+    ("uniformerv2_l14_336", False): V2_L14,
+    ("uniformerv2_l14_336", True): V2_L14_FROZEN,
+}
+
+
+def log_plan(run: TrainRun) -> None:
+    """Log model, data, effective batch and learning rate; warn of a learning rate far from the published recipes'."""
+    cfg, schedule = run.cfg, run.schedule
+    num_parameters = sum(p.numel() for p in run.model.parameters())
+    num_trained = sum(p.numel() for p in run.model.parameters() if p.requires_grad)
+    logger.info(
+        "%s: %.2f M parameters, %.2f M of them trained, %d classes, %d frames of %d px, device %s, %s",
+        cfg.MODEL.MODEL_NAME,
+        num_parameters / 1e6,
+        num_trained / 1e6,
+        cfg.MODEL.NUM_CLASSES,
+        cfg.DATA.NUM_FRAMES,
+        cfg.DATA.TRAIN_CROP_SIZE,
+        run.device,
+        "float32" if run.autocast_dtype is None else f"{str(run.autocast_dtype).removeprefix('torch.')} autocast",
+    )
+    num_repeats = run.train_loader.dataset.num_repeats
+    logger.info(
+        "%d training videos, %d validation videos; effective batch of %d clips: %d videos on each of %d nodes x %d "
+        "accumulated x %d clips of each video; %d processes",
+        len(run.train_loader.dataset),
+        len(run.val_loader.dataset),
+        run.videos_per_step * num_repeats,
+        run.videos_per_step // (cfg.NUM_SHARDS * cfg.SOLVER.ACCUM_STEPS),
+        cfg.NUM_SHARDS,
+        cfg.SOLVER.ACCUM_STEPS,
+        num_repeats,
+        distributed.world_size(),
+    )
+    logger.info(
+        "%d epochs of %d steps; effective learning rate %g%s, from %g in warm-up%s",
+        cfg.SOLVER.MAX_EPOCH,
+        run.steps_per_epoch,
+        schedule.base_lr,
+        f" (SOLVER.BASE_LR x {cfg.NUM_SHARDS} nodes)" if schedule.base_lr != cfg.SOLVER.BASE_LR else "",
+        schedule.warmup_start_lr,
+        f" to {schedule.end_lr:g} at the end" if schedule.policy == "cosine" else "",
+    )
+    warning = recipe_warning(cfg, lr=schedule.base_lr, num_videos=run.videos_per_step)
+    if warning is not None:
+        logger.warning("%s", warning)
+
+
+def recipe_range(cfg: CfgNode) -> RecipeRange | None:
+    """The range of the model that the config describes; None for models without a published recipe."""
+    if cfg.MODEL.MODEL_NAME == "Uniformer":
+        return _BY_DEPTH.get(tuple(cfg.UNIFORMER.DEPTH))
+    if cfg.UNIFORMERV2.BACKBONE == "custom":
+        return None
+    size = vit_size(cfg)
+    name = next(name for name, known in BACKBONES.items() if known == size)  # vit_b16 means uniformerv2_b16
+    return _BY_VIT.get((name, cfg.UNIFORMERV2.FROZEN))
+
+
+def recipe_warning(cfg: CfgNode, *, lr: float, num_videos: int) -> str | None:
+    """Compare a run with the published recipes of its model.
+
+    Args:
+        cfg: the model and ``SOLVER.OPTIMIZING_METHOD`` are read.
+        lr: effective peak learning rate, after scaling by the nodes.
+        num_videos: videos of a step, over all nodes and accumulated batches.
+
+    Returns:
+        One line that names what is set, the published range and how to mend it; None inside the range, up to a factor
+        of ``MARGIN``, and for models without a recipe.
+    """
+    published = recipe_range(cfg)
+    if published is None:
+        return None
+    if cfg.SOLVER.OPTIMIZING_METHOD == "sgd":
+        return (
+            f"SOLVER.OPTIMIZING_METHOD is sgd, whose learning rates compare with no published recipe of "
+            f"{published.model}, which all have adamw; set it to adamw unless you mean it"
+        )
+    if published.low / MARGIN <= lr / num_videos <= published.high * MARGIN:
+        return None
+    per_base = lr / cfg.SOLVER.BASE_LR if cfg.SOLVER.BASE_LR else 1.0  # nodes, with BASE_LR_SCALE_NUM_SHARDS
+    low, high = (bound * num_videos / per_base for bound in (published.low, published.high))
+    return (
+        f"learning rate {lr:.3g} for {num_videos} videos a step is {lr / num_videos:.2g} a video, outside the "
+        f"{published.low:.2g} to {published.high:.2g} of the published recipes of {published.model}; for this batch "
+        f"they mean SOLVER.BASE_LR {low:.2g} to {high:.2g}"
+    )

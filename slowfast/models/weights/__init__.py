@@ -1,0 +1,1 @@
+"""Weights from any public source: read, recognised, fitted to a model, checked, written."""

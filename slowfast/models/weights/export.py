@@ -1,0 +1,152 @@
+"""Checkpoints of the video models in the form that another code base reads."""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from slowfast.models.vit_style import CLIP_STYLE
+from slowfast.models.weights.class_order import IMPLIED_LISTS, UNPUBLISHED_ORDERS, implied_list, match_classes
+from slowfast.models.weights.files import METADATA_KEYS, read_checkpoint
+from slowfast.models.weights.load import HEADS
+from slowfast.models.weights.mmaction2 import to_mmaction2
+from slowfast.models.weights.sources import translate_source
+from slowfast.models.weights.translation import Translation
+from slowfast.runtime.errors import UserError
+
+FORMS = ("authors", "mmaction2", "ours")
+
+
+def convert_checkpoint(
+    source: str,
+    target: Path,
+    *,
+    form: str,
+    load_list: Callable[[str], list[str]],
+    class_key: Callable[[str], str],
+    classes: str = "",
+    source_classes: str = "",
+) -> list[str]:
+    """Convert a video checkpoint.
+
+    Args:
+        source: file or address of a checkpoint of the authors, MMAction2 or ours, of either family.
+        target: file to write, .safetensors or any other suffix for PyTorch's format.
+        form: authors, mmaction2 or ours.
+        load_list: reads a list of class names by its name or path.
+        class_key: what a class's names in different lists have in common.
+        classes: list of the classes to keep, in their new order; "" keeps all, in the order that the form implies for
+            them (the source's where it implies none).
+        source_classes: list of the source's classes; "" for the order that it implies or carries.
+
+    Returns:
+        Lines that say what was done.
+
+    Raises:
+        UserError: if it is no such checkpoint, the form cannot express it, or the order of its classes is not known.
+    """
+    translation = translate_source(source)
+    weights = dict(translation.weights)
+    head = next((head for head in HEADS if f"{head}.weight" in weights and f"{head}.bias" in weights), None)
+    if translation.origin == "" or head is None:
+        raise UserError(f"{source} ({translation.layout}): only whole checkpoints of the video models are converted")
+    lines = [f"{source}: {translation.layout}, {len(weights)} weights"]
+    for name in translation.droppable:
+        del weights[name]
+        lines.append(f"  {name} left out: it has no effect (UNIFORMERV2.FROZEN)")
+    theirs = _source_names(translation, source, source_classes, len(weights[f"{head}.weight"]), load_list)
+    list_name = classes or _list_of(form, theirs, load_list, class_key)
+    names = load_list(list_name) if list_name else theirs
+    rows = match_classes(names, theirs, class_key)
+    if None in rows:
+        lacking = names[rows.index(None)]
+        raise UserError(f"{source}: {rows.count(None)} classes of {list_name} have no row in it, such as {lacking!r}")
+    for kind in ("weight", "bias"):
+        weights[f"{head}.{kind}"] = weights[f"{head}.{kind}"][rows]
+    order = f"in the order {list_name}" if list_name else "in the source's order"
+    lines.append(f"  classifier: {len(rows)} of {len(theirs)} rows, {order}")
+    content = _content(form, weights, names, translation, source)
+    _write(content, target)
+    return [*lines, f"  written to {target} ({form})"]
+
+
+def _source_names(
+    translation: Translation, source: str, source_classes: str, num_rows: int, load_list: Callable[[str], list[str]]
+) -> list[str]:
+    """Class names of the source's rows."""
+    if source_classes:
+        names = load_list(source_classes)
+        if len(names) != num_rows:
+            raise UserError(f"{source}: has {num_rows} classes, but {source_classes} lists {len(names)}")
+        return names
+    if translation.class_names:
+        return list(translation.class_names)
+    name = implied_list(translation.origin, num_rows, source)
+    if name is None:
+        candidates = IMPLIED_LISTS.get(translation.origin, {}).get(num_rows, [])
+        accepted = " or ".join(candidates) or "a list or a file of class names, one a line"
+        raise UserError(
+            f"{source}: the order of its {num_rows} classes is not known; give --source-classes: {accepted}"
+        )
+    return load_list(name)
+
+
+def _list_of(
+    form: str, theirs: Sequence[str], load_list: Callable[[str], list[str]], class_key: Callable[[str], str]
+) -> str:
+    """The list that a form implies for a set of classes; "" if it implies none.
+
+    Of the lists that hold the same classes in several orders, the one that the classes already have is meant.
+
+    Raises:
+        UserError: if they have none of several orders, or the form's order of them is not published.
+    """
+    lists = IMPLIED_LISTS.get(form, {}).get(len(theirs), [])
+    keys = [class_key(name) for name in theirs]
+    unpublished = UNPUBLISHED_ORDERS.get(form)
+    if unpublished and sorted(keys) == sorted(map(class_key, load_list(unpublished))):
+        raise UserError(
+            f"the order that the {form} give to the classes of {unpublished} is not published; give --classes"
+        )
+    same = {name: listed for name in lists if sorted(listed := [*map(class_key, load_list(name))]) == sorted(keys)}
+    unchanged = [name for name, listed in same.items() if listed == keys]
+    if len(same) > 1 and not unchanged:
+        raise UserError(f"these classes are listed in several orders; give --classes: {' or '.join(same)}")
+    return next(iter(unchanged or same), "")
+
+
+def _content(
+    form: str, weights: dict[str, Tensor], names: Sequence[str], translation: Translation, source: str
+) -> dict[str, Any]:
+    if form == "ours":
+        config = read_checkpoint(source).get("config") if translation.origin == "own" else None
+        return {"model_state": weights, "class_names": list(names)} | ({"config": config} if config else {})
+    if translation.style not in (None, CLIP_STYLE):
+        raise UserError(f"{source}: {form} has no UniFormerV2 of another ViT than CLIP's (UNIFORMERV2.ACTIVATION)")
+    return {"meta": {}, "state_dict": to_mmaction2(weights)} if form == "mmaction2" else {"model_state": weights}
+
+
+def _write(content: dict[str, Any], target: Path) -> None:
+    """Write a checkpoint under a temporary name and rename it."""
+    if not target.parent.is_dir():
+        raise UserError(f"{target}: there is no folder {target.parent}; make it first")
+    temporary = target.with_name(target.name + ".tmp")
+    try:
+        if target.suffix == ".safetensors":
+            weights = content.get("model_state", content.get("state_dict"))
+            metadata = {key: json.dumps(content[key]) for key in METADATA_KEYS if key in content}
+            save_file(
+                {name: value.contiguous() for name, value in weights.items()}, temporary, {"format": "pt"} | metadata
+            )
+        else:
+            torch.save(content, temporary)
+        os.replace(temporary, target)
+    except OSError as error:
+        raise UserError(f"{target}: cannot be written: {error.strerror}") from None
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,206 @@
+"""Weights from any public source into a model: strict apart from the head, and with a report of what was done."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from slowfast.models.weights.class_order import HeadPlan, HeadRules, plan_head
+from slowfast.models.weights.report import WeightsReport, first
+from slowfast.models.weights.shapes import inflate_at_centre, inflate_by_repetition, is_grid, resize_positions
+from slowfast.models.weights.sources import ACCEPTED_SOURCES, translate_source
+from slowfast.models.weights.translation import Translation
+from slowfast.runtime.errors import UserError
+
+HEADS = ("head", "backbone.transformer.proj.2")  # the classifier of Uniformer and of Uniformerv2
+POSITIONS = "backbone.positional_embedding"
+# Part of a name -> the keys to look at where it does not fit.
+_HINTS = {
+    ".lmhra": "UNIFORMERV2.NO_LMHRA, DOUBLE_LMHRA and DW_REDUCTION",
+    ".balance": "UNIFORMERV2.FROZEN",
+    "backbone.conv1": "UNIFORMERV2.TEMPORAL_DOWNSAMPLE and BACKBONE",
+    "backbone.ln_pre": "UNIFORMERV2.PRE_NORM",
+    ".dec.": "UNIFORMERV2.N_LAYERS and MLP_FACTOR",
+    "backbone.transformer.resblocks": "UNIFORMERV2.BACKBONE",
+    ".t_attn": "UNIFORMER.SPLIT",
+    "patch_embed": "UNIFORMER.STD and EMBED_DIM",
+    "blocks": "UNIFORMER.DEPTH, EMBED_DIM and MLP_RATIO",
+}
+
+
+def load_source(model: nn.Module, name: str, rules: HeadRules, *, is_average: bool = False) -> WeightsReport:
+    """Load a file, an address or ``timm:<model>`` of any public source.
+
+    Args:
+        model: the bare model.
+        name: see ``weight_files``.
+        rules: for the head.
+        is_average: take the moving average that a checkpoint of ours holds beside the weights themselves.
+
+    Raises:
+        UserError: if it cannot be had or does not fit; the model is untouched then.
+    """
+    return apply_translation(model, translate_source(name, is_average=is_average), name, rules)
+
+
+def apply_translation(model: nn.Module, translation: Translation, source: str, rules: HeadRules) -> WeightsReport:
+    """Fit translated weights to a model and load them; see ``load_source``."""
+    _check_function(model, translation, source)
+    own = model.state_dict()
+    head = next((f"{head}." for head in HEADS if f"{head}.weight" in own), "no head")
+    unknown = [name for name in translation.weights if name not in own]
+    dropped = [name for name in unknown if name in translation.droppable]
+    report = WeightsReport(source, translation.layout, skipped=[*translation.skipped, *dropped])
+    fitted = {
+        name: _fit(name, value, own[name], translation, report)
+        for name, value in translation.weights.items()
+        if name in own and not name.startswith(head)
+    }
+    if not fitted:
+        theirs, ours = first(list(translation.weights), 3), first(list(own), 3)
+        raise UserError(
+            f"{source}: none of its weights ({theirs}) belongs to this model ({ours}); accepted: {ACCEPTED_SOURCES}"
+        )
+    if f"{head}weight" in own:
+        fitted |= _head_weights(head, own, translation, rules, report)
+    report.missing = [name for name in own if name not in fitted]
+    expected = f"{re.escape(head)}.*|{translation.may_lack or ''}"
+    missing = [name for name in report.missing if not re.fullmatch(expected, name)]
+    _check_fit(own, fitted, missing, [name for name in unknown if name not in dropped], f"{source} ({report.layout})")
+    report.matched = list(fitted)
+    report.remapped = {name: old for name, old in translation.remapped.items() if name in fitted}
+    model.load_state_dict(own | fitted)
+    return report
+
+
+def load_weights(model: nn.Module, state_dict: Mapping[str, Tensor], source: str) -> None:
+    """Load weights of the very same model, head included, as a run that goes on does.
+
+    Args:
+        model: the bare model.
+        state_dict: its weights, under the published names.
+        source: where they come from, for the error.
+
+    Raises:
+        UserError: naming what does not fit; the model is untouched then.
+    """
+    own = model.state_dict()
+    fitted = {name: value for name, value in state_dict.items() if name in own}
+    missing = [name for name in own if name not in state_dict]
+    _check_fit(own, fitted, missing, [name for name in state_dict if name not in own], source)
+    model.load_state_dict(own | fitted)
+
+
+def _check_function(model: nn.Module, translation: Translation, source: str) -> None:
+    """Refuse weights of the other family, and a ViT whose function the config's model would not compute."""
+    told, kind = f"{source} ({translation.layout})", type(model).__name__
+    if translation.family and kind in ("Uniformer", "Uniformerv2") and kind != translation.family:
+        raise UserError(f"{told} holds weights of {translation.family}, but MODEL.MODEL_NAME is {kind}")
+    backbone = getattr(model, "backbone", None)
+    needed, built = translation.style, getattr(backbone, "style", None)
+    if needed is None or built is None:
+        return
+    if needed.activation not in (None, "quick_gelu", "gelu"):
+        raise UserError(f"{told} has the activation {needed.activation}; accepted: quick_gelu and gelu")
+    if needed.activation is None and not built.activation:
+        raise UserError(
+            f"{told} does not tell its activation; set UNIFORMERV2.ACTIVATION to quick_gelu for OpenAI's weights and "
+            f"others of a quickgelu model, or to gelu for most others, such as those trained on LAION's data"
+        )
+    wanted = {
+        "UNIFORMERV2.ACTIVATION": (needed.activation or built.activation, built.activation or "quick_gelu"),
+        "UNIFORMERV2.PRE_NORM": (needed.has_pre_norm, built.has_pre_norm),
+        "UNIFORMERV2.NORM_EPS": (needed.norm_eps, built.norm_eps),
+    }
+    wrong = [f"{key} {value}" for key, (value, current) in wanted.items() if value != current]
+    if wrong:
+        raise UserError(f"{told} computes another function than the config's ViT; set {', '.join(wrong)}")
+    num_heads = backbone.transformer.resblocks[0].attn.num_heads
+    if translation.num_heads not in (None, num_heads):
+        raise UserError(f"{told} has {translation.num_heads} attention heads, but UNIFORMERV2.BACKBONE has {num_heads}")
+
+
+def _fit(name: str, value: Tensor, target: Tensor, translation: Translation, report: WeightsReport) -> Tensor:
+    """Give a weight the shape of its target where that is a matter of time or grid; else return it as it is."""
+    if value.shape == target.shape:
+        return value
+    if value.ndim == 4 and target.ndim == 5 and value.shape == target.shape[:2] + target.shape[3:]:
+        report.inflated.append(name)
+        inflate = inflate_at_centre if translation.inflates_at_centre else inflate_by_repetition
+        return inflate(value.float(), target.shape[2])
+    if name == POSITIONS and value.shape[1:] == target.shape[1:] and is_grid(len(value) - 1):
+        report.resized.append(name)
+        return resize_positions(value.float(), len(target))
+    return value
+
+
+def _head_weights(
+    head: str, own: Mapping[str, Tensor], translation: Translation, rules: HeadRules, report: WeightsReport
+) -> dict[str, Tensor]:
+    """The classifier's weights for our classes; none if it starts afresh."""
+    names = [f"{head}weight", f"{head}bias"]
+    theirs = {name: translation.weights[name] for name in names if name in translation.weights}
+    if len(theirs) < len(names):
+        if rules.is_test:
+            raise UserError(f"{report.source} ({report.layout}) has no classifier to test")
+        report.head = HeadPlan(None, "not in the source: it starts afresh")
+        return {}
+    if any(value.shape[1:] != own[name].shape[1:] for name, value in theirs.items()):
+        return theirs  # of another width, which is reported with what else does not fit
+    num_theirs, num_ours = len(theirs[names[0]]), len(own[names[0]])
+    plan = plan_head(rules, translation, num_theirs=num_theirs, num_ours=num_ours, source=report.source)
+    report.head = plan
+    if plan.rows is None:
+        report.skipped += names
+        return {}
+    return {
+        name: torch.stack(
+            [own[name][idx] if row is None else value[row].to(own[name]) for idx, row in enumerate(plan.rows)]
+        )
+        for name, value in theirs.items()
+    }
+
+
+def _check_fit(
+    own: Mapping[str, Tensor], fitted: Mapping[str, Tensor], missing: Sequence[str], unknown: Sequence[str], told: str
+) -> None:
+    """Refuse what is missing, unknown or of another shape, naming blocks that are missing as a whole.
+
+    Args:
+        own: the model's weights.
+        fitted: those of the source that the model has a place for.
+        missing: names of ours that the source ought to have.
+        unknown: names of the source that the model has no place for.
+        told: the source.
+    """
+    known, present = set(map(_block, own)), set(map(_block, fitted))
+    blocks = [block for block in dict.fromkeys(map(_block, missing)) if block and block not in present]
+    single = [name for name in missing if _block(name) not in blocks]
+    unknown = list(dict.fromkeys(name if _block(name) in known else _block(name) for name in unknown))
+    reshaped = [name for name in fitted if fitted[name].shape != own[name].shape]
+    shapes = [f"{name} {tuple(fitted[name].shape)} for {tuple(own[name].shape)}" for name in reshaped]
+    complaints = [
+        f"{len(names)} {what} ({first(names, 3)})"
+        for what, names in (
+            ("blocks missing" if len(blocks) > 1 else "block missing", blocks),
+            ("missing", single),
+            ("unknown", unknown),
+            ("of another shape", shapes),
+        )
+        if names
+    ]
+    if not complaints:
+        return
+    wrong = [*blocks, *single, *unknown, *reshaped]
+    keys = next((f"see {keys}; " for part, keys in _HINTS.items() if any(part in name for name in wrong)), "")
+    raise UserError(
+        f"{told} does not fit the config's model: {'; '.join(complaints)}; {keys}use the config that the weights were "
+        f"trained with"
+    )
+
+
+def _block(name: str) -> str:
+    """The block that a weight belongs to, such as blocks3.4 or backbone.transformer.dec.0; "" for none."""
+    found = re.match(r".*?(?:blocks\d?|dec|dpe)\.\d+(?=\.)", name)
+    return found[0] if found else ""

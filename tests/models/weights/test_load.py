@@ -1,0 +1,467 @@
+"""Video checkpoints into models: every source, the classifier, and what is refused."""
+
+import logging
+
+import pytest
+import torch
+from torch import nn
+
+from slowfast.config import load_config
+from slowfast.datasets.labels import load_label_list
+from slowfast.models import build_model
+from slowfast.models.weights.load import load_source, load_weights
+from slowfast.models.weights.mmaction2 import to_mmaction2
+from slowfast.runtime.errors import UserError
+from tests.golden_rule import golden_input, golden_state_dict, load_golden, relative_l2
+from tests.models.weights.layouts import (
+    B16_NAMES,
+    golden_weights,
+    mmaction2_names,
+    randomized,
+    rules,
+    tiny_v1,
+    tiny_v2,
+)
+
+V2_HEAD = "backbone.transformer.proj.2"
+K400 = load_label_list("kinetics400_uniformer")
+
+
+def saved(tmp_path, content, name="weights.pyth"):
+    torch.save(content, tmp_path / name)
+    return str(tmp_path / name)
+
+
+def assert_equal_weights(model, expected):
+    state = model.state_dict()
+    assert list(state) == list(expected)
+    for name, value in expected.items():
+        torch.testing.assert_close(state[name], value, rtol=0, atol=0, msg=name)
+
+
+# ---------------------------------------------------------------- sources
+
+
+@pytest.mark.parametrize("wrapper", ["model_state", "model", None])
+@pytest.mark.parametrize(
+    ("golden", "build"),
+    [
+        ("uniformer_s_k400_16x224", lambda: tiny_v1(MODEL__NUM_CLASSES=400)),
+        ("uniformer_s_split_8x224", lambda: tiny_v1(MODEL__NUM_CLASSES=400, UNIFORMER__SPLIT=True)),
+        ("uniformerv2_b16_k400_8x224", lambda: tiny_v2(B16_NAMES, MODEL__NUM_CLASSES=400)),
+        (
+            "uniformerv2_b16_frozen_8x224",
+            lambda: tiny_v2(B16_NAMES, MODEL__NUM_CLASSES=400, UNIFORMERV2__FROZEN=True),
+        ),
+    ],
+    ids=["v1", "v1_split", "v2", "v2_frozen"],
+)
+def test_checkpoints_of_the_authors(tmp_path, wrapper, golden, build):
+    model = build()
+    assert [name for name, _ in load_golden(golden)["state_dict"]] == list(model.state_dict())
+    weights = golden_weights(model)
+    path = saved(tmp_path, {wrapper: weights, "epoch": 54} if wrapper else weights)
+    report = load_source(model, path, rules(K400))
+    assert_equal_weights(model, weights)
+    assert sorted(report.matched) == sorted(weights)
+    assert (report.inflated, report.remapped, report.skipped, report.missing) == ([], {}, [], [])
+    assert "the authors' UniFormer" in report.layout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["uniformer_s_k400_16x224", "uniformerv2_b16_k400_8x224"])
+def test_a_published_model_through_mmaction2s_names(tmp_path, name):
+    golden = load_golden(name)
+    ignored = ("DATA.INPUT_CHANNEL_NUM",)
+    keys = [word for key, value in golden["config"].items() if key not in ignored for word in (key, value)]
+    model = build_model(load_config(None, keys)).eval()
+    path = saved(tmp_path, {"state_dict": mmaction2_names(golden_state_dict(golden["state_dict"]))})
+    load_source(model, path, rules(load_label_list("kinetics400_alphabetical"), is_test=True))
+    with torch.inference_mode():
+        logits = model(golden_input(golden["input_shape"]))
+    assert relative_l2(logits, torch.tensor([golden["logits"]])) < 1e-4
+
+
+def test_authors_something_something_with_temporal_blocks(tmp_path):
+    names = {
+        "UNIFORMERV2.LAYERS": 12,
+        "UNIFORMERV2.N_LAYERS": 8,
+        "UNIFORMERV2.RETURN_LIST": list(range(4, 12)),
+        "UNIFORMERV2.MLP_DROPOUT": [0.5] * 8,
+        "UNIFORMERV2.TEMPORAL_DOWNSAMPLE": True,
+    }
+    model = tiny_v2(names, MODEL__NUM_CLASSES=174)
+    assert [name for name, _ in load_golden("uniformerv2_b16_ssv2_16x224")["state_dict"]] == list(model.state_dict())
+    weights = golden_weights(model)
+    path = saved(tmp_path, {"model_state": weights}, "sthv2_uniformerv2_b16_16x224.pyth")
+    load_source(model, path, rules(load_label_list("something_something_v2")))
+    assert_equal_weights(model, weights)
+
+
+@pytest.mark.parametrize("build", [tiny_v1, tiny_v2], ids=["v1", "v2"])
+def test_mmaction2_ports_in_both_directions(tmp_path, build):
+    model = build(MODEL__NUM_CLASSES=400)
+    weights = golden_weights(model)
+    ported = mmaction2_names(weights)
+    assert {name: value.tolist() for name, value in to_mmaction2(weights).items()} == {
+        name: value.tolist() for name, value in ported.items()
+    }
+    path = saved(tmp_path, {"meta": {"epoch": 3}, "state_dict": ported | {"data_preprocessor.mean": torch.zeros(3)}})
+    report = load_source(model, path, rules(load_label_list("kinetics400_alphabetical")))
+    assert_equal_weights(model, weights)
+    assert "MMAction2" in report.layout
+    assert report.skipped == ["data_preprocessor.mean"]
+    head = "head" if build is tiny_v1 else V2_HEAD
+    assert report.remapped[f"{head}.weight"] == "cls_head.fc_cls.weight"
+
+
+def test_a_frozen_model_goes_to_mmaction2_and_back(tmp_path):
+    frozen, clips = randomized(tiny_v2(UNIFORMERV2__FROZEN=True)), torch.randn(2, 3, 4, 16, 16)
+    exported = to_mmaction2(frozen.state_dict())
+    assert (exported["backbone.transformer.balance"] == -1e4).all()
+    path = saved(tmp_path, {"state_dict": exported})
+    for keys in ({"UNIFORMERV2__FROZEN": True}, {}):
+        model = tiny_v2(**keys)
+        report = load_source(model, path, rules(order="same"))
+        torch.testing.assert_close(model(clips), frozen(clips), rtol=0, atol=0)
+        assert report.skipped == (["backbone.transformer.balance"] if keys else [])
+
+
+def test_a_balance_that_has_an_effect_is_not_dropped(tmp_path):
+    path = saved(tmp_path, {"state_dict": mmaction2_names(golden_weights(tiny_v2()))})
+    with pytest.raises(UserError, match=r"unknown \(backbone\.transformer\.balance\).*UNIFORMERV2\.FROZEN"):
+        load_source(tiny_v2(UNIFORMERV2__FROZEN=True), path, rules(order="same"))
+
+
+@pytest.mark.parametrize("key", ["SPLIT", "STD"])
+def test_what_mmaction2_does_not_build_is_not_exported(key):
+    with pytest.raises(UserError, match=f"UNIFORMER.{key} True"):
+        to_mmaction2(tiny_v1(**{f"UNIFORMER__{key}": True}).state_dict())
+
+
+@pytest.mark.parametrize("keys", [{}, {"UNIFORMER__SPLIT": True}, {"UNIFORMER__STD": True}], ids=str)
+def test_image_weights_of_uniformer_are_inflated_over_time(tmp_path, keys):
+    model = tiny_v1(**keys)
+    image = {
+        name: value.sum(2) if value.ndim == 5 else value
+        for name, value in golden_weights(model).items()
+        if ".t_" not in name
+    }
+    image["head.weight"], image["head.bias"] = torch.randn(1000, 48), torch.randn(1000)
+    initial = {name: value.clone() for name, value in model.state_dict().items()}
+    report = load_source(model, saved(tmp_path, {"model": image}), rules(resets_other_size=True))
+    state = model.state_dict()
+    kernels = [name for name, value in state.items() if value.ndim == 5]
+    assert report.inflated == kernels
+    for name in kernels:
+        torch.testing.assert_close(state[name].sum(2), image[name])
+        torch.testing.assert_close(state[name], state[name][:, :, :1].expand_as(state[name]))
+    kept = [name for name in state if ".t_" in name or name.startswith("head.")]
+    assert report.missing == kept
+    assert all(torch.equal(state[name], initial[name]) for name in kept)
+    assert "1000 classes instead of 5: it starts afresh" in report.head.note
+    assert report.skipped == ["head.weight", "head.bias"]
+
+
+def test_image_weights_with_layer_scale_are_refused(tmp_path):
+    weights = {name: value.sum(2) if value.ndim == 5 else value for name, value in golden_weights(tiny_v1()).items()}
+    path = saved(tmp_path, weights | {"blocks3.0.gamma_1": torch.ones(32)})
+    with pytest.raises(UserError, match=r"blocks3\.0\.gamma_1, for which our model has no place"):
+        load_source(tiny_v1(), path, rules())
+
+
+def test_weights_of_several_processes(tmp_path):
+    model = tiny_v2()
+    weights = golden_weights(model)
+    load_source(model, saved(tmp_path, {f"module.{n}": v for n, v in weights.items()}), rules(order="same"))
+    assert_equal_weights(model, weights)
+
+
+def test_positions_of_another_grid_are_resized(tmp_path):
+    larger = randomized(tiny_v2(UNIFORMERV2__NATIVE_SIZE=32))
+    model = tiny_v2()
+    path = saved(tmp_path, {"model_state": larger.state_dict(), "class_names": None})
+    report = load_source(model, path, rules())
+    assert report.resized == ["backbone.positional_embedding"]
+    assert model.backbone.positional_embedding.shape == (17, 24)
+    torch.testing.assert_close(model.backbone.positional_embedding, larger.backbone.positions(4))
+
+
+# ---------------------------------------------------------------- what does not fit
+
+
+@pytest.mark.parametrize(
+    ("dropped", "named"),
+    [
+        ("backbone.transformer.resblocks.1.", "backbone.transformer.resblocks.1"),
+        ("backbone.transformer.dec.0.", "backbone.transformer.dec.0"),
+        ("backbone.transformer.dpe.1.", "backbone.transformer.dpe.1"),
+        ("backbone.ln_pre.", "backbone.ln_pre.weight, backbone.ln_pre.bias"),
+    ],
+)
+def test_missing_blocks_and_weights_are_named(tmp_path, dropped, named):
+    model = tiny_v2()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    weights = {name: value for name, value in golden_weights(model).items() if not name.startswith(dropped)}
+    with pytest.raises(UserError, match=rf"missing \({named}\)".replace(".", r"\.")):
+        load_source(model, saved(tmp_path, weights), rules(order="same"))
+    assert_equal_weights(model, before)
+
+
+@pytest.mark.parametrize(
+    ("build", "hint"),
+    [
+        (lambda: tiny_v2(UNIFORMERV2__NO_LMHRA=True), "UNIFORMERV2.NO_LMHRA"),
+        (lambda: tiny_v2(UNIFORMERV2__TEMPORAL_DOWNSAMPLE=True), "UNIFORMERV2.TEMPORAL_DOWNSAMPLE"),
+        (lambda: tiny_v2(UNIFORMERV2__LAYERS=4), r"1 block missing \(backbone.*resblocks\.3\).*UNIFORMERV2.BACKBONE"),
+        (
+            lambda: tiny_v2(UNIFORMERV2__LAYERS=2, UNIFORMERV2__RETURN_LIST=[0, 1]),
+            r"1 unknown \(backbone.*resblocks\.2\).*UNIFORMERV2.BACKBONE",
+        ),
+        (lambda: tiny_v2(UNIFORMERV2__WIDTH=12, UNIFORMERV2__N_DIM=12), "UNIFORMERV2"),
+    ],
+    ids=["lmhra", "downsample", "deeper", "shallower", "width"],
+)
+def test_another_architecture_is_refused_with_a_hint(tmp_path, build, hint):
+    path = saved(tmp_path, golden_weights(tiny_v2()))
+    with pytest.raises(UserError, match=rf"does not fit the config's model.*{hint}") as error:
+        load_source(build(), path, rules(order="same"))
+    assert "\n" not in str(error.value)
+
+
+def test_weights_of_the_other_family_are_refused(tmp_path):
+    path = saved(tmp_path, golden_weights(tiny_v1()))
+    with pytest.raises(UserError, match=r"weights of Uniformer, but MODEL.MODEL_NAME is Uniformerv2"):
+        load_source(tiny_v2(), path, rules())
+
+
+def test_no_matching_weight_is_an_error(tmp_path):
+    path = saved(tmp_path, {"layer1.0.conv1.weight": torch.zeros(1)})
+    with pytest.raises(UserError, match=r"none of its weights \(layer1\.0\.conv1\.weight\).*accepted: checkpoints of"):
+        load_source(tiny_v2(), path, rules())
+
+
+def test_a_file_without_weights_is_an_error(tmp_path):
+    with pytest.raises(UserError, match=r"weights\.pyth: no weights in it, but epoch"):
+        load_source(tiny_v2(), saved(tmp_path, {"epoch": 3}), rules())
+
+
+@pytest.mark.parametrize(
+    "name", ["uniformer_xxs_128_in1k.pth", "some/uniformer_xs4_160.pth", "https://x/uniformer_xs.pth"]
+)
+def test_light_models_are_refused_by_name(name):
+    with pytest.raises(UserError, match="UniFormer-XS and -XXS, the light models, are not built here") as error:
+        load_source(tiny_v1(), name, rules())
+    assert "\n" not in str(error.value)
+
+
+def test_a_run_goes_on_only_with_its_own_weights():
+    model = tiny_v2()
+    weights = golden_weights(model)
+    load_weights(model, weights, "here")
+    assert_equal_weights(model, weights)
+    with pytest.raises(UserError, match=r"here does not fit.*1 of another shape"):
+        load_weights(model, weights | {f"{V2_HEAD}.bias": torch.zeros(4)}, "here")
+    with pytest.raises(UserError, match=r"1 missing.*1 unknown"):
+        load_weights(model, {name.replace("class_emb", "class_enb"): v for name, v in weights.items()}, "here")
+
+
+# ---------------------------------------------------------------- the classifier
+
+
+def numbered_head(model, num_classes):
+    """Weights whose head tells the number of each row in its bias."""
+    weights = golden_weights(model)
+    weights[f"{V2_HEAD}.weight"] = torch.arange(num_classes, dtype=torch.float32)[:, None].expand(-1, 24).clone()
+    weights[f"{V2_HEAD}.bias"] = torch.arange(num_classes, dtype=torch.float32)
+    return weights
+
+
+def rows_of(model: nn.Module) -> list[int]:
+    head = model.backbone.transformer.proj[2]
+    assert (head.weight == head.bias[:, None]).all()
+    return head.bias.int().tolist()
+
+
+def test_rows_of_the_authors_are_mapped_to_an_alphabetical_list(tmp_path):
+    names = load_label_list("kinetics400_alphabetical")
+    model = tiny_v2(MODEL__NUM_CLASSES=400)
+    report = load_source(model, saved(tmp_path, numbered_head(model, 400)), rules(names))
+    assert [K400[row] for row in rows_of(model)] == names
+    assert "400 rows mapped by name, by the order kinetics400_uniformer" in report.head.note
+
+
+@pytest.mark.parametrize("size", [400, 600, 700])
+@pytest.mark.parametrize("origin", ["authors", "mmaction2"])
+def test_kinetics_710_heads_are_mapped(tmp_path, size, origin):
+    names = load_label_list(f"kinetics{size}_alphabetical")
+    theirs = load_label_list(f"kinetics710_{'uniformer' if origin == 'authors' else 'mmaction2'}")
+    model = tiny_v2(MODEL__NUM_CLASSES=size)
+    weights = numbered_head(model, 710)
+    content = {"state_dict": mmaction2_names(weights)} if origin == "mmaction2" else {"model_state": weights}
+    report = load_source(model, saved(tmp_path, content), rules(names, is_test=True))
+    rows = rows_of(model)
+    assert len(set(rows)) == size
+    assert len(report.head.unused) == 710 - size
+    for name, known in {"dying hair": "dyeing hair", "eating burger": "eating burger"}.items():
+        if name in names:
+            row = theirs[rows[names.index(name)]]
+            assert row == (name if origin == "authors" else known)
+
+
+def test_classes_without_a_row_start_afresh_and_are_reported(tmp_path):
+    names = ["baking bricks", "riding a bike"]
+    model = tiny_v2(MODEL__NUM_CLASSES=2)
+    initial = model.backbone.transformer.proj[2].weight.clone()
+    path = saved(tmp_path, numbered_head(model, 400))
+    report = load_source(model, path, rules(names))
+    torch.testing.assert_close(model.backbone.transformer.proj[2].weight[0], initial[0])
+    assert model.backbone.transformer.proj[2].bias[1] == K400.index("riding a bike")
+    assert report.head.fresh == ["baking bricks"]
+    assert "classes without a row: 1 (baking bricks)" in "\n".join(report.lines())
+    with pytest.raises(UserError, match=r"no class for 1 of the 2 in DATA\.CLASS_NAMES_FILE \(baking bricks\)"):
+        load_source(tiny_v2(MODEL__NUM_CLASSES=2), path, rules(names, is_test=True))
+    with pytest.raises(UserError, match=r"no class for 2 of the 2.*MODEL\.CHECKPOINT_CLASS_ORDER reset"):
+        load_source(tiny_v2(MODEL__NUM_CLASSES=2), path, rules(["a", "b"]))
+
+
+@pytest.mark.parametrize(
+    ("num_classes", "file_name", "told"),
+    [
+        (700, "k700.pyth", "authors' order of Kinetics-700 is not published"),
+        (174, "checkpoint.pyth", "something_something_v1 or something_something_v2"),
+        (200, "hacs_uniformerv2_l14_16x224.pyth", "activitynet200"),
+        (5, "mine.pyth", "a list or file of their names"),
+    ],
+)
+def test_an_unknown_order_is_refused_although_the_numbers_are_equal(tmp_path, num_classes, file_name, told):
+    model = tiny_v2(MODEL__NUM_CLASSES=num_classes)
+    path = saved(tmp_path, numbered_head(model, num_classes), file_name)
+    names = [f"class {idx}" for idx in range(num_classes)]
+    with pytest.raises(UserError, match=told) as error:
+        load_source(model, path, rules(names))
+    assert "MODEL.CHECKPOINT_CLASS_ORDER" in str(error.value)
+    assert "\n" not in str(error.value)
+    for order, rows in (("same", list(range(num_classes))), ("reset", None)):
+        report = load_source(model, path, rules(names, order=order))
+        assert report.head.rows == rows
+
+
+def test_an_unknown_order_of_the_labels_is_refused(tmp_path):
+    model = tiny_v2(MODEL__NUM_CLASSES=400)
+    path = saved(tmp_path, numbered_head(model, 400))
+    with pytest.raises(UserError, match=r"DATA\.CLASS_NAMES_FILE is empty.*CHECKPOINT_CLASS_ORDER to same"):
+        load_source(model, path, rules(None))
+
+
+def test_the_user_can_name_the_order(tmp_path):
+    names = load_label_list("something_something_v2")
+    listed = tmp_path / "theirs.txt"
+    listed.write_text("\n".join(reversed(names)))
+    model = tiny_v2(MODEL__NUM_CLASSES=174)
+    path = saved(tmp_path, numbered_head(model, 174))
+    load_source(model, path, rules(names, order=str(listed)))
+    assert rows_of(model) == list(reversed(range(174)))
+    load_source(model, path, rules(names, order="something_something_v1"))
+    assert rows_of(model) != list(range(174))
+    with pytest.raises(UserError, match=r"has 174 classes, but MODEL.CHECKPOINT_CLASS_ORDER ucf101 lists 101"):
+        load_source(model, path, rules(names, order="ucf101"))
+    with pytest.raises(UserError, match="no list of class names; accepted: a file or one of activitynet200"):
+        load_source(model, path, rules(names, order="kinetics"))
+
+
+def test_file_names_tell_lists_of_equal_length_apart(tmp_path):
+    names = load_label_list("something_something_v1")
+    model = tiny_v2(MODEL__NUM_CLASSES=174)
+    weights = numbered_head(model, 174)
+    for file_name, is_same in (("sthv1_uniformerv2_b16_16x224.pyth", True), ("ssv2_b16.pyth", False)):
+        load_source(model, saved(tmp_path, weights, file_name), rules(names))
+        assert (rows_of(model) == list(range(174))) is is_same
+
+
+def test_a_head_of_another_size_is_reset_if_asked_for(tmp_path):
+    model = tiny_v2(MODEL__NUM_CLASSES=2)
+    initial = model.backbone.transformer.proj[2].weight.clone()
+    path = saved(tmp_path, numbered_head(model, 400))
+    report = load_source(model, path, rules(None, resets_other_size=True))
+    assert report.head.rows is None
+    torch.testing.assert_close(model.backbone.transformer.proj[2].weight, initial)
+    with pytest.raises(UserError, match=r"DATA.CLASS_NAMES_FILE is empty.*UNIFORMERV2.DELETE_SPECIAL_HEAD True"):
+        load_source(model, path, rules(None))
+
+
+def test_same_cannot_be_asserted_of_another_size(tmp_path):
+    path = saved(tmp_path, numbered_head(tiny_v2(), 400))
+    with pytest.raises(UserError, match=r"is same, but it has 400 classes and MODEL.NUM_CLASSES is 5"):
+        load_source(tiny_v2(), path, rules(order="same"))
+
+
+# ---------------------------------------------------------------- our own checkpoints
+
+
+def own_checkpoint(tmp_path, names, num_classes=5):
+    weights = numbered_head(tiny_v2(MODEL__NUM_CLASSES=num_classes), num_classes)
+    return saved(tmp_path, {"model_state": weights, "epoch": 0, "config": "", "class_names": names})
+
+
+@pytest.mark.parametrize("is_test", [False, True])
+def test_own_checkpoints_carry_their_names(tmp_path, is_test):
+    model, names = tiny_v2(), list("abcde")
+    path = own_checkpoint(tmp_path, names)
+    load_source(model, path, rules(names, is_test=is_test))
+    assert rows_of(model) == [0, 1, 2, 3, 4]
+    load_source(model, path, rules(list("EdCba"), is_test=is_test))
+    assert rows_of(model) == [4, 3, 2, 1, 0]
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [(None, list("abcde")), (list("abcde"), None), (None, None)])
+def test_own_checkpoints_of_unknown_order_are_used_with_a_warning(tmp_path, theirs, ours, caplog):
+    model = tiny_v2()
+    logging.getLogger("slowfast").propagate = True
+    report = load_source(model, own_checkpoint(tmp_path, theirs), rules(ours))
+    assert rows_of(model) == [0, 1, 2, 3, 4]
+    report.log()
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == 1 and "their order could not be checked" in warnings[0]
+
+
+def test_an_asserted_order_does_not_concern_the_test_of_an_own_checkpoint(tmp_path):
+    model = tiny_v2()
+    for order in ("reset", "kinetics710_uniformer"):
+        load_source(model, own_checkpoint(tmp_path, list("abcde")), rules(list("abcde"), order=order, is_test=True))
+        assert rows_of(model) == [0, 1, 2, 3, 4]
+
+
+def test_an_own_checkpoint_of_another_vit_is_refused(tmp_path):
+    model = tiny_v2(UNIFORMERV2__ACTIVATION="gelu")
+    config = "MODEL: {MODEL_NAME: Uniformerv2}\nUNIFORMERV2: {ACTIVATION: gelu, NORM_EPS: 1.0e-05}"
+    path = saved(tmp_path, {"model_state": golden_weights(model), "class_names": None, "config": config})
+    load_source(model, path, rules())
+    with pytest.raises(UserError, match=r"another function than the config's ViT; set UNIFORMERV2.ACTIVATION gelu"):
+        load_source(tiny_v2(), path, rules())
+
+
+def test_safetensors_carry_the_names_too(tmp_path):
+    from safetensors.torch import save_file
+
+    model = tiny_v2()
+    save_file(numbered_head(model, 5), tmp_path / "own.safetensors", {"class_names": '["e", "d", "c", "b", "a"]'})
+    load_source(model, str(tmp_path / "own.safetensors"), rules(list("abcde")))
+    assert rows_of(model) == [4, 3, 2, 1, 0]
+
+
+# ---------------------------------------------------------------- the report
+
+
+def test_the_report_tells_what_was_done(tmp_path):
+    model = tiny_v2(MODEL__NUM_CLASSES=400)
+    content = {"state_dict": mmaction2_names(golden_weights(model)) | {"data_preprocessor.mean": torch.zeros(3)}}
+    report = load_source(model, saved(tmp_path, content), rules(load_label_list("kinetics400_alphabetical")))
+    lines = report.lines()
+    assert "MMAction2's UniFormerV2" in lines[0]
+    assert f"{len(model.state_dict())} weights loaded" in lines[0]
+    assert any(
+        "remapped: 4 (backbone.transformer.norm -> backbone.transformer.proj.0, cls_head.fc_cls -> " in x for x in lines
+    )
+    assert any("skipped, not used here: 1 (data_preprocessor.mean)" in x for x in lines)
+    assert any("all 400 rows as they are, by the order kinetics400_alphabetical" in x for x in lines)
