@@ -9,7 +9,7 @@ from slowfast.benchmarks.training_report import describe_training
 from slowfast.benchmarks.training_speed import benchmark_training
 from slowfast.config import add_config_arguments, load_config_or_exit
 from slowfast.config.command_line import exit_with_error
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 
 
 def main() -> None:

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from slowfast.datasets.labels import class_key, label_list_names, load_label_list
+from slowfast.errors import UserError
 from slowfast.models.weights.export import FORMS, convert_checkpoint
-from slowfast.runtime.errors import UserError
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 from slowfast.visualization.curves import draw_curves, save_figure
 from slowfast.visualization.metrics_file import load_runs
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from slowfast.config import add_config_arguments, load_config_or_exit
 from slowfast.config.command_line import exit_with_error
 from slowfast.engine.run import run
+from slowfast.errors import UserError
 from slowfast.launch.submission import SubmissionOptions, submit, wait
-from slowfast.runtime.errors import UserError
 
 # Options that sbatch takes as they are.
 _PASSED_ON = {

@@ -25,11 +25,11 @@ from slowfast.datasets.records import Batch
 from slowfast.engine.rank_agreement import StepFlags
 from slowfast.engine.step import count_replaced, take_step
 from slowfast.engine.train_run import TrainRun, build_run
+from slowfast.errors import UserError
 from slowfast.launch.launch import launch
 from slowfast.launch.process_group import group_of_srun, group_of_torchrun
 from slowfast.models import build_model
 from slowfast.runtime import distributed
-from slowfast.runtime.errors import UserError
 from slowfast.runtime.interruption import stop_signal
 from slowfast.runtime.memory import resident_bytes
 from slowfast.solver.optimizer import set_learning_rate

@@ -2,8 +2,7 @@
 
 from slowfast.config.command_line import add_config_arguments, load_config_or_exit
 from slowfast.config.defaults import get_cfg
-from slowfast.config.errors import ConfigError
 from slowfast.config.load import load_config
 from slowfast.config.validate import validate
 
-__all__ = ["ConfigError", "add_config_arguments", "get_cfg", "load_config", "load_config_or_exit", "validate"]
+__all__ = ["add_config_arguments", "get_cfg", "load_config", "load_config_or_exit", "validate"]

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from fvcore.common.config import CfgNode
 
-from slowfast.config.errors import ConfigError
+from slowfast.errors import UserError
 
 
 class ViTSize(NamedTuple):
@@ -29,11 +29,11 @@ def vit_size(cfg: CfgNode) -> ViTSize:
     """The ViT that ``UNIFORMERV2.BACKBONE`` names: a published one, or ``custom``, whose sizes are keys.
 
     Raises:
-        ConfigError: if there is no such backbone.
+        UserError: if there is no such backbone.
     """
     keys = cfg.UNIFORMERV2
     if keys.BACKBONE == "custom":
         return ViTSize(keys.WIDTH, keys.LAYERS, keys.HEADS, keys.PATCH_SIZE, keys.NATIVE_SIZE)
     if keys.BACKBONE not in BACKBONES:
-        raise ConfigError(f"UNIFORMERV2.BACKBONE is {keys.BACKBONE!r}; accepted: {', '.join([*BACKBONES, 'custom'])}")
+        raise UserError(f"UNIFORMERV2.BACKBONE is {keys.BACKBONE!r}; accepted: {', '.join([*BACKBONES, 'custom'])}")
     return BACKBONES[keys.BACKBONE]

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from slowfast.config.errors import ConfigError
+from slowfast.errors import UserError
 
 
 class KeyType(NamedTuple):
@@ -35,14 +35,14 @@ def coerce(key: str, value: Any, default: Any, where: str) -> Any:
         The value, of the key's type.
 
     Raises:
-        ConfigError: if it cannot be converted; the message names key, value, its type and what is accepted.
+        UserError: if it cannot be converted; the message names key, value, its type and what is accepted.
     """
     key_type = key_type_of(key, default)
     try:
         return key_type.convert(value)
     except (TypeError, ValueError, OverflowError):
         shown = "null" if value is None else f"{short(value)} ({type(value).__name__})"
-        raise ConfigError(f"{where}: {key} takes {key_type.accepted}, not {shown}") from None
+        raise UserError(f"{where}: {key} takes {key_type.accepted}, not {shown}") from None
 
 
 def key_type_of(key: str, default: Any) -> KeyType:

@@ -6,8 +6,8 @@ from typing import NoReturn
 
 from fvcore.common.config import CfgNode
 
-from slowfast.config.errors import ConfigError
 from slowfast.config.load import load_config
+from slowfast.errors import UserError
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +44,7 @@ def load_config_or_exit(args: argparse.Namespace) -> CfgNode:
     try:
         overrides = [*_sizes(args, pairs), *pairs]
         return load_config(args.cfg, overrides, allow_duplicate_keys=args.allow_duplicate_keys)
-    except ConfigError as error:
+    except UserError as error:
         exit_with_error(error)
 
 
@@ -57,7 +57,7 @@ def _sizes(args: argparse.Namespace, pairs: list[str]) -> list[str]:
         if number is None:
             continue
         if given.get(key, str(number)) != str(number):
-            raise ConfigError(f"--{option} {number} contradicts {key} {given[key]}; leave one of them out")
+            raise UserError(f"--{option} {number} contradicts {key} {given[key]}; leave one of them out")
         added += [key, str(number)]
     return added
 

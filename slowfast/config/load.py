@@ -10,10 +10,10 @@ from fvcore.common.config import CfgNode
 
 from slowfast.config.coerce import coerce, short
 from slowfast.config.defaults import get_cfg
-from slowfast.config.errors import ConfigError
 from slowfast.config.ignored_keys import why_ignored
 from slowfast.config.validate import validate
 from slowfast.config.yaml_file import Entry, read_yaml
+from slowfast.errors import UserError
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def load_config(
         The frozen config.
 
     Raises:
-        ConfigError: one line on what is wrong: a file that is missing, no YAML, or its own base; an unknown key, a
+        UserError: one line on what is wrong: a file that is missing, no YAML, or its own base; an unknown key, a
             value of a wrong type, values that do not go together.
     """
     entries = _read_with_bases(os.fspath(path), allow_duplicate_keys) if path else []
@@ -80,7 +80,7 @@ def difference(cfg: CfgNode, other: CfgNode) -> CfgNode:
 def _read_with_bases(path: str, allow_duplicate_keys: bool, chain: tuple[str, ...] = ()) -> list[Entry]:
     """Entries of a file's bases, then its own; ``chain`` holds the files that led here."""
     if os.path.realpath(path) in map(os.path.realpath, chain):
-        raise ConfigError(f"{BASE_KEY} runs in a circle: {' -> '.join((*chain, path))}")
+        raise UserError(f"{BASE_KEY} runs in a circle: {' -> '.join((*chain, path))}")
     own = read_yaml(path, allow_duplicate_keys=allow_duplicate_keys)
     entries = []
     for entry in own:
@@ -93,12 +93,12 @@ def _read_with_bases(path: str, allow_duplicate_keys: bool, chain: tuple[str, ..
 def _base_paths(path: str, entry: Entry) -> list[str]:
     names = [entry.value] if isinstance(entry.value, str) else entry.value
     if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
-        raise ConfigError(f"{entry.where}: {BASE_KEY} takes a file name or a list of them, not {short(entry.value)}")
+        raise UserError(f"{entry.where}: {BASE_KEY} takes a file name or a list of them, not {short(entry.value)}")
     bases = []
     for name in names:
         base = os.path.normpath(os.path.join(os.path.dirname(path), os.path.expanduser(name)))
         if not os.path.isfile(base):
-            raise ConfigError(f"{entry.where}: {BASE_KEY} names {name}, but there is no file {base}")
+            raise UserError(f"{entry.where}: {BASE_KEY} names {name}, but there is no file {base}")
         bases.append(base)
     return bases
 
@@ -106,12 +106,12 @@ def _base_paths(path: str, entry: Entry) -> list[str]:
 def _override_entries(overrides: Sequence[Any]) -> list[Entry]:
     if len(overrides) % 2:
         counted = f"{len(overrides)} words, the last one {short(overrides[-1])}"
-        raise ConfigError(f"{COMMAND_LINE}: overrides are pairs KEY VALUE, but there are {counted}")
+        raise UserError(f"{COMMAND_LINE}: overrides are pairs KEY VALUE, but there are {counted}")
     for key in overrides[::2]:
         if not isinstance(key, str):
-            raise ConfigError(f"{COMMAND_LINE}: a key was expected, not {short(key)}; overrides are pairs KEY VALUE")
+            raise UserError(f"{COMMAND_LINE}: a key was expected, not {short(key)}; overrides are pairs KEY VALUE")
         if key.startswith("--"):
-            raise ConfigError(f"{COMMAND_LINE}: a key was expected, not {key}; options go before the pairs KEY VALUE")
+            raise UserError(f"{COMMAND_LINE}: a key was expected, not {key}; options go before the pairs KEY VALUE")
     return [Entry(key, value, COMMAND_LINE) for key, value in zip(overrides[::2], overrides[1::2], strict=True)]
 
 
@@ -145,7 +145,7 @@ def _check_section(entry: Entry) -> None:
     if entry.value == {}:
         return
     shown = "null" if entry.value is None else short(entry.value)
-    raise ConfigError(f"{entry.where}: {entry.key} is a section of keys and takes no value itself, not {shown}")
+    raise UserError(f"{entry.where}: {entry.key} is a section of keys and takes no value itself, not {shown}")
 
 
 def _raise_unknown(entry: Entry, defaults: dict[str, Any]) -> NoReturn:
@@ -154,13 +154,11 @@ def _raise_unknown(entry: Entry, defaults: dict[str, Any]) -> NoReturn:
         key = ".".join(parts[:depth])
         if key in defaults:
             default = short(defaults[key])
-            raise ConfigError(f"{entry.where}: {key} takes one value (default {default}), but {entry.key} is given")
+            raise UserError(f"{entry.where}: {key} takes one value (default {default}), but {entry.key} is given")
     if parts[0] == BASE_KEY:
         remedy = "works in files only" if entry.where == COMMAND_LINE else "takes a file name or a list of them"
-        raise ConfigError(f"{entry.where}: {BASE_KEY} {remedy}")
-    raise ConfigError(
-        f"{entry.where}: unknown key {entry.key}; the nearest known key is {_nearest(entry.key, defaults)}"
-    )
+        raise UserError(f"{entry.where}: {BASE_KEY} {remedy}")
+    raise UserError(f"{entry.where}: unknown key {entry.key}; the nearest known key is {_nearest(entry.key, defaults)}")
 
 
 def _nearest(key: str, known: dict[str, Any]) -> str:

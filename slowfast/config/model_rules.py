@@ -6,7 +6,7 @@ from itertools import pairwise
 from fvcore.common.config import CfgNode
 
 from slowfast.config.backbones import vit_size
-from slowfast.config.errors import ConfigError
+from slowfast.errors import UserError
 
 Rule = Callable[[CfgNode], str | None]
 
@@ -51,7 +51,7 @@ def backbone_is_known(cfg: CfgNode) -> str | None:
     """The image backbone is a published one or custom."""
     try:
         vit_size(cfg)
-    except ConfigError as error:
+    except UserError as error:
         return str(error)
     return None
 

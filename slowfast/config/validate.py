@@ -11,9 +11,9 @@ from typing import Any
 
 from fvcore.common.config import CfgNode
 
-from slowfast.config.errors import ConfigError
 from slowfast.config.model_rules import UNIFORMER_RULES, UNIFORMERV2_RULES, Rule
 from slowfast.config.ranges import CHOICES, RANGES, UNIFORMER_RANGES, UNIFORMERV2_RANGES
+from slowfast.errors import UserError
 
 
 def validate(cfg: CfgNode) -> None:
@@ -23,10 +23,10 @@ def validate(cfg: CfgNode) -> None:
         cfg: the whole config; it is not changed.
 
     Raises:
-        ConfigError: for the first value that is not accepted; one line naming key, value and what is.
+        UserError: for the first value that is not accepted; one line naming key, value and what is.
     """
     for problem in _problems(cfg):
-        raise ConfigError(problem)
+        raise UserError(problem)
 
 
 def _problems(cfg: CfgNode) -> Iterator[str]:

@@ -12,7 +12,7 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode
 
 from slowfast.config.coerce import short
-from slowfast.config.errors import ConfigError
+from slowfast.errors import UserError
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ def read_yaml(path: str | os.PathLike, *, allow_duplicate_keys: bool = False) ->
         One entry for each leaf, in the file's order.
 
     Raises:
-        ConfigError: if the file cannot be read, is not YAML or not a mapping, or has such duplicate keys.
+        UserError: if the file cannot be read, is not YAML or not a mapping, or has such duplicate keys.
     """
     text = _read_text(path)
     try:
@@ -52,20 +52,20 @@ def read_yaml(path: str | os.PathLike, *, allow_duplicate_keys: bool = False) ->
         if root is None:
             return []
         if not isinstance(root, MappingNode):
-            raise ConfigError(f"{path}:{_line(root)}: a config is a mapping of keys to values")
+            raise UserError(f"{path}:{_line(root)}: a config is a mapping of keys to values")
         _check_duplicates(loader, root, prefix="", path=path, allow=allow_duplicate_keys, checked=set())
         return list(_entries(loader, root, prefix="", path=path, ancestors=()))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
         problem = " ".join(filter(None, [error.context, error.problem]))
-        raise ConfigError(f"{path}:{line}: not valid YAML: {' '.join(problem.split())}") from None
+        raise UserError(f"{path}:{line}: not valid YAML: {' '.join(problem.split())}") from None
     except (yaml.YAMLError, ValueError) as error:
-        if isinstance(error, ConfigError):
+        if isinstance(error, UserError):
             raise
-        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     except RecursionError:
-        raise ConfigError(f"{path}: not valid as a config: nested too deeply") from None
+        raise UserError(f"{path}: not valid as a config: nested too deeply") from None
 
 
 def _read_text(path: str | os.PathLike) -> str:
@@ -73,9 +73,9 @@ def _read_text(path: str | os.PathLike) -> str:
         with open(path, encoding="utf-8-sig") as file:
             return file.read()
     except OSError as error:
-        raise ConfigError(f"cannot read the config file {path}: {error.strerror or error}") from None
+        raise UserError(f"cannot read the config file {path}: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
-        raise ConfigError(f"cannot read the config file {path}: it is not UTF-8 text ({error.reason})") from None
+        raise UserError(f"cannot read the config file {path}: it is not UTF-8 text ({error.reason})") from None
 
 
 def _entries(
@@ -83,13 +83,13 @@ def _entries(
 ) -> Iterator[Entry]:
     """Leaves beneath a mapping, after its merge keys (``<<``) and with the last of duplicate keys only."""
     if id(node) in ancestors:
-        raise ConfigError(f"{path}:{_line(node)}: section {prefix.rstrip('.')} contains itself")
+        raise UserError(f"{path}:{_line(node)}: section {prefix.rstrip('.')} contains itself")
     loader.flatten_mapping(node)
     pairs = {_key_name(key, path): (key, value) for key, value in node.value}
     for name, (key, value) in pairs.items():
         if "." in name:
             section, _, leaf = (prefix + name).rpartition(".")
-            raise ConfigError(f"{path}:{_line(key)}: key {name} has a dot; write {leaf} beneath section {section}")
+            raise UserError(f"{path}:{_line(key)}: key {name} has a dot; write {leaf} beneath section {section}")
         if isinstance(value, MappingNode) and value.value and value.tag == MAP_TAG:
             inner = {"prefix": f"{prefix}{name}.", "path": path, "ancestors": (*ancestors, id(node))}
             yield from _entries(loader, value, **inner)
@@ -143,14 +143,14 @@ def _report_duplicate(
     told = f"{short(values[0])} on line {lines[0]} and {short(values[1])} on line {lines[1]}"
     if not allow:
         remedy = "keep one of them, or let the last one win with --allow_duplicate_keys"
-        raise ConfigError(f"{path}:{lines[1]}: duplicate key {full_key}: {told}; {remedy}")
+        raise UserError(f"{path}:{lines[1]}: duplicate key {full_key}: {told}; {remedy}")
     logger.warning(f"{path}:{lines[1]}: duplicate key {full_key}: {told}; the last one wins")
 
 
 def _key_name(key: Node, path: str | os.PathLike) -> str:
     """A key as it is written, whatever YAML makes of it (``NO`` is a bool to YAML 1.1)."""
     if not isinstance(key, ScalarNode):
-        raise ConfigError(f"{path}:{_line(key)}: a key must be a plain word")
+        raise UserError(f"{path}:{_line(key)}: a key must be a plain word")
     return key.value
 
 

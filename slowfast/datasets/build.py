@@ -22,8 +22,8 @@ from slowfast.datasets.epoch_sampler import EpochSampler
 from slowfast.datasets.labels import label_list_path
 from slowfast.datasets.lists.annotations import load_class_names
 from slowfast.datasets.transforms.pipeline import EvalTransform, TrainTransform
+from slowfast.errors import UserError
 from slowfast.runtime import distributed
-from slowfast.runtime.errors import UserError
 from slowfast.runtime.fork_server import fork_server
 from slowfast.runtime.interruption import ignore_stop_signals
 

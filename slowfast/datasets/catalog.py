@@ -27,7 +27,7 @@ from slowfast.datasets.reading.frame_reader import FrameFolderReader
 from slowfast.datasets.reading.video_reader import VideoReader
 from slowfast.datasets.records import VideoRecord
 from slowfast.datasets.sampling import FrameSampler, dense_indices, sparse_indices
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 
 logger = logging.getLogger(__name__)
 

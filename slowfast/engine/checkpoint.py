@@ -16,10 +16,10 @@ from torch import nn
 
 from slowfast.config.load import flatten
 from slowfast.datasets.labels import class_key, load_label_list
+from slowfast.errors import UserError
 from slowfast.models.weights.class_order import HeadRules
 from slowfast.models.weights.files import read_checkpoint, state_dict_of
 from slowfast.models.weights.load import load_weights
-from slowfast.runtime.errors import UserError
 from slowfast.solver.optimizer import load_optimizer_state
 
 logger = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ from typing import Any
 import simplejson
 from fvcore.common.config import CfgNode
 
+from slowfast.errors import UserError
 from slowfast.runtime import distributed
-from slowfast.runtime.errors import UserError
 from slowfast.runtime.log import setup_logging
 from slowfast.runtime.reproduce import environment_stamp
 

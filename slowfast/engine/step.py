@@ -13,9 +13,9 @@ from torch import Tensor
 
 from slowfast.datasets.records import Batch
 from slowfast.engine.train_run import TrainRun
+from slowfast.errors import UserError
 from slowfast.evaluation.accuracy import top_k_correct
 from slowfast.runtime import distributed
-from slowfast.runtime.errors import UserError
 from slowfast.runtime.precision import autocast
 from slowfast.solver.gradients import clip_gradients
 

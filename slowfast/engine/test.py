@@ -16,12 +16,12 @@ from slowfast.datasets.records import FailedVideo
 from slowfast.datasets.transforms.functional import normalize
 from slowfast.engine.checkpoint import CheckpointFolder, head_rules
 from slowfast.engine.output_dir import start_output
+from slowfast.errors import UserError
 from slowfast.evaluation.report import TestReport, make_report, write_report
 from slowfast.evaluation.views import combine_views
 from slowfast.models import build_model
 from slowfast.models.weights.load import load_source
 from slowfast.runtime import distributed
-from slowfast.runtime.errors import UserError
 from slowfast.runtime.interruption import Interrupted, stop_signal
 from slowfast.runtime.log import progress
 from slowfast.runtime.precision import autocast, autocast_dtype

@@ -18,12 +18,12 @@ from slowfast.datasets.transforms.mixup import Mixup
 from slowfast.engine.checkpoint import CheckpointFolder, head_rules, resume
 from slowfast.engine.ema import WeightAverage
 from slowfast.engine.output_dir import start_output
+from slowfast.errors import UserError
 from slowfast.models import build_model
 from slowfast.models.weights.load import load_source
 from slowfast.models.weights.pretrained import load_pretrained
 from slowfast.models.weights.report import WeightsReport
 from slowfast.runtime import distributed
-from slowfast.runtime.errors import UserError
 from slowfast.runtime.log import MetricsLog
 from slowfast.runtime.precision import autocast_dtype, gradient_scaler
 from slowfast.runtime.reproduce import seed_process

@@ -17,9 +17,9 @@ from typing import Any, NoReturn
 
 import torch.distributed as dist
 
+from slowfast.errors import UserError
 from slowfast.launch.heartbeat_server import INTERVAL_S, PeerHub, lost_message
 from slowfast.launch.process_group import Group, meeting_address
-from slowfast.runtime.errors import UserError
 from slowfast.runtime.interruption import raise_if_stopped
 
 # After another's error the main thread may end by itself for this time; NCCL's collectives never do.

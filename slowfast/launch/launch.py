@@ -13,13 +13,13 @@ import torch
 import torch.distributed as dist
 from fvcore.common.config import CfgNode
 
+from slowfast.errors import UserError
 from slowfast.launch.heartbeat import LINGER_S, Peers, end_process, find_hub, open_hub, print_error, process_name
 from slowfast.launch.heartbeat_server import PeerHub
 from slowfast.launch.node_processes import run_processes
 from slowfast.launch.process_group import Group, group_of_srun, group_of_torchrun, open_store
 from slowfast.launch.slurm import requeue_job
 from slowfast.runtime import distributed
-from slowfast.runtime.errors import UserError
 from slowfast.runtime.interruption import STOP_SIGNALS, Interrupted, ignore_stop_signals, stop_signals_noted
 from slowfast.runtime.log import setup_logging
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import torch.distributed as dist
 
+from slowfast.errors import UserError
 from slowfast.runtime.distributed import TIMEOUT
-from slowfast.runtime.errors import UserError
 from slowfast.runtime.interruption import raise_if_stopped
 
 _TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")

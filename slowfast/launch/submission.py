@@ -17,11 +17,11 @@ from fvcore.common.config import CfgNode
 from submitit.core.utils import FailedJobError, pickle_load
 from submitit.helpers import DelayedSubmission
 
-from slowfast.config import ConfigError, load_config
+from slowfast.config import load_config
 from slowfast.config.command_line import exit_with_error
+from slowfast.errors import UserError
 from slowfast.launch.launch import Job, launch
 from slowfast.launch.slurm import wait_for_end
-from slowfast.runtime.errors import UserError
 from slowfast.runtime.interruption import ignore_stop_signals
 
 # submitit gives a job up after so many time-outs; a run may take any number of them.
@@ -85,7 +85,7 @@ class SubmittedJob:
             os.environ.pop(name, None)
         try:
             cfg = load_config(self.config_path)
-        except ConfigError as error:
+        except UserError as error:
             exit_with_error(error)
         launch(cfg, self.job)
         # The job is done. A signal before its time limit must not make it a failed one while its processes end.

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from fvcore.common.config import CfgNode
 from torch import Tensor
 
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "cross_entropy": F.cross_entropy,

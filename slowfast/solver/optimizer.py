@@ -6,7 +6,7 @@ import torch
 from fvcore.common.config import CfgNode
 from torch import nn
 
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 

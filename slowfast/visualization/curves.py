@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 from slowfast.visualization.metrics_file import RunMetrics
 
 _NUM_COLUMNS = 2

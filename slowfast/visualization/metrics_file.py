@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 
 FILE_NAME = "metrics.jsonl"
 

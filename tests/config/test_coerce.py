@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slowfast.config import ConfigError, load_config
+from slowfast.config import load_config
 from slowfast.config.coerce import coerce
+from slowfast.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ def test_value_becomes_the_type_of_the_default(default, value, expected):
     ],
 )
 def test_value_of_a_wrong_type_is_refused(default, value, message):
-    with pytest.raises(ConfigError) as error:
+    with pytest.raises(UserError) as error:
         coerce("KEY", value, default, "here")
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
@@ -92,7 +93,7 @@ def test_mlp_ratio_may_be_four_numbers(value):
 
 @pytest.mark.parametrize("value", [[4, 4], True, None, "wide"])
 def test_mlp_ratio_is_nothing_else(value):
-    with pytest.raises(ConfigError, match=r"UNIFORMER.MLP_RATIO takes a number, or a list of 4 numbers"):
+    with pytest.raises(UserError, match=r"UNIFORMER.MLP_RATIO takes a number, or a list of 4 numbers"):
         load_config(None, ["UNIFORMER.MLP_RATIO", value])
 
 
@@ -121,7 +122,7 @@ def test_lists_that_are_empty_by_default_know_their_items(key, text, expected):
     result = coerce(key, text, [], "here")
     assert result == expected
     assert [type(item) for item in result] == [type(item) for item in expected]
-    with pytest.raises(ConfigError):
+    with pytest.raises(UserError):
         coerce(key, ["x"], [], "here")
 
 
@@ -144,5 +145,5 @@ def test_any_text_is_kept_by_a_text_key(text):
 def test_odd_text_is_refused_by_a_list_key_without_a_traceback(text):
     try:
         assert isinstance(coerce("KEY", text, [1], "here"), list)
-    except ConfigError as error:
+    except UserError as error:
         assert str(error).startswith("here: KEY takes a list")

@@ -2,9 +2,10 @@
 
 import pytest
 
-from slowfast.config import ConfigError, load_config
+from slowfast.config import load_config
 from slowfast.config.load import flatten, get_cfg
 from slowfast.config.ranges import CHOICES, RANGES, UNIFORMER_RANGES, UNIFORMERV2_RANGES
+from slowfast.errors import UserError
 
 V1 = ["MODEL.MODEL_NAME", "Uniformer"]
 MULTI_LABEL = ["DATA.MULTI_LABEL", True, "MODEL.LOSS_FUNC", "bce_logit"]
@@ -200,7 +201,7 @@ ACCEPTED = [
 
 @pytest.mark.parametrize(("overrides", "message"), REFUSED, ids=[message[:60] for _, message in REFUSED])
 def test_rule_refuses(overrides, message):
-    with pytest.raises(ConfigError) as error:
+    with pytest.raises(UserError) as error:
         load_config(None, overrides)
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
@@ -214,7 +215,7 @@ def test_rule_accepts(overrides):
 @pytest.mark.parametrize("key", CHOICES)
 def test_choice_names_what_is_accepted(key):
     other = 2 if key == "TEST.NUM_SPATIAL_CROPS" else "other"
-    with pytest.raises(ConfigError) as error:
+    with pytest.raises(UserError) as error:
         load_config(None, [key, other])
     accepted = ", ".join(str(choice) or "''" for choice in CHOICES[key])
     assert str(error.value) == f"{key} is {other!r}; accepted: {accepted}"
@@ -225,7 +226,7 @@ def test_range_refuses_what_is_below(key):
     family = V1 if key in UNIFORMER_RANGES else []
     default = dict(flatten(get_cfg()))[key]
     value = [-2] * 4 if isinstance(default, list) else -2
-    with pytest.raises(ConfigError) as error:
+    with pytest.raises(UserError) as error:
         load_config(None, [*family, key, value])
     assert str(error.value).startswith(f"{key} is [-2" if isinstance(default, list) else f"{key} is -2")
     assert "; accepted: " in str(error.value)
@@ -233,5 +234,5 @@ def test_range_refuses_what_is_below(key):
 
 @pytest.mark.parametrize("key", ["MIXUP.PROB", "MIXUP.LABEL_SMOOTH_VALUE", "UNIFORMERV2.CLS_DROPOUT", "AUG.RE_PROB"])
 def test_probabilities_and_rates_have_an_upper_bound(key):
-    with pytest.raises(ConfigError, match=rf"^{key} is 1\.5; accepted: in \[0, 1[\])]$"):
+    with pytest.raises(UserError, match=rf"^{key} is 1\.5; accepted: in \[0, 1[\])]$"):
         load_config(None, [key, 1.5])

@@ -4,14 +4,15 @@ import logging
 
 import pytest
 
-from slowfast.config import ConfigError, load_config
+from slowfast.config import load_config
+from slowfast.errors import UserError
 
 DUPLICATE = "TRAIN:\n  BATCH_SIZE: 8\n  EVAL_PERIOD: 5\n  BATCH_SIZE: 16\n"
 
 
 def refusal(path: str, **arguments: bool) -> str:
     """The message with which a file is refused."""
-    with pytest.raises(ConfigError) as error:
+    with pytest.raises(UserError) as error:
         load_config(path, **arguments)
     assert "\n" not in str(error.value)
     return str(error.value)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from fvcore.common.config import CfgNode
 
-from slowfast.config import ConfigError, load_config
+from slowfast.config import load_config
 from slowfast.datasets import build_class_names, build_dataset
 from slowfast.datasets.catalog import DATASETS
 from slowfast.datasets.labels import label_list_names
@@ -15,7 +15,7 @@ from slowfast.datasets.reading.frame_reader import FrameFolderReader
 from slowfast.datasets.reading.video_reader import VideoReader
 from slowfast.datasets.records import Sample, SampleKey, VideoRecord
 from slowfast.datasets.sampling import dense_indices, sparse_indices
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 from tests.config.published_experiments import flat_overrides, published_experiments
 from tests.datasets.reading.test_frame_reader import write_frames
 from tests.videos import number_of, write_video
@@ -367,7 +367,7 @@ def test_the_published_names_that_do_not_exist_are_refused(tmp_path: Path):
 
 
 def test_a_flip_key_of_another_type_is_refused():
-    with pytest.raises(ConfigError, match=r"DATA\.ALLOW_LABEL_CHANGING_FLIP takes a bool"):
+    with pytest.raises(UserError, match=r"DATA\.ALLOW_LABEL_CHANGING_FLIP takes a bool"):
         load_config(None, ["DATA.ALLOW_LABEL_CHANGING_FLIP", "perhaps"])
 
 

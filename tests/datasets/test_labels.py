@@ -6,7 +6,7 @@ import pytest
 
 from slowfast.datasets import labels
 from slowfast.datasets.labels import class_key, label_list_names, load_label_list
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 
 SIZES = {
     "activitynet200": 200,

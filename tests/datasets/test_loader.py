@@ -15,7 +15,7 @@ from slowfast.datasets import build_class_names, build_dataset, build_loader
 from slowfast.datasets.collate import collate
 from slowfast.datasets.epoch_sampler import EpochSampler
 from slowfast.datasets.records import Batch, FailedVideo, Sample
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 
 
 def config(video_set: Path, *overrides: object) -> CfgNode:

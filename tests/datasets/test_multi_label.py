@@ -13,7 +13,7 @@ from slowfast.datasets.catalog import DATASETS
 from slowfast.datasets.collate import collate, label_tensor
 from slowfast.datasets.lists.annotations import PATH_LABEL, PATH_LABELS, load_list
 from slowfast.datasets.records import FailedVideo, Sample, VideoRecord
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 from tests.videos import write_list
 
 

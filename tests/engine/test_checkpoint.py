@@ -9,7 +9,7 @@ import torch
 
 from slowfast.engine import checkpoint as checkpoint_module
 from slowfast.engine.checkpoint import CheckpointFolder
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 from tests.command_line import run_net, tiny_arguments
 
 

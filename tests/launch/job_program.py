@@ -16,9 +16,9 @@ import torch.distributed as dist
 from fvcore.common.config import CfgNode
 
 from slowfast.config import load_config
+from slowfast.errors import UserError
 from slowfast.launch.launch import launch
 from slowfast.runtime import distributed
-from slowfast.runtime.errors import UserError
 from slowfast.runtime.interruption import raise_if_stopped
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 import torch.distributed as dist
 
+from slowfast.errors import UserError
 from slowfast.launch import heartbeat as peers_module
 from slowfast.launch import heartbeat_server
 from slowfast.launch.heartbeat import HubAddress, Peers, describe, find_hub, is_lost_connection, open_hub
 from slowfast.launch.heartbeat_server import PeerHub
 from slowfast.launch.process_group import Group
-from slowfast.runtime.errors import UserError
 
 NODES = [0, 0, 1, 1]  # of four processes
 SILENCE_S = 2.0

@@ -17,11 +17,11 @@ import torch
 from fvcore.common.config import CfgNode
 
 from slowfast.config import load_config
+from slowfast.errors import UserError
 from slowfast.launch import process_group as group_module
 from slowfast.launch.launch import launch
 from slowfast.launch.process_group import Group, group_of_srun, open_store
 from slowfast.runtime import distributed
-from slowfast.runtime.errors import UserError
 from slowfast.runtime.interruption import Interrupted, raise_if_stopped, stop_signals_noted
 from tests.command_line import RUN_NET, run_commands, run_net, tiny_arguments
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from slowfast.config import load_config
+from slowfast.errors import UserError
 from slowfast.models import build_model
-from slowfast.runtime.errors import UserError
 from slowfast.solver.optimizer import build_optimizer, parameter_groups
 from tests.solver.test_optimizer import settings_of, tiny_config
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from slowfast.datasets.labels import class_key, load_label_list
+from slowfast.errors import UserError
 from slowfast.models.weights.export import convert_checkpoint
 from slowfast.models.weights.load import load_source
-from slowfast.runtime.errors import UserError
 from tests.models.weights.layouts import golden_weights, mmaction2_names, rules, tiny_v1, tiny_v2
 
 TOOL = Path(__file__).parents[2] / "tools" / "convert_weights.py"

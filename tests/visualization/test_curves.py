@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 from slowfast.visualization.curves import PANELS, draw_curves, medians_of_neighbours, save_figure
 from slowfast.visualization.metrics_file import RunMetrics
 

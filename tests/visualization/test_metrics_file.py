@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 from slowfast.runtime.log import MetricsLog
 from slowfast.visualization.metrics_file import RunMetrics, distinct_names, load_lines, load_runs
 

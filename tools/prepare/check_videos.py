@@ -13,7 +13,7 @@ from slowfast.config.command_line import exit_with_error
 from slowfast.datasets import build_dataset
 from slowfast.datasets.preparation.check_videos import find_bad_videos
 from slowfast.datasets.preparation.parallel import num_cores, worker_count
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 
 SPLITS = ("train", "val", "test")
 

@@ -13,7 +13,7 @@ from slowfast.config.command_line import exit_with_error
 from slowfast.datasets.labels import load_label_list
 from slowfast.datasets.preparation.kinetics710 import Source, merge, overlaps
 from slowfast.datasets.preparation.parallel import worker_count
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 
 SOURCES = ("k400", "k600", "k700")
 

@@ -11,7 +11,7 @@ from slowfast.config.command_line import exit_with_error
 from slowfast.datasets.labels import label_list_names
 from slowfast.datasets.preparation.make_lists import OFFICIAL_SETS, make_folder_lists, make_official_lists
 from slowfast.datasets.preparation.parallel import num_cores, worker_count
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 
 
 def add_folder_arguments(parser: argparse.ArgumentParser, media: str) -> None:

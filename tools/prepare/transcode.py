@@ -18,7 +18,7 @@ from slowfast.datasets.preparation.transcode import (
     measure_speed_up,
     transcode_folder,
 )
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 
 
 def summary(outcomes: list[Outcome], speed_up: SpeedUp | None) -> list[str]:

@@ -18,7 +18,7 @@ import json
 from functools import cache
 from pathlib import Path
 
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 
 _FOLDER = Path(__file__).parent
 

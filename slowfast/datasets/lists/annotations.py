@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slowfast.datasets.records import LABEL_JOINT, VideoRecord
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 
 _SEPARATORS = {",": "a comma", " ": "a space", "\t": "a tab", ";": "a semicolon"}
 

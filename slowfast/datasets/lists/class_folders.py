@@ -4,7 +4,7 @@ import difflib
 from pathlib import Path
 
 from slowfast.datasets.records import VideoRecord
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 
 VIDEO_SUFFIXES = frozenset(
     (

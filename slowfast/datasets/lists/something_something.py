@@ -12,7 +12,7 @@ from typing import Any
 
 from slowfast.datasets.lists.annotations import check_label
 from slowfast.datasets.records import VideoRecord
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 
 _FILE_NAMES = ("{}.json", "something-something-v2-{}.json", "labels/{}.json")
 

@@ -15,7 +15,7 @@ from slowfast.datasets.labels import class_key, load_label_list
 from slowfast.datasets.lists.annotations import PATH_LABEL, iterate_list
 from slowfast.datasets.preparation.list_files import write_csv, write_json, write_lines
 from slowfast.datasets.preparation.parallel import LostItem, map_unordered
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 from slowfast.runtime.log import progress
 
 NUM_CLASSES = 710

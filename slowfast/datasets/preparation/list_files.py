@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:

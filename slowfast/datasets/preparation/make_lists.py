@@ -15,7 +15,7 @@ from slowfast.datasets.preparation import official_annotations as official
 from slowfast.datasets.preparation.list_files import ResultLog, write_csv, write_lines
 from slowfast.datasets.preparation.media_index import MediaIndex, find_videos, index_frame_folders, index_videos
 from slowfast.datasets.preparation.official_annotations import Annotation
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 
 SPLITS = ("train", "val", "test")
 MISSING_FILE = "missing.csv"

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from slowfast.datasets.lists.class_folders import VIDEO_SUFFIXES
 from slowfast.datasets.preparation.list_files import ResultLog
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 
 
 @dataclass(frozen=True)

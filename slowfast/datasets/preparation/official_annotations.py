@@ -8,7 +8,7 @@ from pathlib import Path
 
 from slowfast.datasets.lists.something_something import find_official_file, iterate_json_array, without_brackets
 from slowfast.datasets.records import TimeSpan
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from slowfast.datasets.preparation.media_index import find_videos
 from slowfast.datasets.preparation.parallel import LostItem, map_unordered
 from slowfast.datasets.reading.video_reader import VideoReader, VideoReadError
 from slowfast.datasets.sampling import sparse_indices
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 from slowfast.runtime.log import progress
 
 SETTINGS_FILE = "transcode.json"

@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 
 from slowfast.datasets.reading.video_reader import VideoReader, VideoReadError
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import torch
 from fvcore.common.config import CfgNode
 from torch import Tensor
 
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 
 
 def smooth_one_hot(labels: Tensor, num_classes: int, smoothing: float) -> Tensor:

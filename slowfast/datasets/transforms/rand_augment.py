@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from slowfast.datasets.transforms.clip_operations import Operation, Region, apply_operations
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 
 # The scale of magnitudes, and their upper bound where the policy names none.
 FULL_MAGNITUDE = 10.0

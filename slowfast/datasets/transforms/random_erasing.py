@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 
 MODES = ("const", "rand", "pixel")
 # Bounds of the erased share of the area, over all rectangles of a clip, and of the aspect ratio of each.

@@ -11,8 +11,8 @@ from typing import NoReturn
 
 from fvcore.common.config import CfgNode
 
+from slowfast.errors import UserError
 from slowfast.models.weights.translation import Translation
-from slowfast.runtime.errors import UserError
 
 ORDER_KEY = "MODEL.CHECKPOINT_CLASS_ORDER"
 # Lists by the number of classes, for each public origin. Where there are several, the name of the file decides.

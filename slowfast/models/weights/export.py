@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from slowfast.errors import UserError
 from slowfast.models.vit_style import CLIP_STYLE
 from slowfast.models.weights.class_order import IMPLIED_LISTS, UNPUBLISHED_ORDERS, implied_list, match_classes
 from slowfast.models.weights.files import METADATA_KEYS, read_checkpoint
@@ -17,7 +18,6 @@ from slowfast.models.weights.load import HEADS
 from slowfast.models.weights.mmaction2 import to_mmaction2
 from slowfast.models.weights.sources import translate_source
 from slowfast.models.weights.translation import Translation
-from slowfast.runtime.errors import UserError
 
 FORMS = ("authors", "mmaction2", "ours")
 

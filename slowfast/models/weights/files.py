@@ -20,7 +20,7 @@ from iopath.common.file_io import HTTPURLHandler, PathManager, get_cache_dir
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 
 JIT_PREFIX = "jit:"
 WRAPPERS = ("model_state", "model", "state_dict", "teacher")

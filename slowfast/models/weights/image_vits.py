@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from slowfast.errors import UserError
 from slowfast.models.vit_style import CLIP_STYLE, PLAIN_STYLE, ViTStyle
 from slowfast.models.weights.shapes import is_grid
 from slowfast.models.weights.translation import Translation, rename
-from slowfast.runtime.errors import UserError
 
 UNTOLD_CLIP_STYLE = CLIP_STYLE._replace(activation=None)
 # Our names that no image ViT has: the temporal parts and the head.

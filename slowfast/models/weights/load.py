@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from slowfast.errors import UserError
 from slowfast.models.weights.class_order import HeadPlan, HeadRules, plan_head
 from slowfast.models.weights.report import WeightsReport, first
 from slowfast.models.weights.shapes import inflate_at_centre, inflate_by_repetition, is_grid, resize_positions
 from slowfast.models.weights.sources import ACCEPTED_SOURCES, translate_source
 from slowfast.models.weights.translation import Translation
-from slowfast.runtime.errors import UserError
 
 HEADS = ("head", "backbone.transformer.proj.2")  # the classifier of Uniformer and of Uniformerv2
 POSITIONS = "backbone.positional_embedding"

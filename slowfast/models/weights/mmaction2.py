@@ -10,8 +10,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from slowfast.errors import UserError
 from slowfast.models.weights.translation import Translation, rename
-from slowfast.runtime.errors import UserError
 
 BALANCE = "backbone.transformer.balance"
 NO_BALANCE = -1e4

@@ -5,13 +5,13 @@ from pathlib import Path
 from fvcore.common.config import CfgNode
 from torch import nn
 
+from slowfast.errors import UserError
 from slowfast.models.weights.class_order import HeadRules
 from slowfast.models.weights.files import find_weights
 from slowfast.models.weights.load import load_source
 from slowfast.models.weights.report import WeightsReport
 from slowfast.models.weights.sources import refuse_light
 from slowfast.models.weights.timm_models import TIMM_PREFIX
-from slowfast.runtime.errors import UserError
 
 # File under MODEL.WEIGHTS_DIR that holds the visual encoder of OpenAI's CLIP, and the model's name there.
 CLIP_FILES = {

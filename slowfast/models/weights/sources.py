@@ -9,13 +9,13 @@ from typing import Any
 import yaml
 from torch import Tensor
 
+from slowfast.errors import UserError
 from slowfast.models.vit_style import CLIP_STYLE, ViTStyle
 from slowfast.models.weights.files import read_checkpoint, state_dict_of
 from slowfast.models.weights.image_vits import from_clip, from_hugging_face, from_timm
 from slowfast.models.weights.mmaction2 import from_mmaction2, is_mmaction2
 from slowfast.models.weights.timm_models import TIMM_PREFIX, load_timm
 from slowfast.models.weights.translation import Translation, rename
-from slowfast.runtime.errors import UserError
 
 ACCEPTED_SOURCES = (
     "checkpoints of this project, of the UniFormer and UniFormerV2 authors and of MMAction2, image weights of "

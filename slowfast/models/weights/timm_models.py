@@ -4,10 +4,10 @@ import difflib
 
 from torch import nn
 
+from slowfast.errors import UserError
 from slowfast.models.vit_style import ViTStyle
 from slowfast.models.weights.image_vits import from_timm
 from slowfast.models.weights.translation import Translation
-from slowfast.runtime.errors import UserError
 
 TIMM_PREFIX = "timm:"
 

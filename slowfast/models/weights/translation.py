@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from slowfast.errors import UserError
 from slowfast.models.vit_style import ViTStyle
-from slowfast.runtime.errors import UserError
 
 
 @dataclass

@@ -7,7 +7,7 @@ import pytest
 
 from slowfast.datasets.lists.annotations import load_class_names, load_path_label_list
 from slowfast.datasets.records import VideoRecord
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 
 
 def load(tmp_path: Path, text: str | bytes, **arguments) -> list[tuple[str, int]]:

@@ -20,7 +20,7 @@ from slowfast.datasets.preparation.kinetics710 import (
     read_ids,
     youtube_id_of,
 )
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 
 ORDERS = {"k400": "kinetics400_uniformer", "k600": "kinetics600_uniformer", "k700": "kinetics700_alphabetical"}
 NAMES = {source: load_label_list(order) for source, order in ORDERS.items()}

@@ -10,7 +10,7 @@ from slowfast.datasets.labels import load_label_list
 from slowfast.datasets.lists.annotations import FRAME_FOLDER, PATH_LABEL, TIME_SPAN, ListForm, load_list
 from slowfast.datasets.preparation.list_files import ResultLog
 from slowfast.datasets.preparation.make_lists import MISSING_FILE, make_folder_lists, make_official_lists
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 
 
 def touch(root: Path, *paths: str) -> Path:

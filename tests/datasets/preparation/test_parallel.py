@@ -9,7 +9,7 @@ import pytest
 
 from slowfast.datasets.preparation.list_files import ResultLog, write_csv, write_lines
 from slowfast.datasets.preparation.parallel import LostItem, map_unordered, worker_count
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 
 
 def act(word: str) -> str:

@@ -19,7 +19,7 @@ from slowfast.datasets.preparation.transcode import (
     transcode_video,
 )
 from slowfast.datasets.reading.video_reader import VideoReader
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 from tests.videos import decode_all, number_of, write_video
 
 SETTINGS = Settings(short_side=32, gop=4, preset="ultrafast")

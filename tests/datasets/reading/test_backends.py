@@ -14,7 +14,7 @@ from slowfast.datasets import build_dataset
 from slowfast.datasets.reading import backends
 from slowfast.datasets.reading.backends import CheckedReader, video_reader
 from slowfast.datasets.reading.video_reader import VideoReader, VideoReadError
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 from tests.odd_videos import H264_STRUCTURES, INDEXED, NOT_INDEXED, write_stream, x264
 from tests.videos import decode_all, number_of, write_video
 

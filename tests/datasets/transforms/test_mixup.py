@@ -11,7 +11,7 @@ from torch import Tensor
 
 from slowfast.config.defaults import get_cfg
 from slowfast.datasets.transforms.mixup import Mixup, draw_cutmix_box, smooth_one_hot
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 
 NUM_CLASSES = 7
 

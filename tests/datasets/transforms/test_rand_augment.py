@@ -13,7 +13,7 @@ from slowfast.config.defaults import get_cfg
 from slowfast.datasets.transforms.clip_operations import Operation, Region, apply_operations
 from slowfast.datasets.transforms.pipeline import TrainTransform
 from slowfast.datasets.transforms.rand_augment import ColorJitter, RandAugment, augment
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 
 timm = pytest.importorskip("timm.data.auto_augment")
 

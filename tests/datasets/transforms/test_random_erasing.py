@@ -9,7 +9,7 @@ from slowfast.config.defaults import get_cfg
 from slowfast.datasets.transforms.functional import normalize
 from slowfast.datasets.transforms.pipeline import TrainTransform
 from slowfast.datasets.transforms.random_erasing import AREA_RANGE, ASPECT_RANGE, RandomErasing, draw_rectangle
-from slowfast.runtime.errors import UserError
+from slowfast.errors import UserError
 
 MEAN, STD = (0.45, 0.45, 0.45), (0.225, 0.225, 0.225)
 # A value that const does not write, so that one sees what was erased; noise may hit it.

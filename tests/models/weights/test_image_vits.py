@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
+from slowfast.errors import UserError
 from slowfast.models.weights.load import apply_translation, load_source
 from slowfast.models.weights.timm_models import translate_timm
-from slowfast.runtime.errors import UserError
 from tests.golden_rule import golden_state_dict
 from tests.models.weights.layouts import PLAIN_VIT, clip_names, hugging_face_names, rules, tiny_v2
 

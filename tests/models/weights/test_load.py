@@ -8,10 +8,10 @@ from torch import nn
 
 from slowfast.config import load_config
 from slowfast.datasets.labels import load_label_list
+from slowfast.errors import UserError
 from slowfast.models import build_model
 from slowfast.models.weights.load import load_source, load_weights
 from slowfast.models.weights.mmaction2 import to_mmaction2
-from slowfast.runtime.errors import UserError
 from tests.golden_rule import golden_input, golden_state_dict, load_golden, relative_l2
 from tests.models.weights.layouts import (
     B16_NAMES,

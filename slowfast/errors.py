@@ -1,4 +1,4 @@
-"""What a user can mend."""
+"""The one class of a user's mistakes."""
 
 
 class UserError(ValueError):
