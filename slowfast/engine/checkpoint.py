@@ -54,6 +54,10 @@ class CheckpointFolder:
         """The checkpoints of epochs, the oldest first."""
         return sorted(path for path in self._files() if _PATTERN.fullmatch(path.name))
 
+    def all(self) -> list[Path]:
+        """The checkpoints of epochs, the oldest first, then the best and the last."""
+        return [*self.epochs(), *sorted(path for path in self._files() if path.name in _ALWAYS)]
+
     def best(self) -> Path | None:
         """The checkpoint of the highest validation accuracy, or None."""
         path = self.folder / BEST_NAME
