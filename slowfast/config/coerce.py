@@ -76,7 +76,8 @@ def _to_int(value: Any) -> int:
     return int(value)
 
 
-def _to_float(value: Any) -> float:
+def to_float(value: Any) -> float:
+    """Takes a finite number, or its text."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise TypeError
     number = float(value)
@@ -85,7 +86,8 @@ def _to_float(value: Any) -> float:
     return number
 
 
-def _to_str(value: Any) -> str:
+def to_str(value: Any) -> str:
+    """Takes text or a path."""
     if not isinstance(value, str | os.PathLike):
         raise TypeError
     return str(value)
@@ -110,19 +112,24 @@ def _parse_literal(text: str) -> Any:
         return None
 
 
-def _none_or(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def none_or(convert: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Takes None, or what ``convert`` takes."""
     return lambda value: None if value is None or value in NONE_TEXTS else convert(value)
 
 
-def _to_number_or_four(value: Any) -> float | list[float]:
-    """One number, or a list with a number for each of the four stages."""
-    try:
-        return _to_float(value)
-    except (TypeError, ValueError):
-        items = _to_list(value, _to_float)
-    if len(items) != 4:
-        raise ValueError
-    return items
+def number_or_list(length: int) -> Callable[[Any], Any]:
+    """Takes one number, or a list of ``length`` numbers."""
+
+    def convert(value: Any) -> float | list[float]:
+        try:
+            return to_float(value)
+        except (TypeError, ValueError):
+            items = _to_list(value, to_float)
+        if len(items) != length:
+            raise ValueError
+        return items
+
+    return convert
 
 
 BOOL_TEXTS = {"true": True, "True": True, "false": False, "False": False}
@@ -131,8 +138,8 @@ NONE_TEXTS = ("", "None", "none", "null")
 TYPES = {
     bool: KeyType(_to_bool, "a bool (true or false)"),
     int: KeyType(_to_int, "an int"),
-    float: KeyType(_to_float, "a finite number"),
-    str: KeyType(_to_str, "a str (in YAML, quote what looks like another type)"),
+    float: KeyType(to_float, "a finite number"),
+    str: KeyType(to_str, "a str (in YAML, quote what looks like another type)"),
 }
 
 # Item types of the lists that are empty by default, which cannot tell.
@@ -143,9 +150,5 @@ EMPTY_LIST_ITEMS = {
     "SOLVER.STEPS": int,
 }
 
-# Keys that take several types.
-MULTI_TYPE_KEYS = {
-    "UNIFORMER.MLP_RATIO": KeyType(_to_number_or_four, "a number, or a list of 4 numbers (one for each stage)"),
-    "UNIFORMER.PRETRAIN_NAME": KeyType(_none_or(_to_str), "a str or None"),
-    "UNIFORMER.QKV_SCALE": KeyType(_none_or(_to_float), "a finite number or None"),
-}
+# Keys that take several types; sections add theirs (``sections.py``).
+MULTI_TYPE_KEYS: dict[str, KeyType] = {}

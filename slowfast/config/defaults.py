@@ -1,4 +1,4 @@
-"""Every shared config key with its default; ``model_defaults.py`` adds the keys of one model family each.
+"""Every shared config key with its default; a model family's section stands in a file of its own (``sections.py``).
 
 The comment above a key gives its meaning, its unit and the values it takes. Types are those of the defaults
 (``coerce.py`` lists the few keys that take several); ``validate.py`` holds the ranges and the cross-key rules.
@@ -6,7 +6,7 @@ The comment above a key gives its meaning, its unit and the values it takes. Typ
 
 from fvcore.common.config import CfgNode
 
-from slowfast.config.model_defaults import add_model_defaults
+from slowfast.config.sections import SECTIONS
 
 _C = CfgNode()
 
@@ -266,8 +266,6 @@ _C.TENSORBOARD = CfgNode()
 # Write training curves for TensorBoard under OUTPUT_DIR.
 _C.TENSORBOARD.ENABLE = False
 
-add_model_defaults(_C)
-
 
 def get_cfg() -> CfgNode:
     """Give a fresh copy of the defaults.
@@ -275,4 +273,7 @@ def get_cfg() -> CfgNode:
     Returns:
         The whole tree, not frozen; changing it leaves the defaults alone.
     """
-    return _C.clone()
+    cfg = _C.clone()
+    for section in SECTIONS.values():
+        cfg[section.name] = section.defaults.clone()
+    return cfg

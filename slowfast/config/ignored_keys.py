@@ -1,7 +1,7 @@
 """Keys of well-known SlowFast and UniFormer files that are accepted without effect.
 
 Each entry says why. A name ending in ``.*`` stands for a whole section. What is ignored is named in one warning
-per load and never reaches the resolved config.
+per load and never reaches the resolved config. Keys of a model family's section stand with it (``sections.py``).
 """
 
 _NO_DETECTION = "only classification of whole videos is done here"
@@ -70,8 +70,6 @@ IGNORED_KEYS: dict[str, str] = {
     "TRAIN.SAVE_LATEST": "the latest state is always kept, as checkpoint_last.pyth",
     "MODEL.DROPOUT_RATE": "UNIFORMERV2.CLS_DROPOUT is the dropout before the classifier; Uniformer has none",
     "TEST.SAVE_RESULTS_PATH": "the scores of every test go to OUTPUT_DIR/test/predictions.csv",
-    "UNIFORMER.HEAD_DROPOUT_RATE": "it had no effect in the published model",
-    "UNIFORMER.REPRESENTATION_SIZE": "the classifier reads the features directly",
     "X3D.*": _OTHER_MODEL,
 }
 

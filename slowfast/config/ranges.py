@@ -10,12 +10,10 @@ CHOICES = {
     "DATA.DECODING_BACKEND": ("pyav", "decord", "torchcodec"),
     "DATA.ENSEMBLE_METHOD": ("sum", "max"),
     "MODEL.LOSS_FUNC": ("cross_entropy", "soft_cross_entropy", "bce_logit"),
-    "MODEL.MODEL_NAME": ("Uniformer", "Uniformerv2"),
     "SOLVER.LR_POLICY": ("cosine", "steps_with_relative_lrs"),
     "SOLVER.OPTIMIZING_METHOD": ("sgd", "adam", "adamw"),
     "TEST.NUM_SPATIAL_CROPS": (1, 3),
     "TRAIN.MIXED_PRECISION_DTYPE": ("auto", "bf16", "fp16"),
-    "UNIFORMERV2.ACTIVATION": ("", "quick_gelu", "gelu"),
 }
 
 
@@ -90,30 +88,4 @@ RANGES = {
     "SOLVER.MOMENTUM": RATE,
     "SOLVER.WEIGHT_DECAY": at_least(0),
     "SOLVER.CLIP_GRAD_VAL": at_least(0),
-}
-UNIFORMER_RANGES = {
-    "UNIFORMER.DEPTH": at_least(1),
-    "UNIFORMER.EMBED_DIM": at_least(1),
-    "UNIFORMER.HEAD_DIM": at_least(1),
-    "UNIFORMER.MLP_RATIO": ABOVE_ZERO,
-    "UNIFORMER.DROPOUT_RATE": RATE,
-    "UNIFORMER.ATTENTION_DROPOUT_RATE": RATE,
-    "UNIFORMER.DROP_DEPTH_RATE": RATE,
-}
-UNIFORMERV2_RANGES = {
-    "UNIFORMERV2.WIDTH": at_least(1),
-    "UNIFORMERV2.LAYERS": at_least(1),
-    "UNIFORMERV2.HEADS": at_least(1),
-    "UNIFORMERV2.PATCH_SIZE": at_least(1),
-    "UNIFORMERV2.NATIVE_SIZE": at_least(1),
-    "UNIFORMERV2.NORM_EPS": ABOVE_ZERO,
-    "UNIFORMERV2.DW_REDUCTION": at_least(1),
-    "UNIFORMERV2.BACKBONE_DROP_PATH_RATE": RATE,
-    "UNIFORMERV2.N_LAYERS": at_least(0),
-    "UNIFORMERV2.N_DIM": at_least(1),
-    "UNIFORMERV2.N_HEAD": at_least(1),
-    "UNIFORMERV2.MLP_FACTOR": ABOVE_ZERO,
-    "UNIFORMERV2.MLP_DROPOUT": RATE,
-    "UNIFORMERV2.DROP_PATH_RATE": RATE,
-    "UNIFORMERV2.CLS_DROPOUT": RATE,
 }

@@ -1,18 +1,18 @@
 """Whether the values of a config are accepted: each by itself, and together.
 
 A rule is a function that takes the config and returns None, or one line that names keys, values and remedy.
-``ranges.py`` has what a key may be by itself, ``model_rules.py`` the rules of the model families.
+``ranges.py`` has what a key may be by itself; a model family's section has its own ranges and rules (``sections.py``).
 """
 
 import re
-from collections.abc import Iterator
-from itertools import pairwise
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, pairwise
 from typing import Any
 
 from fvcore.common.config import CfgNode
 
-from slowfast.config.model_rules import UNIFORMER_RULES, UNIFORMERV2_RULES, Rule
-from slowfast.config.ranges import CHOICES, RANGES, UNIFORMER_RANGES, UNIFORMERV2_RANGES
+from slowfast.config.ranges import CHOICES, RANGES, Range
+from slowfast.config.sections import MODEL_NAMES, Rule, sections_in_use
 from slowfast.errors import UserError
 
 
@@ -30,24 +30,31 @@ def validate(cfg: CfgNode) -> None:
 
 
 def _problems(cfg: CfgNode) -> Iterator[str]:
-    for key, accepted in CHOICES.items():
+    yield from _wrong_choices(cfg, {"MODEL.MODEL_NAME": MODEL_NAMES})
+    sections = sections_in_use(cfg)
+    for choices in (CHOICES, *(section.choices for section in sections)):
+        yield from _wrong_choices(cfg, choices)
+    for ranges in (RANGES, *(section.ranges for section in sections)):
+        yield from _wrong_numbers(cfg, ranges)
+    for rule in chain(RULES, *(section.rules for section in sections)):
+        if problem := rule(cfg):
+            yield problem
+
+
+def _wrong_choices(cfg: CfgNode, choices: Mapping[str, Sequence[Any]]) -> Iterator[str]:
+    for key, accepted in choices.items():
         value = _value_of(cfg, key)
         if value not in accepted:
             yield f"{key} is {value!r}; accepted: {', '.join(str(choice) or repr(choice) for choice in accepted)}"
-    families = {
-        "Uniformer": (UNIFORMER_RANGES, UNIFORMER_RULES),
-        "Uniformerv2": (UNIFORMERV2_RANGES, UNIFORMERV2_RULES),
-    }
-    family_ranges, family_rules = families[cfg.MODEL.MODEL_NAME]
-    for key, accepted in (RANGES | family_ranges).items():
+
+
+def _wrong_numbers(cfg: CfgNode, ranges: Mapping[str, Range]) -> Iterator[str]:
+    for key, accepted in ranges.items():
         value = _value_of(cfg, key)
         numbers = value if isinstance(value, list) else [value]
         if not all(map(accepted.accepts, numbers)):
             each = "each item " if isinstance(value, list) else ""
             yield f"{key} is {value}; accepted: {each}{accepted.phrase}"
-    for rule in RULES + family_rules:
-        if problem := rule(cfg):
-            yield problem
 
 
 def _value_of(cfg: CfgNode, full_key: str) -> Any:

@@ -7,43 +7,18 @@ usually off by more than the recipes of a model differ from each other.
 """
 
 import logging
-from typing import NamedTuple
 
 from fvcore.common.config import CfgNode
 
-from slowfast.config.backbones import BACKBONES, vit_size
+from slowfast.config.sections import recipe_range
 from slowfast.engine.train_run import TrainRun
 from slowfast.runtime import distributed
 
 logger = logging.getLogger(__name__)
 
 
-class RecipeRange(NamedTuple):
-    """Smallest and largest learning rate a video over the published recipes of a model, all with AdamW."""
-
-    model: str
-    low: float
-    high: float
-
-
-# From the values in tests/config/published, from which tests/engine/test_run_summary.py computes them again.
-UNIFORMER_S = RecipeRange("UniFormer-S", 5e-5 / 128, 2e-4 / 32)  # UCF101 and HMDB51; Something-Something
-UNIFORMER_B = RecipeRange("UniFormer-B", 1e-4 / 32, 2.5e-4 / 40)  # Kinetics; Something-Something
-V2_B16 = RecipeRange("UniFormerV2-B/16", 2e-6 / 256, 4e-5 / 128)  # K710 to Kinetics; Something-Something
-V2_L14 = RecipeRange("UniFormerV2-L/14", 1.5e-6 / 256, 2e-5 / 128)  # the same
-V2_L14_FROZEN = RecipeRange("UniFormerV2-L/14 with a frozen ViT", 5e-5 / 512, 8e-4 / 512)  # K710 to Kinetics; from CLIP
 # How far beyond the range still passes.
 MARGIN = 2.0
-
-_BY_DEPTH = {(3, 4, 8, 3): UNIFORMER_S, (5, 8, 20, 7): UNIFORMER_B}
-# (ViT, whether it is frozen); L/14 at 336 px is the same ViT with another grid of positions.
-_BY_VIT = {
-    ("uniformerv2_b16", False): V2_B16,
-    ("uniformerv2_l14", False): V2_L14,
-    ("uniformerv2_l14", True): V2_L14_FROZEN,
-    ("uniformerv2_l14_336", False): V2_L14,
-    ("uniformerv2_l14_336", True): V2_L14_FROZEN,
-}
 
 
 def log_plan(run: TrainRun) -> None:
@@ -87,17 +62,6 @@ def log_plan(run: TrainRun) -> None:
     warning = recipe_warning(cfg, lr=schedule.base_lr, num_videos=run.videos_per_step)
     if warning is not None:
         logger.warning("%s", warning)
-
-
-def recipe_range(cfg: CfgNode) -> RecipeRange | None:
-    """The range of the model that the config describes; None for models without a published recipe."""
-    if cfg.MODEL.MODEL_NAME == "Uniformer":
-        return _BY_DEPTH.get(tuple(cfg.UNIFORMER.DEPTH))
-    if cfg.UNIFORMERV2.BACKBONE == "custom":
-        return None
-    size = vit_size(cfg)
-    name = next(name for name, known in BACKBONES.items() if known == size)  # vit_b16 means uniformerv2_b16
-    return _BY_VIT.get((name, cfg.UNIFORMERV2.FROZEN))
 
 
 def recipe_warning(cfg: CfgNode, *, lr: float, num_videos: int) -> str | None:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
-from slowfast.config.backbones import ViTSize, vit_size
+from slowfast.config.uniformerv2 import ViTSize, vit_size
 from slowfast.models.activation_checkpoint import checkpointed
 from slowfast.models.depthwise import DepthwiseConv3d
 from slowfast.models.layers import linear_drop_path_rates

@@ -4,7 +4,8 @@ import pytest
 
 from slowfast.config import load_config
 from slowfast.config.load import flatten, get_cfg
-from slowfast.config.ranges import CHOICES, RANGES, UNIFORMER_RANGES, UNIFORMERV2_RANGES
+from slowfast.config.ranges import CHOICES, RANGES
+from slowfast.config.sections import MODEL_NAMES, SECTIONS
 from slowfast.errors import UserError
 
 V1 = ["MODEL.MODEL_NAME", "Uniformer"]
@@ -212,18 +213,23 @@ def test_rule_accepts(overrides):
     load_config(None, overrides)
 
 
-@pytest.mark.parametrize("key", CHOICES)
+ALL_CHOICES = {"MODEL.MODEL_NAME": MODEL_NAMES, **CHOICES}
+for section in SECTIONS.values():
+    ALL_CHOICES |= section.choices
+
+
+@pytest.mark.parametrize("key", ALL_CHOICES)
 def test_choice_names_what_is_accepted(key):
     other = 2 if key == "TEST.NUM_SPATIAL_CROPS" else "other"
     with pytest.raises(UserError) as error:
         load_config(None, [key, other])
-    accepted = ", ".join(str(choice) or "''" for choice in CHOICES[key])
+    accepted = ", ".join(str(choice) or "''" for choice in ALL_CHOICES[key])
     assert str(error.value) == f"{key} is {other!r}; accepted: {accepted}"
 
 
-@pytest.mark.parametrize("key", RANGES | UNIFORMER_RANGES | UNIFORMERV2_RANGES)
+@pytest.mark.parametrize("key", RANGES | SECTIONS["UNIFORMER"].ranges | SECTIONS["UNIFORMERV2"].ranges)
 def test_range_refuses_what_is_below(key):
-    family = V1 if key in UNIFORMER_RANGES else []
+    family = V1 if key in SECTIONS["UNIFORMER"].ranges else []
     default = dict(flatten(get_cfg()))[key]
     value = [-2] * 4 if isinstance(default, list) else -2
     with pytest.raises(UserError) as error:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from slowfast.config import load_config
-from slowfast.engine.run_summary import MARGIN, recipe_range, recipe_warning
+from slowfast.config.sections import recipe_range
+from slowfast.engine.run_summary import MARGIN, recipe_warning
 from slowfast.solver.schedule import LearningRateSchedule
 from tests.config.published_experiments import family_of, flat_overrides, published_defaults, published_runs
 
