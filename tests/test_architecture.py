@@ -46,7 +46,7 @@ LATE_IMPORTS = {
 BANNED_NAMES = {"utils", "util", "misc", "helper", "helpers", "common"}
 BANNED_ENDINGS = ("_co", "_special")
 # Functions of level 1 that the config may come to; they may hand it on to functions that take it first.
-CONFIG_DOORS = ("build_", "_build_", "from_config", "load_pretrained", "_load_")
+CONFIG_DOORS = ("build_", "_build_", "from_config", "load_pretrained", "pretrained_source", "_load_")
 MUTATING_METHODS = {
     *(
         "defrost",
@@ -63,7 +63,10 @@ MUTATING_METHODS = {
 READERS_IN_CONFIG = {("slowfast.config.uniformerv2", "vit_size")}
 
 # Keys that only restate others -> where their value comes from.
-RESTATED_KEYS = {"UNIFORMERV2.N_LAYERS": "the length of UNIFORMERV2.RETURN_LIST, which the rules of the config check"}
+RESTATED_KEYS = {
+    "UNIFORMERV2.N_LAYERS": "the length of UNIFORMERV2.RETURN_LIST, which the rules of the config check",
+    "UNIFORMERV2.N_DIM": "the width of UNIFORMERV2.BACKBONE, which the rules of the config check",
+}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -21,6 +21,7 @@ from slowfast.benchmarks.complexity import count_operations
 from slowfast.benchmarks.measure import device_name, matrix_product, time_alternately
 from slowfast.benchmarks.step_timer import Rate, StepTimer
 from slowfast.config.load import flatten, load_config
+from slowfast.config.sections import sections_in_use
 from slowfast.datasets.records import Batch
 from slowfast.engine.rank_agreement import StepFlags
 from slowfast.engine.step import count_replaced, take_step
@@ -145,9 +146,9 @@ def _config_of_run(cfg: CfgNode, output_dir: Path, num_processes: int) -> CfgNod
         "TEST.BATCH_SIZE": num_processes * cfg.TEST.BATCH_SIZE,  # of the validation, which does not take place
         "TENSORBOARD.ENABLE": False,
         "TRAIN.CHECKPOINT_FILE_PATH": "",
-        "UNIFORMER.PRETRAIN_NAME": "none",
-        "UNIFORMERV2.PRETRAIN": "none",
     }
+    for section in sections_in_use(cfg):
+        changes |= section.random_start
     return load_config(None, [*chain.from_iterable(flatten(cfg)), *chain.from_iterable(changes.items())])
 
 

@@ -223,7 +223,7 @@ _C.SOLVER.ACCUM_STEPS = 1
 _C.SOLVER.BASE_LR = 0.1
 # Multiply BASE_LR, WARMUP_START_LR and COSINE_END_LR by NUM_SHARDS.
 _C.SOLVER.BASE_LR_SCALE_NUM_SHARDS = False
-# Factor of the learning rate of Uniformerv2's image backbone.
+# Factor of the learning rate of the backbone: Uniformerv2's image ViT, or all of Uniformer but its classifier.
 _C.SOLVER.BACKBONE_LR_RATIO = 1.0
 # Layer-wise decay of the learning rate, in (0, 1]; 1 for none. The rate of layer i of L is that of the head times
 # LAYER_DECAY ** (L + 1 - i). Layer 0 is the embedding and layer i the i-th block: of Uniformerv2's ViT with what was

@@ -15,8 +15,10 @@ from fvcore.common.config import CfgNode
 from torch import nn
 
 from slowfast.config.load import flatten
+from slowfast.config.sections import shapes_model
 from slowfast.datasets.labels import class_key, load_label_list
 from slowfast.errors import UserError
+from slowfast.models.registry import MODEL_REGISTRY
 from slowfast.models.weights.class_order import HeadRules
 from slowfast.models.weights.files import read_checkpoint, state_dict_of
 from slowfast.models.weights.load import load_weights
@@ -27,8 +29,6 @@ logger = logging.getLogger(__name__)
 _NAME = "checkpoint_epoch_{:05d}.pyth"
 _PATTERN = re.compile(r"checkpoint_epoch_(\d{5})\.pyth")
 BEST_NAME, LAST_NAME = _ALWAYS = "checkpoint_best.pyth", "checkpoint_last.pyth"
-# Keys whose values decide which weights a model has.
-_MODEL_SECTIONS = ("MODEL.MODEL_NAME", "MODEL.NUM_CLASSES", "DATA.NUM_FRAMES", "UNIFORMER.", "UNIFORMERV2.")
 
 
 class CheckpointFolder:
@@ -175,11 +175,20 @@ def head_rules(cfg: CfgNode, class_names: list[str] | None, *, is_test: bool = F
     """How the classifier of a checkpoint becomes ours.
 
     Args:
-        cfg: MODEL.CHECKPOINT_CLASS_ORDER and UNIFORMERV2.DELETE_SPECIAL_HEAD are read.
+        cfg: MODEL.CHECKPOINT_CLASS_ORDER and the keys of the model's family are read.
         class_names: ours, in the order of the labels, or None.
         is_test: every class of ours needs a row.
     """
-    return HeadRules.from_config(cfg, class_names, load_label_list, class_key, is_test=is_test)
+    family = MODEL_REGISTRY.get(cfg.MODEL.MODEL_NAME).weights
+    return HeadRules(
+        class_names=class_names,
+        load_list=load_label_list,
+        class_key=class_key,
+        order=cfg.MODEL.CHECKPOINT_CLASS_ORDER,
+        resets_other_size=family.resets_classifier(cfg) and not is_test,
+        is_test=is_test,
+        reset_key=family.classifier_reset_key,
+    )
 
 
 def resume(
@@ -216,7 +225,7 @@ def _model_differences(checkpoint: dict[str, Any], cfg: CfgNode) -> list[str]:
     return [
         f"{key} {theirs[key]} (here {value})"
         for key, value in flatten(cfg)
-        if key.startswith(_MODEL_SECTIONS) and key in theirs and theirs[key] != value
+        if shapes_model(key) and key in theirs and theirs[key] != value
     ]
 
 

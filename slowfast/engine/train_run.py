@@ -20,8 +20,7 @@ from slowfast.engine.ema import WeightAverage
 from slowfast.engine.output_dir import start_output
 from slowfast.errors import UserError
 from slowfast.models import build_model
-from slowfast.models.weights.load import load_source
-from slowfast.models.weights.pretrained import load_pretrained
+from slowfast.models.weights.load import load_pretrained, load_source
 from slowfast.models.weights.report import WeightsReport
 from slowfast.runtime import distributed
 from slowfast.runtime.log import MetricsLog

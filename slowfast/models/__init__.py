@@ -1,6 +1,7 @@
 """UniFormer and UniFormerV2."""
 
-from slowfast.models import uniformer, uniformerv2  # noqa: F401  (registers the models)
+from slowfast.models import uniformer, uniformerv2  # noqa: F401  (register the models)
 from slowfast.models.build import build_model
+from slowfast.models.registry import MODEL_REGISTRY, VideoModel
 
-__all__ = ["build_model"]
+__all__ = ["MODEL_REGISTRY", "VideoModel", "build_model"]

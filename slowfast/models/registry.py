@@ -1,12 +1,150 @@
-"""The registry that `MODEL.MODEL_NAME` is looked up in."""
+"""What a model is, and the registry that ``MODEL.MODEL_NAME`` is looked up in.
 
-from fvcore.common.registry import Registry
-
-MODEL_REGISTRY = Registry("MODEL")
-MODEL_REGISTRY.__doc__ = """
-Video classifiers by name. A registered class is an ``nn.Module`` with
-
-- a classmethod ``from_config(cfg)`` that reads what it needs of the frozen config and returns the module on the CPU,
-  initialised at random;
-- ``forward(clips)``: float (N, C, T, H, W), normalised, to logits (N, K).
+The words are timm's, with its meaning, for clips instead of images.
 """
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from fvcore.common.config import CfgNode
+from fvcore.common.registry import Registry
+from torch import Tensor, nn
+
+from slowfast.config.sections import accept_model
+from slowfast.errors import UserError
+from slowfast.models.weights.family import WeightsFamily
+
+
+class VideoModel(nn.Module):
+    """A video classifier: float clips (N, 3, T, H, W), normalised, to logits (N, K).
+
+    A family defines ``from_config``, ``forward_features``, ``forward_head`` and ``forward_intermediates``, and what
+    else differs from what stands here. Parameter names are those of its published checkpoints.
+
+    Attributes:
+        num_classes: K; 0 without a classifier.
+        num_features: C, channels of the pooled features that the classifier reads.
+        num_layers: blocks that ``forward_intermediates`` counts.
+        classifier_names: names of the linear layers that put out logits; most models have one.
+        weights: what is known about the family's public weights.
+    """
+
+    classifier_names: ClassVar[Sequence[str]] = ("head",)
+    weights: ClassVar[WeightsFamily] = WeightsFamily()
+
+    num_classes: int
+    num_features: int
+    num_layers: int
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> "VideoModel":
+        """Build what the config says, on the CPU, initialised at random, with its frozen and recomputed parts."""
+        raise NotImplementedError
+
+    def forward_features(self, clips: Tensor) -> Tensor:
+        """What ``forward_head`` reads.
+
+        Args:
+            clips: float (N, 3, T, H, W), normalised.
+        """
+        raise NotImplementedError
+
+    def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
+        """Logits (N, K), or with ``pre_logits`` the pooled features (N, C) that the classifier multiplies."""
+        raise NotImplementedError
+
+    def forward_intermediates(self, clips: Tensor, layers: Sequence[int]) -> list[Tensor]:
+        """The outputs of some blocks as volumes (N, C, T, H, W), in the order in which they are asked for.
+
+        Args:
+            clips: as for ``forward_features``.
+            layers: 0-based blocks; negative ones count from the last. What follows the last of them is not computed.
+
+        Raises:
+            UserError: for a block that the model does not have.
+        """
+        raise NotImplementedError
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """clips: float (N, 3, T, H, W), normalised; returns logits (N, K)."""
+        return self.forward_head(self.forward_features(clips))
+
+    def get_classifier(self) -> nn.Module | tuple[nn.Module, ...]:
+        """The classifier, or all of them where a model has several."""
+        classifiers = tuple(self.get_submodule(name) for name in self.classifier_names)
+        return classifiers[0] if len(classifiers) == 1 else classifiers
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Put fresh classifiers in place of the old ones, on the same device; 0 classes leave the pooled features."""
+        if num_classes < 0:
+            raise UserError(f"num_classes is {num_classes}; accepted: at least 0, which takes the classifier away")
+        like = next(self.parameters())
+        for name in self.classifier_names:
+            parent, _, leaf = name.rpartition(".")
+            fresh: nn.Module = nn.Identity()
+            if num_classes:
+                fresh = nn.Linear(self.num_features, num_classes, device=like.device, dtype=like.dtype)
+                self.init_classifier(fresh)
+            setattr(self.get_submodule(parent), leaf, fresh)
+        self.num_classes = num_classes
+
+    def init_classifier(self, linear: nn.Linear) -> None:
+        """Initialise a fresh classifier as ``from_config`` does; here, as PyTorch does."""
+
+    def backbone_parameters(self) -> list[nn.Parameter]:
+        """What a pretrained backbone brings along: SOLVER.BACKBONE_LR_RATIO is for these; here, all but classifiers."""
+        heads = {id(p) for name in self.classifier_names for p in self.get_submodule(name).parameters()}
+        return [parameter for parameter in self.parameters() if id(parameter) not in heads]
+
+    def freeze_backbone(self) -> None:
+        """Train all but ``backbone_parameters`` from now on."""
+        for parameter in self.backbone_parameters():
+            parameter.requires_grad_(False)
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Recompute the activations of all blocks in the backward pass, or of none; outputs do not change."""
+        raise NotImplementedError
+
+    def layer_idx(self, name: str) -> int:
+        """The layer of a parameter, by its name, as layer-wise learning rates (SOLVER.LAYER_DECAY) count.
+
+        0 is the embedding and i the i-th block; all that follows the blocks is layer ``num_layers`` + 1.
+        """
+        raise UserError(f"SOLVER.LAYER_DECAY: the layers of {type(self).__name__} are not numbered; set it to 1.0")
+
+    def layer_indices(self, layers: Sequence[int]) -> list[int]:
+        """Blocks as ``forward_intermediates`` takes them, none of them negative.
+
+        Raises:
+            UserError: for a block that the model does not have.
+        """
+        for layer in layers:
+            if not -self.num_layers <= layer < self.num_layers:
+                told = f"{type(self).__name__} of {self.num_layers} blocks has no block {layer}"
+                raise UserError(f"{told}; accepted: {-self.num_layers} to {self.num_layers - 1}")
+        return [layer % self.num_layers for layer in layers]
+
+
+class ModelRegistry(Registry):
+    """Video classifiers by the names of their classes, which are subclasses of ``VideoModel``.
+
+    A family with keys of its own registers their section, too (``slowfast.config.sections``). What is registered from
+    outside the package works like one of ours.
+    """
+
+    def register(self, obj: Any = None) -> Any:
+        """Add a class, as a decorator or by a call, and make its name a value of MODEL.MODEL_NAME.
+
+        Raises:
+            TypeError: if it is no subclass of ``VideoModel``.
+        """
+        if obj is None:
+            return self.register
+        if not (isinstance(obj, type) and issubclass(obj, VideoModel)):
+            raise TypeError(f"{obj!r} is registered as a model, but is no subclass of slowfast.models.VideoModel")
+        super().register(obj)
+        accept_model(obj.__name__)
+        return obj
+
+
+MODEL_REGISTRY = ModelRegistry("MODEL")

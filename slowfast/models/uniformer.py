@@ -12,17 +12,17 @@ import torch
 from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
+from slowfast.config.uniformer import NUM_STAGES, STRIDE_PX, stage_problem
+from slowfast.errors import UserError
 from slowfast.models.activation_checkpoint import checkpointed
 from slowfast.models.layers import linear_drop_path_rates
-from slowfast.models.registry import MODEL_REGISTRY
+from slowfast.models.registry import MODEL_REGISTRY, VideoModel
 from slowfast.models.uniformer_blocks import GlobalBlock, LocalBlock, PatchEmbed
-
-NUM_STAGES = 4
-SPATIAL_STRIDE = 32  # pixels of the input per token of the last stage: 4 * 2 * 2 * 2
+from slowfast.models.weights.uniformer import UNIFORMER_WEIGHTS
 
 
 @MODEL_REGISTRY.register()
-class Uniformer(nn.Module):
+class Uniformer(VideoModel):
     """UniFormer: two stages of local blocks, two of global blocks, and a linear head on the mean token.
 
     Args:
@@ -41,8 +41,10 @@ class Uniformer(nn.Module):
         checkpoint_num: for each stage, how many of its first blocks recompute their activations in training.
 
     Raises:
-        ValueError: if a per-stage argument does not have four entries or ``head_dim`` does not divide.
+        UserError: if a per-stage argument does not have four entries or ``head_dim`` does not divide.
     """
+
+    weights = UNIFORMER_WEIGHTS
 
     def __init__(
         self,
@@ -62,17 +64,18 @@ class Uniformer(nn.Module):
         checkpoint_num: Sequence[int] = (0, 0, 0, 0),
     ) -> None:
         super().__init__()
+        problem = stage_problem(
+            depth=depth,
+            embed_dim=embed_dim,
+            mlp_ratio=mlp_ratio,
+            head_dim=head_dim,
+            checkpoint_num=checkpoint_num,
+        )
+        if problem:
+            raise UserError(problem)
         if not isinstance(mlp_ratio, Sequence):
             mlp_ratio = (mlp_ratio,) * NUM_STAGES
-        _check_per_stage("UNIFORMER.EMBED_DIM", embed_dim)
-        _check_per_stage("UNIFORMER.DEPTH", depth)
-        _check_per_stage("UNIFORMER.MLP_RATIO", mlp_ratio)
-        _check_per_stage("MODEL.CHECKPOINT_NUM", checkpoint_num)
-        if any(dim % head_dim for dim in embed_dim[2:]):
-            raise ValueError(
-                f"UNIFORMER.HEAD_DIM {head_dim} does not divide the channels of stages 3 and 4, {list(embed_dim[2:])}"
-                " (UNIFORMER.EMBED_DIM); accepted: a common divisor of the two"
-            )
+        self.num_classes, self.num_features, self.num_layers = num_classes, embed_dim[-1], sum(depth)
         self.checkpoint_num = tuple(checkpoint_num)
 
         kernel_size = (3, 2, 2) if std else (1, 2, 2)
@@ -119,13 +122,19 @@ class Uniformer(nn.Module):
             checkpoint_num=cfg.MODEL.CHECKPOINT_NUM if cfg.MODEL.USE_CHECKPOINT else (0,) * NUM_STAGES,
         )
 
+    def init_classifier(self, linear: nn.Linear) -> None:
+        _init_weights(linear)
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        self.checkpoint_num = tuple(len(blocks) * enable for blocks in self._stages())
+
     def layer_idx(self, name: str) -> int:
         """The layer of a parameter, by its name, as layer-wise learning rates count: 0 to blocks + 1.
 
         0 is the stem and i the i-th block, over the stages in order; a stage's patch embedding belongs to its first
         block. What follows the blocks is the last layer.
         """
-        depth = [len(self.get_submodule(f"blocks{stage}")) for stage in range(1, NUM_STAGES + 1)]
+        depth = [len(blocks) for blocks in self._stages()]
         part, *rest = name.split(".")
         if part == "patch_embed1":
             return 0
@@ -135,45 +144,69 @@ class Uniformer(nn.Module):
             return 1 + sum(depth[: int(part.removeprefix("blocks")) - 1]) + int(rest[0])
         return 1 + sum(depth)
 
-    def forward(self, clips: Tensor) -> Tensor:
-        """Classify clips.
+    def _stages(self) -> list[nn.ModuleList]:
+        return [self.blocks1, self.blocks2, self.blocks3, self.blocks4]
+
+    def forward_features(self, clips: Tensor) -> Tensor:
+        """The normalised output of the last stage.
 
         Args:
             clips: float (N, 3, T, H, W), normalised; any T, H and W multiples of 32.
 
         Returns:
-            Logits (N, K).
+            (N, C, T / 2, H / 32, W / 32), T / 2 rounded up.
 
         Raises:
             ValueError: for clips of another shape.
         """
         _check_clips(clips)
-        x = self.pos_drop(self.patch_embed1(clips))
-        x = self._run_stage(self.blocks1, x, self.checkpoint_num[0])
-        x = self._run_stage(self.blocks2, self.patch_embed2(x), self.checkpoint_num[1])
-        x = self._run_stage(self.blocks3, self.patch_embed3(x), self.checkpoint_num[2])
-        x = self._run_stage(self.blocks4, self.patch_embed4(x), self.checkpoint_num[3])
-        return self.head(self.norm(x).flatten(2).mean(-1))
+        x = clips
+        for stage_idx, blocks in enumerate(self._stages()):
+            x = self._embed(stage_idx, x)
+            for block_idx in range(len(blocks)):
+                x = self._run_block(stage_idx, block_idx, x)
+        return self.norm(x)
 
-    def _run_stage(self, blocks: nn.ModuleList, x: Tensor, num_checkpointed: int) -> Tensor:
-        for block_idx, block in enumerate(blocks):
-            recompute = block_idx < num_checkpointed and torch.is_grad_enabled()
-            x = checkpointed(block, x) if recompute else block(x)
-        return x
+    def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
+        """Pool features (N, C, T, H, W) over all tokens to (N, C), and classify them: logits (N, K)."""
+        pooled = features.flatten(2).mean(-1)
+        return pooled if pre_logits else self.head(pooled)
+
+    def forward_intermediates(self, clips: Tensor, layers: Sequence[int]) -> list[Tensor]:
+        """Outputs (N, C, T, H, W) of blocks, which count over the four stages in order; C, H and W are the stage's."""
+        wanted, outputs, layer = self.layer_indices(layers), {}, 0
+        _check_clips(clips)
+        x = clips
+        for stage_idx, blocks in enumerate(self._stages()):
+            if layer > max(wanted, default=-1):
+                break
+            x = self._embed(stage_idx, x)
+            for block_idx in range(len(blocks)):
+                if layer <= max(wanted):
+                    x = self._run_block(stage_idx, block_idx, x)
+                outputs[layer] = x if layer in wanted else None
+                layer += 1
+        return [outputs[layer] for layer in wanted]
+
+    def _embed(self, stage_idx: int, x: Tensor) -> Tensor:
+        """The first layer of a stage; (N, C, T, H, W) to the stage's C, T, H and W."""
+        x = getattr(self, f"patch_embed{stage_idx + 1}")(x)
+        return self.pos_drop(x) if stage_idx == 0 else x
+
+    def _run_block(self, stage_idx: int, block_idx: int, x: Tensor) -> Tensor:
+        """One block, recomputed in the backward pass if it is one of those; (N, C, T, H, W), shape kept."""
+        block = self._stages()[stage_idx][block_idx]
+        recompute = block_idx < self.checkpoint_num[stage_idx] and torch.is_grad_enabled()
+        return checkpointed(block, x) if recompute else block(x)
 
 
 def _check_clips(clips: Tensor) -> None:
     is_video = clips.ndim == 5 and clips.shape[1] == 3
-    if not is_video or clips.shape[3] % SPATIAL_STRIDE or clips.shape[4] % SPATIAL_STRIDE:
+    if not is_video or clips.shape[3] % STRIDE_PX or clips.shape[4] % STRIDE_PX:
         raise ValueError(
             f"clips of shape {tuple(clips.shape)}; accepted: (N, 3, T, H, W) with H and W multiples of"
-            f" {SPATIAL_STRIDE} (DATA.TRAIN_CROP_SIZE, DATA.TEST_CROP_SIZE)"
+            f" {STRIDE_PX} (DATA.TRAIN_CROP_SIZE, DATA.TEST_CROP_SIZE)"
         )
-
-
-def _check_per_stage(key: str, values: Sequence[float]) -> None:
-    if len(values) != NUM_STAGES:
-        raise ValueError(f"{key} {list(values)} has {len(values)} entries; accepted: {NUM_STAGES}, one per stage")
 
 
 def _init_weights(module: nn.Module) -> None:

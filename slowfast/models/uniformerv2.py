@@ -14,9 +14,10 @@ from slowfast.config.uniformerv2 import ViTSize, vit_size
 from slowfast.models.activation_checkpoint import checkpointed
 from slowfast.models.depthwise import DepthwiseConv3d
 from slowfast.models.layers import linear_drop_path_rates
-from slowfast.models.registry import MODEL_REGISTRY
+from slowfast.models.registry import MODEL_REGISTRY, VideoModel
 from slowfast.models.uniformerv2_blocks import GlobalUniBlock, LocalUniBlock, add_to_patches, patch_volume
 from slowfast.models.vit_style import CLIP_STYLE, ViTStyle
+from slowfast.models.weights.uniformerv2 import UNIFORMERV2_WEIGHTS
 
 
 class Transformer(nn.Module):
@@ -85,21 +86,25 @@ class Transformer(nn.Module):
             nn.init.zeros_(conv.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x: tokens (N, T, L, C); returns logits (N, K)."""
+        """x: tokens (N, T, L, C); returns the video token (N, C), fused with the ViT's class tokens."""
         video_token = self.temporal_cls_token.expand(x.shape[0], -1, -1)
         global_blocks = iter(zip(self.dpe, self.dec, strict=True))
         for layer_idx, block in enumerate(self.resblocks):
-            recompute = layer_idx < self.num_checkpointed and torch.is_grad_enabled()
-            x = checkpointed(block, x) if recompute else block(x)
+            x = self.run_block(layer_idx, block, x)
             if layer_idx in self.return_list:
                 dpe, global_block = next(global_blocks)
                 y = add_to_patches(x, dpe(patch_volume(x)))
                 video_token = global_block(video_token, y.flatten(1, 2))
         z = video_token.squeeze(1)
-        if self.balance is not None:
-            share = self.balance.sigmoid()
-            z = (1 - share) * z + share * x[:, :, 0].mean(1)
-        return self.proj(z)
+        if self.balance is None:
+            return z
+        share = self.balance.sigmoid()
+        return (1 - share) * z + share * x[:, :, 0].mean(1)
+
+    def run_block(self, layer_idx: int, block: nn.Module, x: Tensor) -> Tensor:
+        """One ViT block, recomputed in the backward pass if it is one of those; (N, T, L, C), shape kept."""
+        recompute = layer_idx < self.num_checkpointed and torch.is_grad_enabled()
+        return checkpointed(block, x) if recompute else block(x)
 
 
 class VisionTransformer(nn.Module):
@@ -149,10 +154,13 @@ class VisionTransformer(nn.Module):
         image = F.interpolate(image, size=(grid, grid), mode="bicubic", align_corners=False)
         return torch.cat([cls, image.flatten(2).squeeze(0).T])
 
-    def forward(self, clips: Tensor) -> Tensor:
-        """clips: float (N, 3, T, H, W), H = W; returns logits (N, K).
+    def embed(self, clips: Tensor) -> Tensor:
+        """clips: float (N, 3, T, H, W), H = W; returns tokens (N, T, L, C) for the first block.
 
         Of a side that is no multiple of the patch size, the last pixels are left out.
+
+        Raises:
+            ValueError: for clips that are not square or smaller than a patch.
         """
         height, width = clips.shape[-2:]
         if height != width or height < self.patch_size_px:
@@ -163,11 +171,15 @@ class VisionTransformer(nn.Module):
         x = self.conv1(clips).flatten(3).permute(0, 2, 3, 1)  # (N, T, H * W, C)
         cls = self.class_embedding.to(x.dtype).expand(*x.shape[:2], 1, -1)
         x = torch.cat([cls, x], dim=2) + self.positions(height // self.patch_size_px)
-        return self.transformer(self.ln_pre(x))
+        return self.ln_pre(x)
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """clips: as for ``embed``; returns the fused video token (N, C)."""
+        return self.transformer(self.embed(clips))
 
 
 @MODEL_REGISTRY.register()
-class Uniformerv2(nn.Module):
+class Uniformerv2(VideoModel):
     """UniFormerV2 for video classification.
 
     Args:
@@ -175,21 +187,24 @@ class Uniformerv2(nn.Module):
         is_frozen: train only what is added to the image ViT; no gradient reaches the ViT.
     """
 
+    classifier_names = ("backbone.transformer.proj.2",)
+    weights = UNIFORMERV2_WEIGHTS
+
     def __init__(self, backbone: VisionTransformer, *, is_frozen: bool = False) -> None:
         super().__init__()
         self.backbone = backbone
+        classifier = backbone.transformer.proj[2]
+        self.num_classes, self.num_features = classifier.out_features, classifier.in_features
+        self.num_layers = len(backbone.transformer.resblocks)
         self._init_vit()
         if is_frozen:
-            for parameter in self.vit_parameters():
-                parameter.requires_grad_(False)
+            self.freeze_backbone()
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> "Uniformerv2":
         """Build from ``UNIFORMERV2.*``, ``MODEL.NUM_CLASSES`` and the checkpointing keys."""
         keys, size = cfg.UNIFORMERV2, vit_size(cfg)
         style = ViTStyle(keys.ACTIVATION, keys.PRE_NORM, keys.NORM_EPS)
-        if size.width != keys.N_DIM:
-            raise ValueError(f"UNIFORMERV2.N_DIM {keys.N_DIM} is not the width {size.width} of {keys.BACKBONE}")
         transformer = Transformer(
             size,
             num_classes=cfg.MODEL.NUM_CLASSES,
@@ -212,8 +227,11 @@ class Uniformerv2(nn.Module):
         )
         return cls(backbone, is_frozen=keys.FROZEN)
 
-    def vit_parameters(self) -> list[nn.Parameter]:
-        """The parameters that an image ViT brings along: all but the temporal parts and the head."""
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        self.backbone.transformer.num_checkpointed = self.num_layers * enable
+
+    def backbone_parameters(self) -> list[nn.Parameter]:
+        """What an image ViT brings along: all but the temporal parts and the head."""
         backbone = self.backbone
         modules = [backbone.conv1, backbone.ln_pre]
         for block in backbone.transformer.resblocks:
@@ -230,7 +248,7 @@ class Uniformerv2(nn.Module):
         parts = name.removeprefix("backbone.").split(".")
         if parts[:2] == ["transformer", "resblocks"]:
             return 1 + int(parts[2])
-        return 1 + len(self.backbone.transformer.resblocks) if parts[0] == "transformer" else 0
+        return 1 + self.num_layers if parts[0] == "transformer" else 0
 
     @torch.no_grad()
     def _init_vit(self) -> None:
@@ -246,6 +264,21 @@ class Uniformerv2(nn.Module):
             nn.init.zeros_(block.mlp.c_fc.bias)
             nn.init.zeros_(block.mlp.c_proj.bias)
 
-    def forward(self, clips: Tensor) -> Tensor:
-        """clips: float (N, 3, T, H, W), normalised; returns logits (N, K)."""
+    def forward_features(self, clips: Tensor) -> Tensor:
+        """clips: float (N, 3, T, H, W), normalised, H = W; returns the fused video token (N, C)."""
         return self.backbone(clips)
+
+    def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
+        """Normalise features (N, C), and classify them: logits (N, K)."""
+        proj = self.backbone.transformer.proj
+        return proj[0](features) if pre_logits else proj(features)
+
+    def forward_intermediates(self, clips: Tensor, layers: Sequence[int]) -> list[Tensor]:
+        """Outputs (N, C, T, H, W) of ViT blocks: patch tokens, without the class tokens."""
+        wanted, transformer = self.layer_indices(layers), self.backbone.transformer
+        outputs, x = {}, self.backbone.embed(clips)
+        for layer_idx, block in enumerate(transformer.resblocks[: max(wanted, default=-1) + 1]):
+            x = transformer.run_block(layer_idx, block, x)
+            if layer_idx in wanted:
+                outputs[layer_idx] = patch_volume(x)
+        return [outputs[layer] for layer in wanted]

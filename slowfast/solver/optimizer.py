@@ -6,8 +6,6 @@ import torch
 from fvcore.common.config import CfgNode
 from torch import nn
 
-from slowfast.errors import UserError
-
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
 
@@ -26,7 +24,7 @@ def parameter_groups(
     run of a config, as going on from a checkpoint needs it.
 
     Args:
-        model: the bare model; its optional ``vit_parameters()`` names the pretrained image backbone.
+        model: the bare model; its ``backbone_parameters()`` are those of the pretrained backbone.
         weight_decay: decay of all parameters that no other rule covers (``temporal_cls_token`` included).
         bn_weight_decay: decay of BatchNorm's parameters.
         has_zero_decay_1d: no decay for other 1-D parameters (biases, LayerNorm, class embedding, ``balance``).
@@ -39,7 +37,7 @@ def parameter_groups(
         out.
 
     Raises:
-        UserError: for a layer decay of a model without ``layer_idx()``.
+        UserError: for a layer decay of a model whose layers are not numbered.
     """
     batch_norm_ids = {
         id(parameter)
@@ -48,9 +46,9 @@ def parameter_groups(
         for parameter in module.parameters(recurse=False)
     }
     backbone_ids: set[int] = set()
-    if backbone_lr_ratio != 1.0 and hasattr(model, "vit_parameters"):
-        backbone_ids = {id(parameter) for parameter in model.vit_parameters()}
-    layers = _layers_of(model) if layer_decay != 1.0 else {}
+    if backbone_lr_ratio != 1.0:
+        backbone_ids = {id(parameter) for parameter in model.backbone_parameters()}
+    layers = {name: model.layer_idx(name) for name, _ in model.named_parameters()} if layer_decay != 1.0 else {}
     last_layer = max(layers.values(), default=0)
     groups: dict[tuple[str, bool, int], dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
@@ -67,13 +65,6 @@ def parameter_groups(
         group = groups.setdefault((kind, is_backbone, layer), {"params": [], "weight_decay": decay, "lr_ratio": ratio})
         group["params"].append(parameter)
     return list(groups.values())
-
-
-def _layers_of(model: nn.Module) -> dict[str, int]:
-    """The layer of every parameter, by name."""
-    if not hasattr(model, "layer_idx"):
-        raise UserError(f"SOLVER.LAYER_DECAY: the layers of {type(model).__name__} are not numbered; set it to 1.0")
-    return {name: model.layer_idx(name) for name, _ in model.named_parameters()}
 
 
 def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:

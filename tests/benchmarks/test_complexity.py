@@ -85,7 +85,7 @@ def test_the_folded_cross_attention_saves_keys_and_values():
 def test_frozen_parameters_are_told_apart():
     complexity = measure_complexity(tiny_model(UNIFORMERV2__FROZEN=True, UNIFORMERV2__NO_LMHRA=True), (3, 4, 16, 16))
     model = tiny_model(UNIFORMERV2__FROZEN=True, UNIFORMERV2__NO_LMHRA=True)
-    frozen = sum(parameter.numel() for parameter in model.vit_parameters())
+    frozen = sum(parameter.numel() for parameter in model.backbone_parameters())
     assert complexity.num_parameters - complexity.num_trained_parameters == frozen > 0
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from slowfast.config import load_config
 from slowfast.engine import checkpoint as checkpoint_module
-from slowfast.engine.checkpoint import CheckpointFolder
+from slowfast.engine.checkpoint import CheckpointFolder, head_rules
 from slowfast.errors import UserError
 from tests.command_line import run_net, tiny_arguments
 
@@ -156,3 +157,21 @@ def test_a_checkpoint_runs_no_code(use: str, video_set: Path, tmp_path: Path):
         torch.load(path)
     torch.load(path, weights_only=False)
     assert trap.exists()  # the trap works
+
+
+@pytest.mark.parametrize(
+    ("overrides", "is_test", "resets"),
+    [
+        (["MODEL.MODEL_NAME", "Uniformerv2"], False, False),
+        (["UNIFORMERV2.DELETE_SPECIAL_HEAD", True], False, True),
+        (["UNIFORMERV2.DELETE_SPECIAL_HEAD", True], True, False),
+        (["MODEL.MODEL_NAME", "Uniformer"], False, True),
+        (["MODEL.MODEL_NAME", "Uniformer", "MODEL.CHECKPOINT_CLASS_ORDER", "ucf101"], False, False),
+        (["MODEL.MODEL_NAME", "Uniformer"], True, False),
+    ],
+)
+def test_what_becomes_of_a_classifier_of_another_size_is_the_familys_key(overrides, is_test, resets):
+    cfg = load_config(None, overrides)
+    rules = head_rules(cfg, ["a"], is_test=is_test)
+    assert (rules.resets_other_size, rules.is_test) == (resets, is_test)
+    assert rules.order == cfg.MODEL.CHECKPOINT_CLASS_ORDER

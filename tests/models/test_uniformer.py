@@ -146,11 +146,14 @@ def test_qkv_scale_none_is_the_inverse_root_of_the_head_size():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"embed_dim": (8, 16, 32)}, r"UNIFORMER.EMBED_DIM \[8, 16, 32\] has 3 entries; accepted: 4"),
-        ({"depth": (1, 1, 1, 1, 1)}, r"UNIFORMER.DEPTH \[1, 1, 1, 1, 1\] has 5 entries; accepted: 4"),
-        ({"mlp_ratio": [4.0]}, r"UNIFORMER.MLP_RATIO \[4.0\] has 1 entries; accepted: 4"),
-        ({"checkpoint_num": [2]}, r"MODEL.CHECKPOINT_NUM \[2\] has 1 entries; accepted: 4"),
-        ({"head_dim": 20}, r"UNIFORMER.HEAD_DIM 20 does not divide .*\[32, 48\] .*accepted: a common divisor"),
+        ({"embed_dim": (8, 16, 32)}, r"UNIFORMER.EMBED_DIM is \[8, 16, 32\]; accepted: 4 entries"),
+        ({"depth": (1, 1, 1, 1, 1)}, r"UNIFORMER.DEPTH is \[1, 1, 1, 1, 1\]; accepted: 4 entries"),
+        ({"mlp_ratio": [4.0]}, r"UNIFORMER.MLP_RATIO is \[4.0\]; accepted: 4 entries"),
+        ({"checkpoint_num": [2]}, r"MODEL.CHECKPOINT_NUM is \[2\]; accepted: 4 entries"),
+        (
+            {"head_dim": 20},
+            r"EMBED_DIM is \[8, 16, 32, 48\] and UNIFORMER.HEAD_DIM 20; make the channels of stages 3 and 4",
+        ),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(changes, message):

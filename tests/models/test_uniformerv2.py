@@ -271,7 +271,7 @@ def test_frozen_backbone_gets_no_gradient():
     assert model.backbone.transformer.balance is None
     assert not any("balance" in name for name in model.state_dict())
     randomize(model)(torch.randn(1, 3, 2, 16, 16)).sum().backward()
-    frozen = {id(parameter) for parameter in model.vit_parameters()}
+    frozen = {id(parameter) for parameter in model.backbone_parameters()}
     for name, parameter in model.named_parameters():
         assert (parameter.grad is None) == (id(parameter) in frozen), name
     trained = {name for name, parameter in model.named_parameters() if parameter.grad is not None}

@@ -10,7 +10,7 @@ from torch import nn
 
 from slowfast.config import load_config
 from slowfast.errors import UserError
-from slowfast.models import build_model
+from slowfast.models import VideoModel, build_model
 from slowfast.solver.optimizer import build_optimizer, parameter_groups
 from tests.solver.test_optimizer import settings_of, tiny_config
 
@@ -114,7 +114,7 @@ def test_every_trained_parameter_is_in_one_group_and_groups_come_in_one_order(
     assert sorted(name for group in listed[0] for name in group) == sorted(trained)
     assert all(group == sorted(group, key=trained.index) for group in listed[0])
     last = max(model.layer_idx(name) for name in trained)
-    backbone = {id(parameter) for parameter in model.vit_parameters()} if is_v2 else set()
+    backbone = {id(parameter) for parameter in model.backbone_parameters()}
     for group in groups:
         for parameter in group["params"]:
             expected = backbone_lr_ratio if id(parameter) in backbone else 1.0
@@ -129,8 +129,10 @@ def test_without_decay_the_groups_are_those_of_before():
 
 
 def test_a_model_whose_layers_have_no_numbers_is_refused():
+    model = VideoModel()
+    model.head = nn.Linear(2, 2)
     arguments = {"weight_decay": 0.1, "bn_weight_decay": 0.0, "has_zero_decay_1d": False}
     with pytest.raises(
-        UserError, match=r"^SOLVER\.LAYER_DECAY: the layers of Linear are not numbered; set it to 1\.0$"
+        UserError, match=r"^SOLVER\.LAYER_DECAY: the layers of VideoModel are not numbered; set it to 1\.0$"
     ):
-        parameter_groups(nn.Linear(2, 2), **arguments, layer_decay=0.5)
+        parameter_groups(model, **arguments, layer_decay=0.5)

@@ -8,7 +8,7 @@ from fvcore.common.config import CfgNode
 from torch import nn
 
 from slowfast.config import load_config
-from slowfast.models import build_model
+from slowfast.models import VideoModel, build_model
 from slowfast.solver.optimizer import build_optimizer, load_optimizer_state, parameter_groups, set_learning_rate
 
 SIZES = {
@@ -81,7 +81,7 @@ def test_all_but_batch_norm_decays_unless_told_otherwise():
 
 def test_the_image_backbone_may_have_a_rate_of_its_own():
     settings, model = settings_of(tiny_config("SOLVER.BACKBONE_LR_RATIO", 0.1, "SOLVER.ZERO_WD_1D_PARAM", True))
-    backbone = {id(parameter) for parameter in model.vit_parameters()}
+    backbone = {id(parameter) for parameter in model.backbone_parameters()}
     for name, parameter in model.named_parameters():
         assert settings[name][1] == (0.1 if id(parameter) in backbone else 1.0), name
     ratios = {name: ratio for name, (_, ratio) in settings.items()}
@@ -96,9 +96,20 @@ def test_frozen_parameters_are_left_out():
     assert set(settings) == trained < {name for name, _ in model.named_parameters()}
 
 
-def test_a_model_without_an_image_backbone_has_one_rate():
+class OneRate(VideoModel):
+    """A model that calls nothing its backbone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+
+    def backbone_parameters(self) -> list[nn.Parameter]:
+        return []
+
+
+def test_a_model_without_a_backbone_has_one_rate():
     groups = parameter_groups(
-        nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)),
+        OneRate(),
         weight_decay=0.1,
         bn_weight_decay=0.2,
         has_zero_decay_1d=True,

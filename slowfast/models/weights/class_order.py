@@ -9,8 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
-from fvcore.common.config import CfgNode
-
 from slowfast.errors import UserError
 from slowfast.models.weights.translation import Translation
 
@@ -53,6 +51,7 @@ class HeadRules:
         order: MODEL.CHECKPOINT_CLASS_ORDER.
         resets_other_size: a head of another size starts afresh.
         is_test: every class of ours needs a row.
+        reset_key: key that sets ``resets_other_size`` where it is True, for messages; "" if there is none.
     """
 
     class_names: Sequence[str] | None
@@ -61,28 +60,7 @@ class HeadRules:
     order: str = ""
     resets_other_size: bool = False
     is_test: bool = False
-
-    @classmethod
-    def from_config(
-        cls,
-        cfg: CfgNode,
-        class_names: Sequence[str] | None,
-        load_list: Callable[[str], list[str]],
-        class_key: Callable[[str], str],
-        *,
-        is_test: bool = False,
-    ) -> "HeadRules":
-        """Read MODEL.CHECKPOINT_CLASS_ORDER and UNIFORMERV2.DELETE_SPECIAL_HEAD.
-
-        A Uniformer has no key of the latter kind: unless an order is given, a head of another size starts afresh, as
-        in the published experiments.
-        """
-        order = cfg.MODEL.CHECKPOINT_CLASS_ORDER
-        if cfg.MODEL.MODEL_NAME == "Uniformerv2":
-            resets = cfg.UNIFORMERV2.DELETE_SPECIAL_HEAD
-        else:
-            resets = order == ""
-        return cls(class_names, load_list, class_key, order, resets and not is_test, is_test)
+    reset_key: str = ""
 
 
 @dataclass(frozen=True)
@@ -165,9 +143,7 @@ def plan_head(rules: HeadRules, translation: Translation, *, num_theirs: int, nu
             lacking = "the checkpoint carries no class names" if theirs is None else "DATA.CLASS_NAMES_FILE is empty"
             note = f"all {num_ours} rows as they are, although {lacking}: their order could not be checked"
             return HeadPlan(list(range(num_ours)), note, is_doubtful=True)
-        _refuse_unknown_order(
-            translation, source, num_theirs, num_ours, are_theirs_known=theirs is not None, is_test=rules.is_test
-        )
+        _refuse_unknown_order(rules, translation, source, num_theirs, num_ours, are_theirs_known=theirs is not None)
     return _map_rows(rules, theirs, told_by, source)
 
 
@@ -187,7 +163,7 @@ def _their_names(
 
 
 def _refuse_unknown_order(
-    translation: Translation, source: str, num_theirs: int, num_ours: int, *, are_theirs_known: bool, is_test: bool
+    rules: HeadRules, translation: Translation, source: str, num_theirs: int, num_ours: int, *, are_theirs_known: bool
 ) -> NoReturn:
     if are_theirs_known:
         cause = "DATA.CLASS_NAMES_FILE is empty, so that the order of your labels is not known"
@@ -200,10 +176,10 @@ def _refuse_unknown_order(
         remedy = f"set {ORDER_KEY} to {' or '.join(lists) or 'a list or file of their names'}"
     if num_theirs == num_ours:
         remedy += f", or {ORDER_KEY} to same if you are sure that the two orders are equal"
-    if not is_test:
+    if not rules.is_test:
         remedy += f", or {ORDER_KEY} to reset to start the classifier afresh"
-    if not is_test and num_theirs != num_ours and translation.family == "Uniformerv2":
-        remedy += " (as UNIFORMERV2.DELETE_SPECIAL_HEAD True does for one of another size)"
+    if not rules.is_test and num_theirs != num_ours and rules.reset_key:
+        remedy += f" (as {rules.reset_key} True does for one of another size)"
     raise UserError(f"{source}: {cause}; {remedy}")
 
 

@@ -11,11 +11,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from slowfast.errors import UserError
-from slowfast.models.vit_style import CLIP_STYLE
+from slowfast.models.registry import MODEL_REGISTRY, VideoModel
 from slowfast.models.weights.class_order import IMPLIED_LISTS, UNPUBLISHED_ORDERS, implied_list, match_classes
 from slowfast.models.weights.files import METADATA_KEYS, read_checkpoint
-from slowfast.models.weights.load import HEADS
-from slowfast.models.weights.mmaction2 import to_mmaction2
 from slowfast.models.weights.sources import translate_source
 from slowfast.models.weights.translation import Translation
 
@@ -52,25 +50,27 @@ def convert_checkpoint(
     """
     translation = translate_source(source)
     weights = dict(translation.weights)
-    head = next((head for head in HEADS if f"{head}.weight" in weights and f"{head}.bias" in weights), None)
-    if translation.origin == "" or head is None:
+    family = MODEL_REGISTRY.get(translation.family) if translation.family in MODEL_REGISTRY else None
+    heads = [name for name in family.classifier_names if f"{name}.weight" in weights] if family is not None else []
+    if translation.origin == "" or not heads:
         raise UserError(f"{source} ({translation.layout}): only whole checkpoints of the video models are converted")
     lines = [f"{source}: {translation.layout}, {len(weights)} weights"]
     for name in translation.droppable:
         del weights[name]
-        lines.append(f"  {name} left out: it has no effect (UNIFORMERV2.FROZEN)")
-    theirs = _source_names(translation, source, source_classes, len(weights[f"{head}.weight"]), load_list)
+        reason = next((f" ({keys})" for part, keys in family.weights.hints.items() if part in name), "")
+        lines.append(f"  {name} left out: it has no effect{reason}")
+    theirs = _source_names(translation, source, source_classes, len(weights[f"{heads[0]}.weight"]), load_list)
     list_name = classes or _list_of(form, theirs, load_list, class_key)
     names = load_list(list_name) if list_name else theirs
     rows = match_classes(names, theirs, class_key)
     if None in rows:
         lacking = names[rows.index(None)]
         raise UserError(f"{source}: {rows.count(None)} classes of {list_name} have no row in it, such as {lacking!r}")
-    for kind in ("weight", "bias"):
-        weights[f"{head}.{kind}"] = weights[f"{head}.{kind}"][rows]
+    for name in (f"{head}.{kind}" for head in heads for kind in ("weight", "bias")):
+        weights[name] = weights[name][rows]
     order = f"in the order {list_name}" if list_name else "in the source's order"
     lines.append(f"  classifier: {len(rows)} of {len(theirs)} rows, {order}")
-    content = _content(form, weights, names, translation, source)
+    content = _content(form, weights, names, translation, family, source)
     _write(content, target)
     return [*lines, f"  written to {target} ({form})"]
 
@@ -121,14 +121,23 @@ def _list_of(
 
 
 def _content(
-    form: str, weights: dict[str, Tensor], names: Sequence[str], translation: Translation, source: str
+    form: str,
+    weights: dict[str, Tensor],
+    names: Sequence[str],
+    translation: Translation,
+    family: type[VideoModel],
+    source: str,
 ) -> dict[str, Any]:
     if form == "ours":
         config = read_checkpoint(source).get("config") if translation.origin == "own" else None
         return {"model_state": weights, "class_names": list(names)} | ({"config": config} if config else {})
-    if translation.style not in (None, CLIP_STYLE):
-        raise UserError(f"{source}: {form} has no UniFormerV2 of another ViT than CLIP's (UNIFORMERV2.ACTIVATION)")
-    return {"meta": {}, "state_dict": to_mmaction2(weights)} if form == "mmaction2" else {"model_state": weights}
+    if reason := family.weights.why_not_exported(translation):
+        raise UserError(f"{source}: {form} has no {reason}")
+    if form == "authors":
+        return {"model_state": weights}
+    if family.weights.to_mmaction2 is None:
+        raise UserError(f"{source}: MMAction2 has no {translation.family}")
+    return {"meta": {}, "state_dict": family.weights.to_mmaction2(weights)}
 
 
 def _write(content: dict[str, Any], target: Path) -> None:

@@ -23,11 +23,14 @@ from torch import Tensor
 from slowfast.errors import UserError
 
 JIT_PREFIX = "jit:"
+TIMM_PREFIX = "timm:"
 WRAPPERS = ("model_state", "model", "state_dict", "teacher")
 # Metadata of a .safetensors file that stand for the keys of a checkpoint of ours, as JSON.
 METADATA_KEYS = ("class_names", "config")
 PAGE_STARTS = (b"<!doctype", b"<html", b"<head", b"<?xml")
 DRIVE_DOWNLOAD = "https://drive.usercontent.google.com/download?id={}&export=download&confirm=t"
+
+_LIGHT = re.compile(r"uniformer[_-]?xx?s")
 
 _paths = PathManager()
 _paths.register_handler(HTTPURLHandler())
@@ -36,6 +39,16 @@ _paths.register_handler(HTTPURLHandler())
 def is_address(name: str) -> bool:
     """Whether ``name`` is an http(s) address."""
     return name.startswith(("http://", "https://"))
+
+
+def refuse_light(name: str) -> None:
+    """Refuse the light models by name.
+
+    Raises:
+        UserError: for a file of UniFormer-XS or -XXS.
+    """
+    if _LIGHT.match(name.rpartition("/")[2].lower()):
+        raise UserError(f"{name}: UniFormer-XS and -XXS, the light models, are not built here; use UniFormer-S or -B")
 
 
 def find_weights(name: str, weights_dir: str, suffixes: tuple[str, ...] = ("",)) -> str | None:

@@ -4,32 +4,19 @@ import re
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+from fvcore.common.config import CfgNode
+from torch import Tensor
 
 from slowfast.errors import UserError
+from slowfast.models.registry import VideoModel
 from slowfast.models.weights.class_order import HeadPlan, HeadRules, plan_head
 from slowfast.models.weights.report import WeightsReport, first
-from slowfast.models.weights.shapes import inflate_at_centre, inflate_by_repetition, is_grid, resize_positions
+from slowfast.models.weights.shapes import inflate_at_centre, inflate_by_repetition
 from slowfast.models.weights.sources import ACCEPTED_SOURCES, translate_source
 from slowfast.models.weights.translation import Translation
 
-HEADS = ("head", "backbone.transformer.proj.2")  # the classifier of Uniformer and of Uniformerv2
-POSITIONS = "backbone.positional_embedding"
-# Part of a name -> the keys to look at where it does not fit.
-_HINTS = {
-    ".lmhra": "UNIFORMERV2.NO_LMHRA, DOUBLE_LMHRA and DW_REDUCTION",
-    ".balance": "UNIFORMERV2.FROZEN",
-    "backbone.conv1": "UNIFORMERV2.TEMPORAL_DOWNSAMPLE and BACKBONE",
-    "backbone.ln_pre": "UNIFORMERV2.PRE_NORM",
-    ".dec.": "UNIFORMERV2.N_LAYERS and MLP_FACTOR",
-    "backbone.transformer.resblocks": "UNIFORMERV2.BACKBONE",
-    ".t_attn": "UNIFORMER.SPLIT",
-    "patch_embed": "UNIFORMER.STD and EMBED_DIM",
-    "blocks": "UNIFORMER.DEPTH, EMBED_DIM and MLP_RATIO",
-}
 
-
-def load_source(model: nn.Module, name: str, rules: HeadRules, *, is_average: bool = False) -> WeightsReport:
+def load_source(model: VideoModel, name: str, rules: HeadRules, *, is_average: bool = False) -> WeightsReport:
     """Load a file, an address or ``timm:<model>`` of any public source.
 
     Args:
@@ -44,37 +31,52 @@ def load_source(model: nn.Module, name: str, rules: HeadRules, *, is_average: bo
     return apply_translation(model, translate_source(name, is_average=is_average), name, rules)
 
 
-def apply_translation(model: nn.Module, translation: Translation, source: str, rules: HeadRules) -> WeightsReport:
+def load_pretrained(cfg: CfgNode, model: VideoModel, rules: HeadRules) -> WeightsReport | None:
+    """Give a new model the weights that training starts from, which its family's keys name.
+
+    Returns:
+        What was done; None if training starts at random.
+
+    Raises:
+        UserError: if the file is missing, saying where to put it, or does not fit; the model is untouched then.
+    """
+    name = model.weights.pretrained_source(cfg)
+    return load_source(model, name, rules) if name else None
+
+
+def apply_translation(model: VideoModel, translation: Translation, source: str, rules: HeadRules) -> WeightsReport:
     """Fit translated weights to a model and load them; see ``load_source``."""
-    _check_function(model, translation, source)
+    told = f"{source} ({translation.layout})"
+    _check_function(model, translation, told)
     own = model.state_dict()
-    head = next((f"{head}." for head in HEADS if f"{head}.weight" in own), "no head")
+    heads = tuple(f"{name}." for name in model.classifier_names)
     unknown = [name for name in translation.weights if name not in own]
     dropped = [name for name in unknown if name in translation.droppable]
     report = WeightsReport(source, translation.layout, skipped=[*translation.skipped, *dropped])
     fitted = {
-        name: _fit(name, value, own[name], translation, report)
+        name: _fit(model, name, value, own[name], translation, report)
         for name, value in translation.weights.items()
-        if name in own and not name.startswith(head)
+        if name in own and not name.startswith(heads)
     }
     if not fitted:
         theirs, ours = first(list(translation.weights), 3), first(list(own), 3)
         raise UserError(
             f"{source}: none of its weights ({theirs}) belongs to this model ({ours}); accepted: {ACCEPTED_SOURCES}"
         )
-    if f"{head}weight" in own:
-        fitted |= _head_weights(head, own, translation, rules, report)
+    for head in heads:
+        if f"{head}weight" in own:
+            fitted |= _head_weights(head, own, translation, rules, report)
     report.missing = [name for name in own if name not in fitted]
-    expected = f"{re.escape(head)}.*|{translation.may_lack or ''}"
+    expected = "|".join([*(f"{re.escape(head)}.*" for head in heads), translation.may_lack or ""])
     missing = [name for name in report.missing if not re.fullmatch(expected, name)]
-    _check_fit(own, fitted, missing, [name for name in unknown if name not in dropped], f"{source} ({report.layout})")
+    _check_fit(model, own, fitted, missing, [name for name in unknown if name not in dropped], told)
     report.matched = list(fitted)
     report.remapped = {name: old for name, old in translation.remapped.items() if name in fitted}
     model.load_state_dict(own | fitted)
     return report
 
 
-def load_weights(model: nn.Module, state_dict: Mapping[str, Tensor], source: str) -> None:
+def load_weights(model: VideoModel, state_dict: Mapping[str, Tensor], source: str) -> None:
     """Load weights of the very same model, head included, as a run that goes on does.
 
     Args:
@@ -88,40 +90,24 @@ def load_weights(model: nn.Module, state_dict: Mapping[str, Tensor], source: str
     own = model.state_dict()
     fitted = {name: value for name, value in state_dict.items() if name in own}
     missing = [name for name in own if name not in state_dict]
-    _check_fit(own, fitted, missing, [name for name in state_dict if name not in own], source)
+    _check_fit(model, own, fitted, missing, [name for name in state_dict if name not in own], source)
     model.load_state_dict(own | fitted)
 
 
-def _check_function(model: nn.Module, translation: Translation, source: str) -> None:
-    """Refuse weights of the other family, and a ViT whose function the config's model would not compute."""
-    told, kind = f"{source} ({translation.layout})", type(model).__name__
-    if translation.family and kind in ("Uniformer", "Uniformerv2") and kind != translation.family:
-        raise UserError(f"{told} holds weights of {translation.family}, but MODEL.MODEL_NAME is {kind}")
-    backbone = getattr(model, "backbone", None)
-    needed, built = translation.style, getattr(backbone, "style", None)
-    if needed is None or built is None:
-        return
-    if needed.activation not in (None, "quick_gelu", "gelu"):
-        raise UserError(f"{told} has the activation {needed.activation}; accepted: quick_gelu and gelu")
-    if needed.activation is None and not built.activation:
-        raise UserError(
-            f"{told} does not tell its activation; set UNIFORMERV2.ACTIVATION to quick_gelu for OpenAI's weights and "
-            f"others of a quickgelu model, or to gelu for most others, such as those trained on LAION's data"
-        )
-    wanted = {
-        "UNIFORMERV2.ACTIVATION": (needed.activation or built.activation, built.activation or "quick_gelu"),
-        "UNIFORMERV2.PRE_NORM": (needed.has_pre_norm, built.has_pre_norm),
-        "UNIFORMERV2.NORM_EPS": (needed.norm_eps, built.norm_eps),
-    }
-    wrong = [f"{key} {value}" for key, (value, current) in wanted.items() if value != current]
-    if wrong:
-        raise UserError(f"{told} computes another function than the config's ViT; set {', '.join(wrong)}")
-    num_heads = backbone.transformer.resblocks[0].attn.num_heads
-    if translation.num_heads not in (None, num_heads):
-        raise UserError(f"{told} has {translation.num_heads} attention heads, but UNIFORMERV2.BACKBONE has {num_heads}")
+def _check_function(model: VideoModel, translation: Translation, told: str) -> None:
+    """Refuse weights of another family, and those whose function the config's model would not compute."""
+    kind = type(model).__name__
+    if translation.family not in ("", kind):
+        plugins = translation.config.get("PLUGINS")
+        remedy = f" (trained with --plugins {' '.join(map(str, plugins))})" if plugins else ""
+        raise UserError(f"{told} holds weights of {translation.family}{remedy}, but MODEL.MODEL_NAME is {kind}")
+    if problem := model.weights.misfit(model, translation):
+        raise UserError(f"{told} {problem}")
 
 
-def _fit(name: str, value: Tensor, target: Tensor, translation: Translation, report: WeightsReport) -> Tensor:
+def _fit(
+    model: VideoModel, name: str, value: Tensor, target: Tensor, translation: Translation, report: WeightsReport
+) -> Tensor:
     """Give a weight the shape of its target where that is a matter of time or grid; else return it as it is."""
     if value.shape == target.shape:
         return value
@@ -129,9 +115,10 @@ def _fit(name: str, value: Tensor, target: Tensor, translation: Translation, rep
         report.inflated.append(name)
         inflate = inflate_at_centre if translation.inflates_at_centre else inflate_by_repetition
         return inflate(value.float(), target.shape[2])
-    if name == POSITIONS and value.shape[1:] == target.shape[1:] and is_grid(len(value) - 1):
+    resized = model.weights.resize(name, value, target)
+    if resized is not None:
         report.resized.append(name)
-        return resize_positions(value.float(), len(target))
+        return resized
     return value
 
 
@@ -163,11 +150,17 @@ def _head_weights(
 
 
 def _check_fit(
-    own: Mapping[str, Tensor], fitted: Mapping[str, Tensor], missing: Sequence[str], unknown: Sequence[str], told: str
+    model: VideoModel,
+    own: Mapping[str, Tensor],
+    fitted: Mapping[str, Tensor],
+    missing: Sequence[str],
+    unknown: Sequence[str],
+    told: str,
 ) -> None:
     """Refuse what is missing, unknown or of another shape, naming blocks that are missing as a whole.
 
     Args:
+        model: its family tells the keys to look at.
         own: the model's weights.
         fitted: those of the source that the model has a place for.
         missing: names of ours that the source ought to have.
@@ -193,7 +186,8 @@ def _check_fit(
     if not complaints:
         return
     wrong = [*blocks, *single, *unknown, *reshaped]
-    keys = next((f"see {keys}; " for part, keys in _HINTS.items() if any(part in name for name in wrong)), "")
+    hints = model.weights.hints.items()
+    keys = next((f"see {keys}; " for part, keys in hints if any(part in name for name in wrong)), "")
     raise UserError(
         f"{told} does not fit the config's model: {'; '.join(complaints)}; {keys}use the config that the weights were "
         f"trained with"

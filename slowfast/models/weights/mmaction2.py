@@ -5,7 +5,8 @@ classifier is a module of its own. It has no frozen form of UniFormerV2, which l
 the fusion: a balance whose sigmoid is exactly 0 does the same.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -28,37 +29,50 @@ def is_mmaction2(weights: Mapping[str, Tensor]) -> bool:
     return any(name.startswith(("cls_head.", "backbone.transformer.norm.", "backbone.blocks1.")) for name in weights)
 
 
-def from_mmaction2(weights: Mapping[str, Tensor]) -> Translation:
-    """Translate a checkpoint of MMAction2's UniFormer or UniFormerV2."""
-    is_v2 = any(name.startswith("backbone.transformer.") for name in weights)
-    family = "Uniformerv2" if is_v2 else "Uniformer"
-    names = _V2_NAMES if is_v2 else _V1_NAMES
-    rules = [(old.replace(".", r"\.") + "(.*)", new + r"\1") for old, new in names.items()]
-    if is_v2:
-        rules.append((r"(backbone\..*)", r"\1"))
-    layout = f"MMAction2's {'UniFormerV2' if is_v2 else 'UniFormer'}"
+def v1_from_mmaction2(weights: Mapping[str, Tensor]) -> Translation:
+    """Translate a checkpoint of MMAction2's UniFormer."""
+    return _translated(weights, _rules(_V1_NAMES), "MMAction2's UniFormer", "Uniformer")
+
+
+def v2_from_mmaction2(weights: Mapping[str, Tensor]) -> Translation:
+    """Translate a checkpoint of MMAction2's UniFormerV2."""
+    rules = [*_rules(_V2_NAMES), (r"(backbone\..*)", r"\1")]
+    translation = _translated(weights, rules, "MMAction2's UniFormerV2", "Uniformerv2")
+    balance = translation.weights.get(BALANCE)
+    is_frozen = balance is not None and not balance.float().sigmoid().any()
+    return replace(translation, droppable=frozenset([BALANCE] if is_frozen else []))
+
+
+def _rules(names: Mapping[str, str]) -> list[tuple[str, str]]:
+    return [(old.replace(".", r"\.") + "(.*)", new + r"\1") for old, new in names.items()]
+
+
+def _translated(
+    weights: Mapping[str, Tensor], rules: Sequence[tuple[str, str]], layout: str, family: str
+) -> Translation:
     renamed, old_names, skipped = rename(weights, rules, skip=r"data_preprocessor\..*", layout=layout)
-    is_frozen = BALANCE in renamed and not renamed[BALANCE].float().sigmoid().any()
     return Translation(
         layout=layout,
         weights=renamed,
         family=family,
         remapped={new: old for new, old in old_names.items() if new != old},
         skipped=skipped,
-        droppable=frozenset([BALANCE] if is_frozen else []),
         origin="mmaction2",
     )
 
 
-def to_mmaction2(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename our weights of either family for MMAction2.
+def v2_to_mmaction2(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename our weights of a UniFormerV2 for MMAction2."""
+    no_balance = torch.full_like(weights["backbone.class_embedding"], NO_BALANCE)
+    return {_renamed(name, _V2_NAMES): value for name, value in ({BALANCE: no_balance} | dict(weights)).items()}
+
+
+def v1_to_mmaction2(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename our weights of a UniFormer for MMAction2.
 
     Raises:
         UserError: for UNIFORMER.SPLIT or UNIFORMER.STD, which MMAction2 does not build.
     """
-    if "backbone.class_embedding" in weights:
-        no_balance = torch.full_like(weights["backbone.class_embedding"], NO_BALANCE)
-        return {_renamed(name, _V2_NAMES): value for name, value in ({BALANCE: no_balance} | dict(weights)).items()}
     for key, is_set in (
         ("SPLIT", any(".t_attn." in name for name in weights)),
         ("STD", weights["patch_embed2.proj.weight"].shape[2] > 1),

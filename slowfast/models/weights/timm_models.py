@@ -9,8 +9,6 @@ from slowfast.models.vit_style import ViTStyle
 from slowfast.models.weights.image_vits import from_timm
 from slowfast.models.weights.translation import Translation
 
-TIMM_PREFIX = "timm:"
-
 
 def load_timm(name: str) -> Translation:
     """Translate a pretrained model of timm's, such as vit_base_patch16_224.augreg_in21k.

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
 
@@ -17,7 +18,7 @@ class Translation:
     Attributes:
         layout: what the source is, for people.
         weights: our name -> tensor, of the source's shape.
-        family: the model it is of, Uniformer or Uniformerv2; "" for any that has these names.
+        family: name of the model it is of; "" for any that has these names.
         remapped: our name -> the source's, where they differ, or how it was computed.
         skipped: the source's names that we have no use for.
         may_lack: regular expression of our names that such a source does not have; they keep their initialisation.
@@ -28,6 +29,7 @@ class Translation:
         num_heads: attention heads of the ViT, if the source tells.
         origin: whose order the classes have: authors, mmaction2, own or "" (unknown).
         class_names: in the order of the head's rows, if the source carries them.
+        config: resolved, of a checkpoint of ours that carries it; otherwise empty.
     """
 
     layout: str
@@ -42,6 +44,7 @@ class Translation:
     num_heads: int | None = None
     origin: str = ""
     class_names: list[str] | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
 
 
 def rename(

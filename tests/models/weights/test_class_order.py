@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slowfast.config import load_config
 from slowfast.datasets.labels import class_key, load_label_list
-from slowfast.models.weights.class_order import IMPLIED_LISTS, HeadRules, implied_list, match_classes
+from slowfast.models.weights.class_order import IMPLIED_LISTS, implied_list, match_classes
 
 NAMES = st.lists(st.text(st.characters(max_codepoint=0x17F), max_size=6), unique=True, max_size=12)
 
@@ -58,21 +57,3 @@ def test_implied_lists_have_their_length(origin):
 )
 def test_implied_orders(origin, num_classes, source, expected):
     assert implied_list(origin, num_classes, source) == expected
-
-
-@pytest.mark.parametrize(
-    ("overrides", "is_test", "resets"),
-    [
-        (["MODEL.MODEL_NAME", "Uniformerv2"], False, False),
-        (["UNIFORMERV2.DELETE_SPECIAL_HEAD", True], False, True),
-        (["UNIFORMERV2.DELETE_SPECIAL_HEAD", True], True, False),
-        (["MODEL.MODEL_NAME", "Uniformer"], False, True),
-        (["MODEL.MODEL_NAME", "Uniformer", "MODEL.CHECKPOINT_CLASS_ORDER", "ucf101"], False, False),
-        (["MODEL.MODEL_NAME", "Uniformer"], True, False),
-    ],
-)
-def test_rules_of_a_config(overrides, is_test, resets):
-    cfg = load_config(None, overrides)
-    rules = HeadRules.from_config(cfg, ["a"], load_label_list, class_key, is_test=is_test)
-    assert (rules.resets_other_size, rules.is_test) == (resets, is_test)
-    assert rules.order == cfg.MODEL.CHECKPOINT_CLASS_ORDER

@@ -18,8 +18,7 @@ from slowfast.config import load_config
 from slowfast.errors import UserError
 from slowfast.models.weights import files as weight_files
 from slowfast.models.weights.files import direct_address, find_weights, read_checkpoint, state_dict_of
-from slowfast.models.weights.load import load_source
-from slowfast.models.weights.pretrained import load_pretrained
+from slowfast.models.weights.load import load_pretrained, load_source
 from tests.models.weights.layouts import TINY_V1, TINY_V2, clip_names, golden_weights, rules, tiny_cfg, tiny_v1, tiny_v2
 from tests.models.weights.test_image_vits import CLIP, TEXT_TOWER, assert_same_tokens, image_vit
 
@@ -247,7 +246,8 @@ def test_other_addresses_stay_as_they_are():
 
 def pretrain(keys, model=None, class_names=None, **changes):
     cfg = tiny_cfg(keys, **changes)
-    return load_pretrained(cfg, model, rules(class_names))
+    tiny = {"Uniformer": tiny_v1, "Uniformerv2": tiny_v2}[cfg.MODEL.MODEL_NAME]
+    return load_pretrained(cfg, model or tiny(), rules(class_names))
 
 
 def test_none_starts_at_random():

@@ -11,7 +11,7 @@ from slowfast.datasets.labels import load_label_list
 from slowfast.errors import UserError
 from slowfast.models import build_model
 from slowfast.models.weights.load import load_source, load_weights
-from slowfast.models.weights.mmaction2 import to_mmaction2
+from slowfast.models.weights.mmaction2 import v1_to_mmaction2, v2_to_mmaction2
 from tests.golden_rule import golden_input, golden_state_dict, load_golden, relative_l2
 from tests.models.weights.layouts import (
     B16_NAMES,
@@ -98,8 +98,10 @@ def test_authors_something_something_with_temporal_blocks(tmp_path):
     assert_equal_weights(model, weights)
 
 
-@pytest.mark.parametrize("build", [tiny_v1, tiny_v2], ids=["v1", "v2"])
-def test_mmaction2_ports_in_both_directions(tmp_path, build):
+@pytest.mark.parametrize(
+    ("build", "to_mmaction2"), [(tiny_v1, v1_to_mmaction2), (tiny_v2, v2_to_mmaction2)], ids=["v1", "v2"]
+)
+def test_mmaction2_ports_in_both_directions(tmp_path, build, to_mmaction2):
     model = build(MODEL__NUM_CLASSES=400)
     weights = golden_weights(model)
     ported = mmaction2_names(weights)
@@ -117,7 +119,7 @@ def test_mmaction2_ports_in_both_directions(tmp_path, build):
 
 def test_a_frozen_model_goes_to_mmaction2_and_back(tmp_path):
     frozen, clips = randomized(tiny_v2(UNIFORMERV2__FROZEN=True)), torch.randn(2, 3, 4, 16, 16)
-    exported = to_mmaction2(frozen.state_dict())
+    exported = v2_to_mmaction2(frozen.state_dict())
     assert (exported["backbone.transformer.balance"] == -1e4).all()
     path = saved(tmp_path, {"state_dict": exported})
     for keys in ({"UNIFORMERV2__FROZEN": True}, {}):
@@ -136,7 +138,7 @@ def test_a_balance_that_has_an_effect_is_not_dropped(tmp_path):
 @pytest.mark.parametrize("key", ["SPLIT", "STD"])
 def test_what_mmaction2_does_not_build_is_not_exported(key):
     with pytest.raises(UserError, match=f"UNIFORMER.{key} True"):
-        to_mmaction2(tiny_v1(**{f"UNIFORMER__{key}": True}).state_dict())
+        v1_to_mmaction2(tiny_v1(**{f"UNIFORMER__{key}": True}).state_dict())
 
 
 @pytest.mark.parametrize("keys", [{}, {"UNIFORMER__SPLIT": True}, {"UNIFORMER__STD": True}], ids=str)
@@ -387,7 +389,7 @@ def test_a_head_of_another_size_is_reset_if_asked_for(tmp_path):
     assert report.head.rows is None
     torch.testing.assert_close(model.backbone.transformer.proj[2].weight, initial)
     with pytest.raises(UserError, match=r"DATA.CLASS_NAMES_FILE is empty.*UNIFORMERV2.DELETE_SPECIAL_HEAD True"):
-        load_source(model, path, rules(None))
+        load_source(model, path, rules(None, reset_key="UNIFORMERV2.DELETE_SPECIAL_HEAD"))
 
 
 def test_same_cannot_be_asserted_of_another_size(tmp_path):

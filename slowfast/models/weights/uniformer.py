@@ -1,0 +1,68 @@
+"""What is known about the weights of UniFormer: where training starts, and the forms in which they are published."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fvcore.common.config import CfgNode
+from torch import Tensor
+
+from slowfast.errors import UserError
+from slowfast.models.weights.family import Layout, WeightsFamily
+from slowfast.models.weights.files import find_weights, refuse_light
+from slowfast.models.weights.mmaction2 import is_mmaction2, v1_from_mmaction2, v1_to_mmaction2
+from slowfast.models.weights.translation import Translation, rename
+
+
+def pretrained_source(cfg: CfgNode) -> str | None:
+    """The weights that ``UNIFORMER.PRETRAIN_NAME`` names; None for a random start.
+
+    Raises:
+        UserError: if the file is missing, saying where to put it.
+    """
+    name = cfg.UNIFORMER.PRETRAIN_NAME
+    if not name or name == "none":
+        return None
+    refuse_light(name)
+    found = find_weights(name, cfg.MODEL.WEIGHTS_DIR, ("", ".pth", ".pyth", ".safetensors"))
+    if found is None:
+        raise UserError(
+            f"UNIFORMER.PRETRAIN_NAME {name}: there is no {Path(cfg.MODEL.WEIGHTS_DIR, name + '.pth')}; download these "
+            f"weights from the UniFormer model zoo and save them there, or set it to None to start at random"
+        )
+    return found
+
+
+def _is_mmaction2(weights: Mapping[str, Tensor]) -> bool:
+    return is_mmaction2(weights) and not any(name.startswith("backbone.transformer.") for name in weights)
+
+
+def _is_uniformer(weights: Mapping[str, Tensor]) -> bool:
+    return any(name.startswith(("blocks1.", "patch_embed1.")) for name in weights)
+
+
+def _from_authors(weights: Mapping[str, Tensor], _config: Mapping[str, Any] | None) -> Translation:
+    """The authors' video weights, or their ImageNet weights: the same names and 2-D kernels."""
+    if not any(value.ndim == 4 for value in weights.values()):
+        return Translation("the authors' UniFormer", dict(weights), family="Uniformer", origin="authors")
+    layout = "UniFormer's ImageNet weights"
+    rules = [(r"((?:patch_embed\d\.(?:norm|proj)|blocks\d\.\d+\.(?!gamma).*|norm|head)\..*)", r"\1")]
+    renamed, _, skipped = rename(weights, rules, skip=r"pre_logits\..*", layout=layout)
+    # No temporal attention (UNIFORMER.SPLIT).
+    may_lack = r"blocks\d\.\d+\.t_(attn|norm)\..*"
+    return Translation(layout, renamed, family="Uniformer", skipped=skipped, may_lack=may_lack)
+
+
+UNIFORMER_WEIGHTS = WeightsFamily(
+    layouts=[
+        Layout(_is_mmaction2, lambda weights, _config: v1_from_mmaction2(weights)),
+        Layout(_is_uniformer, _from_authors),
+    ],
+    pretrained_source=pretrained_source,
+    hints={
+        ".t_attn": "UNIFORMER.SPLIT",
+        "patch_embed": "UNIFORMER.STD and EMBED_DIM",
+        "blocks": "UNIFORMER.DEPTH, EMBED_DIM and MLP_RATIO",
+    },
+    to_mmaction2=v1_to_mmaction2,
+)
