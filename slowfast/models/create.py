@@ -1,0 +1,75 @@
+"""Models by name, without a config of one's own."""
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+from slowfast.config import load_config
+from slowfast.config.shipped import model_configs
+from slowfast.errors import UserError
+from slowfast.models.build import build_model
+from slowfast.models.registry import MODEL_REGISTRY, VideoModel
+from slowfast.models.weights.class_order import HeadRules
+from slowfast.models.weights.load import apply_translation
+from slowfast.models.weights.sources import translate_source
+from slowfast.models.weights.translation import Translation
+
+
+def list_models() -> list[str]:
+    """Names that ``create_model`` takes: configs/models, and models that code from outside has registered."""
+    outside = [name for name, model in MODEL_REGISTRY if not model.__module__.startswith("slowfast.models.")]
+    return [*model_configs(), *outside]
+
+
+def create_model(
+    name: str,
+    *,
+    num_classes: int | None = None,
+    num_frames: int | None = None,
+    weights: str | None = None,
+    overrides: Sequence[Any] = (),
+) -> VideoModel:
+    """Build a model, on the CPU and in training mode.
+
+    Args:
+        name: one of ``list_models()``.
+        num_classes: K; None is that of the weights, or without weights the config's; 0 leaves the pooled features.
+        num_frames: frames of a clip (T) that the model is meant for; None is the config's. Models take other numbers,
+            too.
+        weights: a file or an address of any public source (MODEL_ZOO.md), or "timm:<model>"; None is a random start.
+            A classifier for another number of classes than ``num_classes`` starts afresh; rows are not sorted anew.
+        overrides: keys and values of the config, such as ["UNIFORMERV2.FROZEN", True].
+
+    Raises:
+        UserError: if there is no such model, an override is wrong, or the weights cannot be had or do not fit.
+    """
+    known = list_models()
+    if name not in known:
+        near = ", ".join(difflib.get_close_matches(name, known, n=3, cutoff=0.0))
+        raise UserError(f"create_model: there is no model {name!r}; the nearest are {near} (slowfast.list_models())")
+    translation = None if weights is None else translate_source(weights)
+    num_rows = None if translation is None else _num_rows(translation)
+    keys = [] if name in model_configs() else ["MODEL.MODEL_NAME", name]
+    wanted = num_rows if num_classes in (None, 0) else num_classes
+    for key, value in (("MODEL.NUM_CLASSES", wanted), ("DATA.NUM_FRAMES", num_frames)):
+        if value is not None:
+            keys += [key, value]
+    model = build_model(load_config(model_configs().get(name), [*keys, *overrides]))
+    if translation is not None:
+        # No list of videos says what the user's classes are: the rows stay as they are, or start afresh.
+        order = "same" if num_rows == model.num_classes else "reset"
+        rules = HeadRules(class_names=None, load_list=_no_list, class_key=str, order=order)
+        apply_translation(model, translation, weights, rules).log()
+    if num_classes == 0:
+        model.reset_classifier(0)
+    return model
+
+
+def _num_rows(translation: Translation) -> int | None:
+    """Classes of the weights; None if they have no classifier of ours."""
+    heads = [f"{name}.weight" for _, model in MODEL_REGISTRY for name in model.classifier_names]
+    return next((len(translation.weights[name]) for name in heads if name in translation.weights), None)
+
+
+def _no_list(name: str) -> list[str]:
+    raise AssertionError(f"no list of classes is needed, but {name} was asked for")

@@ -1,0 +1,196 @@
+"""What every registered model has to be, whatever its family."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from slowfast.config.sections import MODEL_NAMES
+from slowfast.errors import UserError
+from slowfast.models import MODEL_REGISTRY, VideoModel, build_model
+from slowfast.models.registry import ModelRegistry
+from tests.models.tiny_models import FREEZE, all_tiny_models, arrangement_names
+from tests.models.weights.layouts import golden_weights, tiny_cfg
+
+NUM_CLASSES = 5
+every_model = pytest.mark.parametrize("keys", [keys for _, keys in all_tiny_models()], ids=arrangement_names())
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """On tensors this small, threads cost more than they bring."""
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(num_threads)
+
+
+def built(keys: dict, **changes: object) -> VideoModel:
+    """A model whose weights are all away from their initial values."""
+    torch.manual_seed(0)
+    model = build_model(tiny_cfg(keys, **changes))
+    model.load_state_dict(golden_weights(model))
+    return model
+
+
+def clips_for(keys: dict, num_videos: int = 2) -> torch.Tensor:
+    side = keys["DATA.TRAIN_CROP_SIZE"]
+    return torch.randn(num_videos, 3, 4, side, side, generator=torch.Generator().manual_seed(1))
+
+
+@every_model
+def test_forward_is_the_head_of_the_features(keys):
+    model, clips = built(keys).eval(), clips_for(keys)
+    with torch.no_grad():
+        features = model.forward_features(clips)
+        logits, pooled = model.forward_head(features), model.forward_head(features, pre_logits=True)
+        torch.testing.assert_close(model(clips), logits, rtol=0, atol=0)
+        assert logits.shape == (2, NUM_CLASSES) and model.num_classes == NUM_CLASSES
+        assert pooled.shape == (2, model.num_features)
+        torch.testing.assert_close(model.get_classifier()(pooled), logits)
+
+
+@every_model
+def test_intermediates_are_volumes_of_the_blocks_asked_for(keys):
+    model, clips = built(keys).eval(), clips_for(keys)
+    last = model.num_layers - 1
+    with torch.no_grad():
+        volumes = model.forward_intermediates(clips, range(model.num_layers))
+        assert len(volumes) == model.num_layers
+        assert all(volume.ndim == 5 and volume.shape[0] == 2 for volume in volumes)
+        assert volumes[-1].shape[1] == model.num_features
+        assert len({volume.double().sum().item() for volume in volumes}) == model.num_layers  # no two are one
+        reordered = model.forward_intermediates(clips, [last, 0, -1, 0])
+        for volume, layer in zip(reordered, [last, 0, last, 0], strict=True):
+            torch.testing.assert_close(volume, volumes[layer], rtol=0, atol=0)
+        assert model.forward_intermediates(clips, []) == []
+
+
+@every_model
+@pytest.mark.parametrize("beyond", [0, 1])
+def test_a_block_that_is_not_there_is_refused(keys, beyond):
+    model = built(keys)
+    layer = model.num_layers if beyond else -model.num_layers - 1
+    accepted = f"accepted: {-model.num_layers} to {model.num_layers - 1}"
+    with pytest.raises(UserError, match=rf"of {model.num_layers} blocks has no block {layer}; {accepted}"):
+        model.forward_intermediates(clips_for(keys), [0, layer])
+
+
+@every_model
+def test_every_trained_parameter_gets_a_gradient(keys):
+    model = built(keys).train()
+    model(clips_for(keys)).square().sum().backward()
+    assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
+
+
+@every_model
+def test_recomputation_changes_nothing_but_memory(keys):
+    results = []
+    for enable in (False, True, None):
+        model = built(keys).train()
+        if enable is not None:
+            model.set_grad_checkpointing(True)
+            model.set_grad_checkpointing(enable)
+        torch.manual_seed(1)
+        logits = model(clips_for(keys))
+        logits.sum().backward()
+        results.append([logits, *(p.grad for p in model.parameters()), *model.buffers()])
+    for other in results[:2]:
+        for tensor, expected in zip(other, results[2], strict=True):
+            torch.testing.assert_close(tensor, expected)
+
+
+@every_model
+def test_recomputation_keeps_fewer_activations(keys):
+    kept = {}
+    for enable in (False, True):
+        model, sizes = built(keys).train(), []
+        model.set_grad_checkpointing(enable)
+        with torch.autograd.graph.saved_tensors_hooks(lambda x, sizes=sizes: sizes.append(x.numel()) or x, lambda x: x):
+            model(clips_for(keys))
+        kept[enable] = sum(sizes)
+    assert kept[True] < kept[False]
+
+
+@every_model
+def test_layers_are_numbered_from_the_embedding_to_the_head(keys):
+    model = built(keys)
+    layers = {name: model.layer_idx(name) for name, _ in model.named_parameters()}
+    assert set(layers.values()) == set(range(model.num_layers + 2))
+    for classifier in model.classifier_names:
+        assert layers[f"{classifier}.weight"] == model.num_layers + 1
+
+
+@every_model
+def test_the_backbone_is_all_or_part_of_what_is_no_classifier(keys):
+    model = built(keys)
+    backbone = {id(parameter) for parameter in model.backbone_parameters()}
+    assert backbone and len(backbone) == len(model.backbone_parameters())
+    own = {id(parameter) for parameter in model.parameters()}
+    heads = {id(p) for name in model.classifier_names for p in model.get_submodule(name).parameters()}
+    assert backbone <= own - heads
+
+
+@every_model
+def test_a_frozen_backbone_stays_as_it_is(keys):
+    model = built(keys).train()
+    model.freeze_backbone()
+    model(clips_for(keys)).sum().backward()
+    frozen = {id(parameter) for parameter in model.backbone_parameters()}
+    for name, parameter in model.named_parameters():
+        assert (parameter.grad is None) == (id(parameter) in frozen), name
+
+
+@pytest.mark.parametrize("name", FREEZE)
+def test_a_config_may_freeze_the_backbone(name):
+    keys = dict(next(keys for model, keys in all_tiny_models() if model == name)) | FREEZE[name]
+    model = built(keys)
+    assert not any(parameter.requires_grad for parameter in model.backbone_parameters())
+    assert any(parameter.requires_grad for parameter in model.parameters())
+
+
+@every_model
+def test_a_reset_classifier_is_fresh_and_the_rest_stays(keys):
+    model, clips = built(keys).double().eval(), clips_for(keys).double()
+    before = copy.deepcopy(model.state_dict())
+    model.reset_classifier(7)
+    assert model.num_classes == 7
+    assert model(clips).shape == (2, 7) and model(clips).dtype == torch.float64
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {f"{name}.{kind}" for name in model.classifier_names for kind in ("weight", "bias")}
+    model.reset_classifier(0)
+    assert model.num_classes == 0 and isinstance(model.get_classifier(), nn.Identity)
+    pooled = model.forward_head(model.forward_features(clips), pre_logits=True)
+    torch.testing.assert_close(model(clips), pooled, rtol=0, atol=0)
+    with pytest.raises(UserError, match="num_classes is -1; accepted: at least 0"):
+        model.reset_classifier(-1)
+
+
+@every_model
+def test_a_reset_classifier_starts_as_a_built_one_does(keys):
+    """The same distribution: the mean of the squares of 40,000 draws is known to about 1 %."""
+    num_classes = 40_000 // built(keys).num_features
+    fresh, model = built_fresh(keys, num_classes).get_classifier(), built(keys)
+    model.reset_classifier(num_classes)
+    again = model.get_classifier()
+    assert again.weight.square().mean().item() == pytest.approx(fresh.weight.square().mean().item(), rel=0.05)
+    assert again.bias.square().mean().item() == pytest.approx(fresh.bias.square().mean().item(), rel=0.3)
+
+
+def built_fresh(keys: dict, num_classes: int) -> VideoModel:
+    return build_model(tiny_cfg(keys, MODEL__NUM_CLASSES=num_classes))
+
+
+def test_what_is_registered_is_what_the_config_accepts():
+    assert [name for name, _ in MODEL_REGISTRY] == MODEL_NAMES
+
+
+def test_only_video_models_are_registered():
+    with pytest.raises(TypeError, match=r"Linear.* is registered as a model, but is no subclass of slowfast"):
+        ModelRegistry("other").register(nn.Linear)
+
+
+def test_a_model_without_numbered_layers_says_so():
+    with pytest.raises(UserError, match=r"^SOLVER\.LAYER_DECAY: the layers of VideoModel are not numbered"):
+        VideoModel().layer_idx("weight")
