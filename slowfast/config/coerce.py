@@ -146,6 +146,7 @@ TYPES = {
 EMPTY_LIST_ITEMS = {
     "DATA.TRAIN_JITTER_ASPECT_RELATIVE": float,
     "DATA.TRAIN_JITTER_SCALES_RELATIVE": float,
+    "PLUGINS": str,
     "SOLVER.LRS": float,
     "SOLVER.STEPS": int,
 }

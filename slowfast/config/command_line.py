@@ -11,7 +11,7 @@ from slowfast.errors import UserError
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add ``--cfg``, ``--allow_duplicate_keys`` and the trailing pairs ``KEY VALUE``.
+    """Add ``--cfg``, ``--allow_duplicate_keys``, ``--plugins`` and the trailing pairs ``KEY VALUE``.
 
     Add the tool's own options to the same parser; on the command line they go before the pairs, which take all
     that follows, values with a leading minus included.
@@ -21,6 +21,13 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
         "--allow_duplicate_keys",
         action="store_true",
         help="of a key that a YAML file has twice with different values take the last one",
+    )
+    parser.add_argument(
+        "--plugins",
+        metavar="FILE.py",
+        action="append",
+        default=[],
+        help="code of your own that registers models, losses, data sets or transforms; may be given several times",
     )
     parser.add_argument(
         "opts", metavar="KEY VALUE", nargs=argparse.REMAINDER, help="keys to override, such as SOLVER.BASE_LR 1e-4"
@@ -43,7 +50,7 @@ def load_config_or_exit(args: argparse.Namespace) -> CfgNode:
     pairs = args.opts[1:] if args.opts[:1] == ["--"] else args.opts
     try:
         overrides = [*_sizes(args, pairs), *pairs]
-        return load_config(args.cfg, overrides, allow_duplicate_keys=args.allow_duplicate_keys)
+        return load_config(args.cfg, overrides, allow_duplicate_keys=args.allow_duplicate_keys, plugins=args.plugins)
     except UserError as error:
         exit_with_error(error)
 

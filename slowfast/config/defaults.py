@@ -23,6 +23,9 @@ _C.PEER_TIMEOUT_S = 120.0
 _C.RNG_SEED = 1
 # Steps between two lines of the log.
 _C.LOG_PERIOD = 10
+# Files of Python code that register models, losses, data sets or transforms of your own (docs/extending.md), imported
+# before anything else is read; in a YAML file relative to its folder. --plugins FILE.py adds one.
+_C.PLUGINS = []
 
 # ---------------------------------------------------------------------------------------------------- training
 _C.TRAIN = CfgNode()

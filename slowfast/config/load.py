@@ -11,6 +11,7 @@ from fvcore.common.config import CfgNode
 from slowfast.config.coerce import coerce, short
 from slowfast.config.defaults import get_cfg
 from slowfast.config.ignored_keys import why_ignored
+from slowfast.config.plugins import import_plugins
 from slowfast.config.validate import validate
 from slowfast.config.yaml_file import Entry, read_yaml
 from slowfast.errors import UserError
@@ -18,6 +19,7 @@ from slowfast.errors import UserError
 logger = logging.getLogger(__name__)
 
 BASE_KEY = "_BASE_"
+PLUGINS_KEY = "PLUGINS"
 COMMAND_LINE = "command line"
 
 
@@ -26,6 +28,8 @@ def load_config(
     overrides: Sequence[Any] = (),
     *,
     allow_duplicate_keys: bool = False,
+    plugins: Sequence[str] = (),
+    may_import: bool = True,
 ) -> CfgNode:
     """Resolve a config.
 
@@ -33,11 +37,16 @@ def load_config(
     merged first, in the order given, so that later ones override earlier ones and the file overrides them all.
     The ``dump()`` of the result, loaded again, gives the same config.
 
+    Files of code that ``PLUGINS`` names are imported before anything else is merged: the keys that they bring are then
+    like ours.
+
     Args:
         path: YAML file; None or "" for the defaults alone.
         overrides: flat list of keys and values ``["SOLVER.BASE_LR", "1e-4", ...]``; values may be text, as on the
             command line, or Python objects. Of a key given twice the last counts.
         allow_duplicate_keys: of a key that a YAML mapping has twice with different values take the last.
+        plugins: files of code to import, beside those of ``PLUGINS``.
+        may_import: whether ``PLUGINS`` of the file is imported; False for a config that is not the user's own.
 
     Returns:
         The frozen config.
@@ -48,8 +57,10 @@ def load_config(
     """
     entries = _read_with_bases(os.fspath(path), allow_duplicate_keys) if path else []
     entries += _override_entries(overrides)
+    imported = import_plugins(_plugin_paths(entries, plugins, may_import=may_import))
     cfg = get_cfg()
-    _merge(cfg, entries)
+    _merge(cfg, [entry for entry in entries if entry.key != PLUGINS_KEY])
+    cfg.PLUGINS = imported
     validate(cfg)
     cfg.freeze()
     return cfg
@@ -87,7 +98,26 @@ def _read_with_bases(path: str, allow_duplicate_keys: bool, chain: tuple[str, ..
         if entry.key == BASE_KEY:
             for base in _base_paths(path, entry):
                 entries += _read_with_bases(base, allow_duplicate_keys, (*chain, path))
-    return entries + [entry for entry in own if entry.key != BASE_KEY]
+    return entries + [_from_folder_of(path, entry) for entry in own if entry.key != BASE_KEY]
+
+
+def _from_folder_of(path: str, entry: Entry) -> Entry:
+    """An entry as the file at ``path`` means it: the plugins that it names stand beside it."""
+    if entry.key != PLUGINS_KEY:
+        return entry
+    folder = os.path.dirname(os.path.abspath(path))
+    names = coerce(PLUGINS_KEY, entry.value, [], entry.where)
+    return entry._replace(value=[os.path.join(folder, os.path.expanduser(name)) for name in names])
+
+
+def _plugin_paths(entries: Sequence[Entry], plugins: Sequence[str], *, may_import: bool) -> list[str]:
+    """The files of code to import: of ``PLUGINS`` the last entry counts, as of any key."""
+    named = [entry for entry in entries if entry.key == PLUGINS_KEY][-1:]
+    paths = [path for entry in named for path in coerce(PLUGINS_KEY, entry.value, [], entry.where)]
+    if paths and not may_import:
+        remedy = f"read it, and if you trust it give --plugins {' --plugins '.join(paths)}"
+        raise UserError(f"{named[0].where}: names code to run, {short(paths)}, in a config that is not yours; {remedy}")
+    return list(dict.fromkeys([*paths, *plugins]))
 
 
 def _base_paths(path: str, entry: Entry) -> list[str]:
@@ -158,7 +188,11 @@ def _raise_unknown(entry: Entry, defaults: dict[str, Any]) -> NoReturn:
     if parts[0] == BASE_KEY:
         remedy = "works in files only" if entry.where == COMMAND_LINE else "takes a file name or a list of them"
         raise UserError(f"{entry.where}: {BASE_KEY} {remedy}")
-    raise UserError(f"{entry.where}: unknown key {entry.key}; the nearest known key is {_nearest(entry.key, defaults)}")
+    told = f"{entry.where}: unknown key {entry.key}; the nearest known key is {_nearest(entry.key, defaults)}"
+    sections = {key.split(".")[0] for key in defaults if "." in key}
+    if len(parts) > 1 and not difflib.get_close_matches(parts[0].upper(), sections):
+        told += f"; if code from outside brings {parts[0]}, give it with --plugins"
+    raise UserError(told)
 
 
 def _nearest(key: str, known: dict[str, Any]) -> str:

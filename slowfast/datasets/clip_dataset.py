@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from slowfast.config.plugins import PicklesWithPlugins
 from slowfast.datasets.reading.time_limit import call_within
 from slowfast.datasets.reading.video_reader import VideoReader, VideoReadError
 from slowfast.datasets.records import FailedVideo, Sample, SampleKey, VideoRecord
@@ -53,7 +54,7 @@ def _read_and_close(video: VideoReader, indices: list[int]) -> np.ndarray:
         return video.read(indices)
 
 
-class _ClipDataset(Dataset):
+class _ClipDataset(PicklesWithPlugins, Dataset):
     """What training and evaluation share.
 
     Args:

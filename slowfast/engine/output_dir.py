@@ -9,6 +9,7 @@ from typing import Any
 import simplejson
 from fvcore.common.config import CfgNode
 
+from slowfast.config.plugins import describe_plugins, loaded_plugins
 from slowfast.errors import UserError
 from slowfast.runtime import distributed
 from slowfast.runtime.log import setup_logging
@@ -35,12 +36,13 @@ def start_output(cfg: CfgNode, folder: Path) -> None:
         except OSError as error:
             raise UserError(f"OUTPUT_DIR {cfg.OUTPUT_DIR}: {folder} cannot be made: {error.strerror}") from None
         (folder / "config.yaml").write_text(cfg.dump())
-        stamp = environment_stamp(cfg.RNG_SEED)
+        stamp = environment_stamp(cfg.RNG_SEED) | {"plugins": loaded_plugins()}
         (folder / "environment.json").write_text(simplejson.dumps(stamp, indent=2) + "\n")
     distributed.barrier()
     setup_logging(Path(cfg.OUTPUT_DIR))
     if distributed.is_main():
-        logger.info("%s", _summary(stamp))
+        for line in [_summary(stamp), *describe_plugins()]:
+            logger.info("%s", line)
 
 
 def _summary(stamp: dict[str, Any]) -> str:

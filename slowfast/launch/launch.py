@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 from fvcore.common.config import CfgNode
 
+from slowfast.config.plugins import import_plugins
 from slowfast.errors import UserError
 from slowfast.launch.heartbeat import LINGER_S, Peers, end_process, find_hub, open_hub, print_error, process_name
 from slowfast.launch.heartbeat_server import PeerHub
@@ -120,6 +121,7 @@ def _run_alone(cfg: CfgNode, job: Job) -> None:
 def _run_child(group: Group, cfg: CfgNode, job: Job) -> None:
     """Be one of the processes that ``run_processes`` starts, with stop signals held back until now."""
     try:
+        import_plugins(cfg.PLUGINS)
         _run_member(group, cfg, job)
     except UserError as error:  # before others could hear of it
         print_error(f"error: {error}")
