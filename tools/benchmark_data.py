@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from slowfast.benchmarks.loading_speed import alternate, sparse_frames, training_sample, twelve_views, worker_memory
-from slowfast.config.command_line import exit_with_error
+from slowfast.config.command_line import exit_with_error, positive_int
 from slowfast.datasets.reading.video_reader import VideoReadError
 
 TASKS = {
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("videos", metavar="VIDEO", type=Path, nargs="+", help="a video file")
-    parser.add_argument("--repeats", type=_positive, default=15, help="times that each contender is measured")
+    parser.add_argument("--repeats", type=positive_int, default=15, help="times that each contender is measured")
     parser.add_argument(
         "--memory-clips", type=int, default=0, help="also show a worker's memory over this many training clips"
     )
@@ -63,12 +63,6 @@ def print_memory(paths: Sequence[Path], num_clips: int) -> None:
     tenths = [memory[i * num_clips // 10 : (i + 1) * num_clips // 10] for i in range(10)]
     medians = " ".join(f"{statistics.median(tenth):.1f}" for tenth in tenths if tenth)
     print(f"a worker's memory over {num_clips} training clips, MiB, median of each tenth: {medians}")
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}; accepted: whole numbers from 1")
-    return int(text)
 
 
 if __name__ == "__main__":

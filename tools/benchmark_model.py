@@ -10,6 +10,7 @@ import torch
 from slowfast.benchmarks.measure import device_name
 from slowfast.benchmarks.model_speed import benchmark, describe_measurements
 from slowfast.config import add_config_arguments, load_config_or_exit
+from slowfast.config.command_line import positive_int
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -18,8 +19,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description="Measure the forward and the forward + backward of a model with random weights."
     )
-    parser.add_argument("--batch", type=_positive, default=1, metavar="N", help="clips a call (default 1)")
-    parser.add_argument("--rounds", type=_positive, default=5, metavar="N", help="timed calls of each (default 5)")
+    parser.add_argument("--batch", type=positive_int, default=1, metavar="N", help="clips a call (default 1)")
+    parser.add_argument("--rounds", type=positive_int, default=5, metavar="N", help="timed calls of each (default 5)")
     default = "cuda" if torch.cuda.is_available() else "cpu"
     parser.add_argument("--device", choices=("cpu", "cuda"), default=default, help="(default: a GPU if there is one)")
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="bfloat16 is by autocast (default float32)")
@@ -42,12 +43,6 @@ def main() -> None:
         against_plain=args.against_plain,
     )
     print("\n".join(describe_measurements(measurements)))
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}; accepted: whole numbers from 1")
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -4,11 +4,12 @@ python tools/benchmark_train.py [--steps N] [--warmup N] [--processes N ...] --c
 """
 
 import argparse
+from functools import partial
 
 from slowfast.benchmarks.training_report import describe_training
 from slowfast.benchmarks.training_speed import benchmark_training
 from slowfast.config import add_config_arguments, load_config_or_exit
-from slowfast.config.command_line import exit_with_error
+from slowfast.config.command_line import exit_with_error, positive_int
 from slowfast.errors import UserError
 
 
@@ -17,11 +18,14 @@ def main() -> None:
         description="Measure the throughput of training with random weights: with real loading, with one batch that "
         "stays on the device, and of loading alone. Nothing is written to OUTPUT_DIR.",
     )
-    parser.add_argument("--steps", type=_positive, default=40, metavar="N", help="measured of each part (default 40)")
-    parser.add_argument("--warmup", type=_positive, default=5, metavar="N", help="steps before them (default 5)")
+    parser.add_argument(
+        "--steps", type=positive_int, default=40, metavar="N", help="measured of each part (default 40)"
+    )
+    parser.add_argument("--warmup", type=positive_int, default=5, metavar="N", help="steps before them (default 5)")
     parser.add_argument(
         "--processes",
-        type=_positive,
+        # With the hint, as it takes KEY VALUE for numbers, too.
+        type=partial(positive_int, hint=", followed by another option"),
         nargs="+",
         metavar="N",
         help="numbers of processes to measure in turn, on GPUs or with NUM_GPUS 0 on the CPU, TRAIN.BATCH_SIZE staying "
@@ -36,12 +40,6 @@ def main() -> None:
     except UserError as error:
         exit_with_error(error)
     print("\n".join(["", *describe_training(cfg, measurements)]))
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}; accepted: whole numbers from 1, followed by another option")
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from slowfast.config import add_config_arguments, load_config_or_exit
-from slowfast.config.command_line import exit_with_error
+from slowfast.config.command_line import exit_with_error, positive_int
 from slowfast.engine.run import run
 from slowfast.errors import UserError
 from slowfast.launch.submission import SubmissionOptions, submit, wait
@@ -57,14 +57,14 @@ def _parser() -> argparse.ArgumentParser:
         "limit or is pre-empted saves, requeues itself and goes on from there.",
     )
     add = parser.add_argument
-    add("--num_shards", type=_positive, metavar="N", help="nodes (default: NUM_SHARDS of the config)")
+    add("--num_shards", type=positive_int, metavar="N", help="nodes (default: NUM_SHARDS of the config)")
     add("--num_gpus", type=_number, metavar="N", help="GPUs a node, 0 for the CPU (default: NUM_GPUS of the config)")
     add("--cluster", choices=("slurm", "local"), default="slurm", help="local is this machine (default: slurm)")
     add("--partition", metavar="P", help="partition")
-    add("--timeout_min", type=_positive, metavar="M", help="time limit in minutes (default: 1440; with local, none)")
+    add("--timeout_min", type=positive_int, metavar="M", help="time limit in minutes (default: 1440; with local, none)")
     add(
         "--signal_delay_s",
-        type=_positive,
+        type=positive_int,
         default=120,
         metavar="S",
         help="seconds before the time limit at which the job saves and, under SLURM, requeues itself (default: 120)",
@@ -79,7 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     for name, what in _PASSED_ON.items():
         add(f"--{name}", metavar="TEXT", help=what)
     add("--mem_gb", type=float, metavar="GB", help="memory of each node")
-    add("--cpus_per_task", type=_positive, metavar="N", help="cores a process (default: DATA_LOADER.NUM_WORKERS + 1)")
+    add(
+        "--cpus_per_task", type=positive_int, metavar="N", help="cores a process (default: DATA_LOADER.NUM_WORKERS + 1)"
+    )
     add("--name", default="slowfast", help="name of the job (default: slowfast)")
     add("--job_dir", metavar="DIR", help="folder of the job's files and logs (default: OUTPUT_DIR/submitit)")
     add("--wait", action="store_true", help="wait for the end, through all restarts, and exit with the job's status")
@@ -90,12 +92,6 @@ def _parser() -> argparse.ArgumentParser:
 def _number(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r}; accepted: whole numbers from 0")
-    return int(text)
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}; accepted: whole numbers from 1")
     return int(text)
 
 

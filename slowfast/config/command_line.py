@@ -34,6 +34,21 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def positive_int(text: str, *, hint: str = "") -> int:
+    """The type of an argparse option that counts something.
+
+    Args:
+        text: a word of the command line.
+        hint: ends the message, where more is to say.
+
+    Raises:
+        argparse.ArgumentTypeError: with the word and what is accepted, unless it is a whole number from 1.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}; accepted: whole numbers from 1{hint}")
+    return int(text)
+
+
 def load_config_or_exit(args: argparse.Namespace) -> CfgNode:
     """Load the config that the arguments name.
 

@@ -250,12 +250,21 @@ def test_a_batch_that_processes_cannot_share_is_refused(video_set, tmp_path, mon
 
 
 @pytest.mark.parametrize(
-    "words", [["--steps", 0], ["--warmup", 0], ["--processes", 1, "two"], ["--processes", 1, "NUM_GPUS", 0]]
+    ("words", "message"),
+    [
+        (["--steps", 0], "--steps: '0'; accepted: whole numbers from 1"),
+        (["--warmup", -1], "--warmup: '-1'; accepted: whole numbers from 1"),
+        (["--processes", 1, "two"], "--processes: 'two'; accepted: whole numbers from 1, followed by another option"),
+        (
+            ["--processes", 1, "NUM_GPUS", 0],
+            "--processes: 'NUM_GPUS'; accepted: whole numbers from 1, followed by another option",
+        ),
+    ],
 )
-def test_numbers_are_whole_and_from_one_on(monkeypatch, capsys, words):
+def test_numbers_are_whole_and_from_one_on(monkeypatch, capsys, words, message):
     outcome = run_tool(monkeypatch, capsys, *words)
     assert outcome.code == 2
-    assert "accepted: whole numbers from 1, followed by another option" in outcome.err
+    assert outcome.err.endswith(f"error: argument {message}\n")
 
 
 def test_it_starts_its_processes_itself(video_set, tmp_path, monkeypatch, capsys):
