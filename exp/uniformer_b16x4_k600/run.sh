@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
 # UniFormer-B 16x224 (every 4th frame) on Kinetics-600, from ImageNet weights: train, then test.
-# Empty is what config.yaml says: 40 videos a node and batch, learning rate 1.25e-4, 110 epochs, 8 GPUs a node, 1 node.
-BATCH_SIZE=${BATCH_SIZE:-} BASE_LR=${BASE_LR:-} EPOCHS=${EPOCHS:-} NUM_GPUS=${NUM_GPUS:-} NUM_SHARDS=${NUM_SHARDS:-}
+# config.yaml says: 40 videos per node and batch, learning rate 1.25e-4, 110 epochs, 8 GPUs per node, 1 node.
 source "$(dirname "${BASH_SOURCE[0]}")/../start.sh" "$@"

@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
 # UniFormer-B 32x224 on Something-Something V1, from Kinetics-600 weights: train, then test.
-# Empty is what config.yaml says: 32 videos a node and batch, learning rate 2e-4, 60 epochs, 8 GPUs a node, 1 node.
-BATCH_SIZE=${BATCH_SIZE:-} BASE_LR=${BASE_LR:-} EPOCHS=${EPOCHS:-} NUM_GPUS=${NUM_GPUS:-} NUM_SHARDS=${NUM_SHARDS:-}
+# config.yaml says: 32 videos per node and batch, learning rate 2e-4, 60 epochs, 8 GPUs per node, 1 node.
 source "$(dirname "${BASH_SOURCE[0]}")/../start.sh" "$@"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Test the run's checkpoint, or CHECKPOINT, with 4 clips x 3 crops a video, on one node.
-NUM_GPUS=${NUM_GPUS:-} NUM_SHARDS=${NUM_SHARDS:-1} CHECKPOINT=${CHECKPOINT:-}
+# Test the run's checkpoint, or CHECKPOINT, with 4 clips x 3 crops per video, on one node.
+NUM_SHARDS=${NUM_SHARDS:-1}
 source "$(dirname "${BASH_SOURCE[0]}")/../start.sh" \
   TRAIN.ENABLE False TEST.NUM_ENSEMBLE_VIEWS 4 TEST.NUM_SPATIAL_CROPS 3 "$@"

@@ -1,5 +1,4 @@
 #!/usr/bin/env bash
 # UniFormerV2-L/14 8x336 with a frozen ViT on Kinetics-600, from Kinetics-710 weights: train, then test.
-# Empty is what config.yaml says: 256 videos a node and batch, learning rate 5e-5, 5 epochs, 8 GPUs a node, 2 nodes.
-BATCH_SIZE=${BATCH_SIZE:-} BASE_LR=${BASE_LR:-} EPOCHS=${EPOCHS:-} NUM_GPUS=${NUM_GPUS:-} NUM_SHARDS=${NUM_SHARDS:-}
+# config.yaml says: 256 videos per node and batch, learning rate 5e-5, 5 epochs, 8 GPUs per node, 2 nodes.
 source "$(dirname "${BASH_SOURCE[0]}")/../start.sh" "$@"

@@ -38,7 +38,8 @@ def launch(cfg: CfgNode, job: Job, *, init_method: str = "", shard_id: int = 0) 
     raises ``Interrupted`` has ended well.
 
     Args:
-        cfg: NUM_GPUS, NUM_SHARDS, PEER_TIMEOUT_S and DATA_LOADER.NUM_WORKERS are read.
+        cfg: NUM_GPUS, NUM_SHARDS, PEER_TIMEOUT_S and DATA_LOADER.NUM_WORKERS are read, and for messages the keys of
+            batch and learning rate.
         job: a module-level function.
         init_method: where nodes meet, as tcp://HOST:PORT; needed for NUM_SHARDS > 1 without torchrun or srun.
         shard_id: 0-based index of this node.
@@ -49,8 +50,8 @@ def launch(cfg: CfgNode, job: Job, *, init_method: str = "", shard_id: int = 0) 
             _check_group(cfg, group)
             _run_member(group, cfg, job)
             return
-        _check_gpus(cfg.NUM_GPUS)
         _check_meeting(cfg, init_method, shard_id)
+        _check_gpus(cfg.NUM_GPUS)
         num_processes = distributed.processes_per_node(cfg.NUM_GPUS)
         if num_processes * cfg.NUM_SHARDS == 1:
             _run_alone(cfg, job)
@@ -84,11 +85,27 @@ def _check_meeting(cfg: CfgNode, init_method: str, shard_id: int) -> None:
         raise UserError(f"--shard_id {shard_id} is outside [0, NUM_SHARDS {cfg.NUM_SHARDS})")
     if cfg.NUM_SHARDS > 1 and not init_method:
         raise UserError(
-            f"NUM_SHARDS {cfg.NUM_SHARDS}: nodes have to find each other; start this on every node with "
-            f"--init_method tcp://HOST:PORT and its --shard_id, or use torchrun or srun, or set NUM_SHARDS 1"
+            f"NUM_SHARDS {cfg.NUM_SHARDS}, but this would start one node alone; tools/submit.py (for a script of exp/ "
+            f"PARTITION=NAME) submits to SLURM; --init_method tcp://HOST:PORT with --shard_id 0 to "
+            f"{cfg.NUM_SHARDS - 1} (INIT_METHOD, SHARD_ID), torchrun or srun start each node; NUM_SHARDS 1 "
+            f"(NUM_SHARDS=1) takes this node alone{_effect_of_one_node(cfg)}"
         )
     if init_method and not re.fullmatch(r"tcp://.+:\d+|file:///.+", init_method):
         raise UserError(f"--init_method {init_method} is no meeting place; accepted: tcp://HOST:PORT, file:///PATH")
+
+
+def _effect_of_one_node(cfg: CfgNode) -> str:
+    """What NUM_SHARDS 1 would change in training."""
+    if not cfg.TRAIN.ENABLE:
+        return ""
+    solver, nodes = cfg.SOLVER, cfg.NUM_SHARDS
+    batch, lr = cfg.TRAIN.BATCH_SIZE * solver.ACCUM_STEPS, solver.BASE_LR
+    change = f"a learning rate of {lr:g} instead of {lr * nodes:g}"
+    return (
+        f", with an effective batch of {batch} instead of {batch * nodes} videos (SOLVER.ACCUM_STEPS "
+        f"{solver.ACCUM_STEPS * nodes} keeps it) and "
+        f"{change if solver.BASE_LR_SCALE_NUM_SHARDS else f'the same learning rate {lr:g}'}"
+    )
 
 
 def _check_group(cfg: CfgNode, group: Group) -> None:

@@ -120,7 +120,7 @@ MISTAKES = [
         {},
         f"NUM_GPUS {TOO_MANY}, but this machine has {TOO_MANY - 1}; set NUM_GPUS to at most {TOO_MANY - 1}",
     ),
-    (["NUM_SHARDS", 2], {}, r"NUM_SHARDS 2: nodes have to find each other; .*--init_method tcp://HOST:PORT"),
+    (["NUM_SHARDS", 2], {}, r"NUM_SHARDS 2, but this would start one node alone; .*--init_method tcp://HOST:PORT"),
     (["NUM_SHARDS", 2], {"shard_id": 2, "init_method": "tcp://a:1"}, r"--shard_id 2 is outside \[0, NUM_SHARDS 2\)"),
     (["NUM_SHARDS", 2], {"shard_id": -1, "init_method": "tcp://a:1"}, r"--shard_id -1 is outside \[0, NUM_SHARDS 2\)"),
     (["NUM_SHARDS", 2], {"init_method": "10.0.0.1:29500"}, r"--init_method 10.0.0.1:29500 is no .*tcp://HOST:PORT"),
@@ -147,6 +147,45 @@ def test_a_launch_that_cannot_work_is_refused(
         monkeypatch.delenv(name, raising=False)
     cfg = load_config(None, ["NUM_GPUS", 0, *overrides])
     assert re.match(message, error_of_launch(cfg, capsys, **arguments))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "effect"),
+    [
+        (
+            ["SOLVER.BASE_LR", 1e-4, "SOLVER.BASE_LR_SCALE_NUM_SHARDS", True],
+            "32 instead of 128 videos (SOLVER.ACCUM_STEPS 4 keeps it) and a learning rate of 0.0001 instead of 0.0004",
+        ),
+        (
+            ["SOLVER.BASE_LR", 1.5e-6],
+            "32 instead of 128 videos (SOLVER.ACCUM_STEPS 4 keeps it) and the same learning rate 1.5e-06",
+        ),
+        (
+            ["SOLVER.ACCUM_STEPS", 2, "SOLVER.BASE_LR", 2e-6],
+            "64 instead of 256 videos (SOLVER.ACCUM_STEPS 8 keeps it) and the same learning rate 2e-06",
+        ),
+        (["TRAIN.ENABLE", False], None),
+    ],
+)
+@pytest.mark.parametrize("is_shell_on_a_node", [False, True])
+def test_one_node_of_several_is_told_what_it_would_change_alone(
+    overrides: list,
+    effect: str | None,
+    is_shell_on_a_node: bool,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    for name in ("LOCAL_RANK", "LOCAL_WORLD_SIZE", "WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    if is_shell_on_a_node:
+        set_task(monkeypatch, STEP_NUM_TASKS=1, STEP_TASKS_PER_NODE=1, NTASKS=1)
+    cfg = load_config(None, ["NUM_GPUS", 0, "NUM_SHARDS", 4, "TRAIN.BATCH_SIZE", 32, *overrides])
+    assert error_of_launch(cfg, capsys) == (
+        "NUM_SHARDS 4, but this would start one node alone; tools/submit.py (for a script of exp/ PARTITION=NAME) "
+        "submits to SLURM; --init_method tcp://HOST:PORT with --shard_id 0 to 3 (INIT_METHOD, SHARD_ID), torchrun or "
+        "srun start each node; NUM_SHARDS 1 (NUM_SHARDS=1) takes this node alone"
+        + (f", with an effective batch of {effect}" if effect else "")
+    )
 
 
 @pytest.mark.parametrize(
@@ -396,6 +435,6 @@ def test_the_tool_explains_its_arguments():
 def test_the_number_of_nodes_may_be_an_option(video_set: Path, tmp_path: Path):
     arguments = tiny_arguments(video_set, tmp_path)
     outcome = run_net("--num_shards", 2, *arguments)
-    assert outcome.error.startswith("NUM_SHARDS 2: nodes have to find each other")
+    assert outcome.error.startswith("NUM_SHARDS 2, but this would start one node alone; ")
     outcome = run_net("--num_shards", 2, *arguments, "NUM_SHARDS", 3)
     assert outcome.error == "--num_shards 2 contradicts NUM_SHARDS 3; leave one of them out"
