@@ -1,6 +1,6 @@
 # Start an experiment: its run.sh and test.sh source this with overrides KEY VALUE ... From the environment come
 #   PARTITION                where to submit to SLURM; with TIMEOUT_MIN, and SUBMIT_ARGS for more options of submit.py
-#   INIT_METHOD, SHARD_ID    tcp://HOST:PORT, where several nodes meet, and this one's number, to start each by hand
+#   INIT_METHOD, SHARD_ID    tcp://HOST:PORT, the nodes' rendezvous, and this one's number, to start each by hand
 # and values of the keys below; of those that are empty or not set, config.yaml has the say. The command that this comes
 # to is printed; it runs in the repository, from which relative paths start. A function "prepare" of the script is called
 # before it. torchrun and srun start a script as any program: torchrun --no-python ... exp/NAME/run.sh

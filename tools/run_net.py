@@ -12,7 +12,7 @@ from slowfast.launch.launch import launch
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train (TRAIN.ENABLE) and test (TEST.ENABLE) a model.")
-    parser.add_argument("--init_method", default="", help="where several nodes meet: tcp://HOST:PORT")
+    parser.add_argument("--init_method", default="", help="rendezvous of several nodes: tcp://HOST:PORT")
     parser.add_argument("--num_shards", type=int, metavar="N", help="nodes (default: NUM_SHARDS of the config)")
     parser.add_argument("--shard_id", type=int, default=0, help="0-based index of this node")
     add_config_arguments(parser)

@@ -1,4 +1,4 @@
-"""A process's side of the peer hub: it shows that it lives, tells its error first or not at all, ends with all."""
+"""A process's side of the heartbeat: it shows that it lives, tells its error first or not at all, and ends with all."""
 
 import contextlib
 import json
@@ -18,24 +18,24 @@ from typing import Any, NoReturn
 import torch.distributed as dist
 
 from slowfast.errors import UserError
-from slowfast.launch.heartbeat_server import INTERVAL_S, PeerHub, lost_message
-from slowfast.launch.process_group import Group, meeting_address
+from slowfast.launch.heartbeat_server import INTERVAL_S, HeartbeatServer, lost_message
+from slowfast.launch.process_group import Group, rendezvous_address
 from slowfast.runtime.interruption import raise_if_stopped
 
 # After another's error the main thread may end by itself for this time; NCCL's collectives never do.
 GRACE_S = 5.0
-# Who serves the hub stays this long after an error, until all others have heard of it.
+# Who runs the server stays this long after an error, until all others have heard of it.
 LINGER_S = 8.0
 # How long an error that a lost connection may have caused waits for the error that made it so.
 _CAUSE_S = 4.0
-_STORE_KEY = "peer hub"
+_STORE_KEY = "heartbeat server"
 # What collectives end with when another process is gone.
 _CONNECTION_ERRORS = re.compile(r"gloo|nccl|connection (closed|reset|refused)|broken pipe|aborted", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class HubAddress:
-    """Where the hub is, what one says to be let in, and who serves it."""
+class ServerAddress:
+    """Where the heartbeat server is, what one says to be let in, and who runs it."""
 
     host: str
     port: int
@@ -43,17 +43,17 @@ class HubAddress:
     served_by: str
 
 
-def open_hub(store: dist.Store, meeting: str, *, size: int, timeout_s: float, served_by: str) -> PeerHub:
-    """Serve the hub of a group, and leave its address in the store."""
-    host = _own_address() if meeting.startswith("file://") else meeting_address(meeting)[0]
+def open_server(store: dist.Store, init_method: str, *, size: int, timeout_s: float, served_by: str) -> HeartbeatServer:
+    """Run the heartbeat server of a group, and leave its address in the store."""
+    host = _own_address() if init_method.startswith("file://") else rendezvous_address(init_method)[0]
     is_local = host in ("127.0.0.1", "localhost")
-    hub = PeerHub(size=size, timeout_s=timeout_s, is_local=is_local)
-    store.set(_STORE_KEY, json.dumps([host, hub.port, hub.token, served_by]))
-    return hub
+    server = HeartbeatServer(size=size, timeout_s=timeout_s, is_local=is_local)
+    store.set(_STORE_KEY, json.dumps([host, server.port, server.token, served_by]))
+    return server
 
 
-def find_hub(store: dist.Store) -> HubAddress:
-    """The hub's address, waiting for it.
+def find_server(store: dist.Store) -> ServerAddress:
+    """The heartbeat server's address, waiting for it.
 
     Raises:
         Interrupted: if this process is asked to stop meanwhile.
@@ -61,7 +61,7 @@ def find_hub(store: dist.Store) -> HubAddress:
     while not store.check([_STORE_KEY]):
         raise_if_stopped()
         time.sleep(0.05)
-    return HubAddress(*json.loads(store.get(_STORE_KEY)))
+    return ServerAddress(*json.loads(store.get(_STORE_KEY)))
 
 
 def _own_address() -> str:
@@ -78,23 +78,23 @@ def process_name(rank: int) -> str:
     return f"rank {rank} (host {socket.gethostname()})"
 
 
-class Peers:
+class Heartbeat:
     """The other processes, from where one stands; watches them from a thread until ``leave`` or ``fail``.
 
     Args:
         group: where this process stands.
-        hub: where all meet.
-        timeout_s: silence of the hub after which it counts as lost.
-        before_end: called in this process before it ends because of an error; who serves the hub lingers here.
+        server: the group's heartbeat server.
+        timeout_s: silence of the server after which it counts as lost.
+        before_end: called in this process before it ends because of an error; who runs the server lingers here.
 
     Raises:
         UserError: if nobody is there.
     """
 
     def __init__(
-        self, group: Group, hub: HubAddress, *, timeout_s: float, before_end: Callable[[], object] = lambda: None
+        self, group: Group, server: ServerAddress, *, timeout_s: float, before_end: Callable[[], object] = lambda: None
     ) -> None:
-        self._group, self._hub, self._timeout_s, self._before_end = group, hub, timeout_s, before_end
+        self._group, self._server, self._timeout_s, self._before_end = group, server, timeout_s, before_end
         self._name = process_name(group.rank)
         self._lock = threading.Lock()
         self._num_joined = 0
@@ -105,17 +105,18 @@ class Peers:
         self._connection = self._connect()
         # Workers that load data would keep the connection of a process open that has been killed.
         os.register_at_fork(after_in_child=self._connection.close)
-        self._send("join", token=hub.token, name=self._name, node_idx=group.node_idx)
-        self._thread = threading.Thread(target=self._watch, name="peers", daemon=True)
+        self._send("join", token=server.token, name=self._name, node_idx=group.node_idx)
+        self._thread = threading.Thread(target=self._watch, name="heartbeat", daemon=True)
         self._thread.start()
 
     def _connect(self) -> socket.socket:
         try:
-            return socket.create_connection((self._hub.host, self._hub.port), timeout=30)
+            return socket.create_connection((self._server.host, self._server.port), timeout=30)
         except OSError as error:
             raise UserError(
-                f"{self._hub.served_by} does not answer at {self._hub.host}:{self._hub.port} ({error}); do firewalls "
-                f"let nodes reach each other, and is {self._group.meeting} not left over from an earlier run?"
+                f"{self._server.served_by} does not answer at {self._server.host}:{self._server.port} ({error}); do "
+                f"firewalls let nodes reach each other, and is {self._group.init_method} not left over from an earlier "
+                f"run?"
             ) from error
 
     def wait_for_all(self, timeout_s: float) -> None:
@@ -131,7 +132,7 @@ class Peers:
             raise_if_stopped()
             if time.monotonic() > deadline:
                 raise UserError(
-                    f"{self._num_joined} of {self._group.size} processes have come to {self._group.meeting} within "
+                    f"{self._num_joined} of {self._group.size} processes have come to {self._group.init_method} within "
                     f"{timeout_s:g} s; start all NUM_SHARDS nodes with the same command but for --shard_id"
                 )
             time.sleep(0.02)
@@ -175,7 +176,7 @@ class Peers:
         self._end()
 
     def _end(self) -> NoReturn:
-        """End the process after an error, once who serves the hub has told everyone else."""
+        """End the process after an error, once who runs the server has told everyone else."""
         self._send("leave")
         self._before_end()
         end_process(1)
@@ -198,7 +199,7 @@ class Peers:
             if readable:
                 data = self._receive()
                 if not data:
-                    self._hub_is_lost(None)
+                    self._server_is_lost(None)
                     return
                 *lines, unread = (unread + data).split(b"\n")
                 for line in lines:
@@ -208,7 +209,7 @@ class Peers:
                 self._send("ping")
                 is_answered, since_ping_s = False, 0.0
             if silent_s > self._timeout_s:
-                self._hub_is_lost(self._timeout_s)
+                self._server_is_lost(self._timeout_s)
                 return
             if since_first_s > GRACE_S * (5 if self._is_failing else 1):
                 self._end()
@@ -230,7 +231,7 @@ class Peers:
             self._num_joined = message["num_joined"]
         return kind == "pong"
 
-    def _hub_is_lost(self, silent_s: float | None) -> None:
+    def _server_is_lost(self, silent_s: float | None) -> None:
         """End, unless this process is about to; one process a node says why."""
         if silent_s is None:
             self._is_over.wait(1.0)
@@ -238,10 +239,10 @@ class Peers:
             self._is_over.set()
             return
         if self._first is None:
-            self._first = lost_message(self._hub.served_by, silent_s)
-            # On the node of a served hub that is rank 0's, its other processes start with local rank 1.
-            is_beside_hub = self._group.node_idx == 0 and self._hub.served_by.startswith("rank ")
-            if self._group.local_rank == int(is_beside_hub):
+            self._first = lost_message(self._server.served_by, silent_s)
+            # Where rank 0 itself runs the server, the first node's other processes start with local rank 1.
+            is_beside_server = self._group.node_idx == 0 and self._server.served_by.startswith("rank ")
+            if self._group.local_rank == int(is_beside_server):
                 print_error(f"error: {self._first}")
             self._has_news.set()
             if not self._is_failing:

@@ -2,7 +2,7 @@
 
 It is a small server of its own rather than collectives or their store: those do not notice a process that is gone
 (NCCL), or end with pages of native stack frames. A process keeps one connection to it, which the system closes when
-the process dies, and sends a sign of life every second, which stops when the process or its machine does.
+the process dies, and sends a heartbeat every second, which stops when the process or its machine does.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-# At most, between two signs of life of a process.
+# At most, between two heartbeats of a process.
 INTERVAL_S = 1.0
 # A closed connection is a lost process after this time; until then somebody may know better why it ended.
 _SETTLING_S = 1.0
@@ -60,7 +60,7 @@ class _State:
     stopped_s: float = 0.0
 
 
-class PeerHub:
+class HeartbeatServer:
     """Serves all processes of a group from a thread of its own, until it is closed.
 
     Args:
@@ -82,7 +82,7 @@ class PeerHub:
         self._is_closed = threading.Event()
         # Workers that load data would keep connections open that end with this process.
         os.register_at_fork(after_in_child=self._close_connections)
-        self._thread = threading.Thread(target=self._serve, name="peer hub", daemon=True)
+        self._thread = threading.Thread(target=self._serve, name="heartbeat server", daemon=True)
         self._thread.start()
 
     def claim(self, message: str, node_idx: int) -> bool:

@@ -15,8 +15,16 @@ from fvcore.common.config import CfgNode
 
 from slowfast.config.plugins import import_plugins
 from slowfast.errors import UserError
-from slowfast.launch.heartbeat import LINGER_S, Peers, end_process, find_hub, open_hub, print_error, process_name
-from slowfast.launch.heartbeat_server import PeerHub
+from slowfast.launch.heartbeat import (
+    LINGER_S,
+    Heartbeat,
+    end_process,
+    find_server,
+    open_server,
+    print_error,
+    process_name,
+)
+from slowfast.launch.heartbeat_server import HeartbeatServer
 from slowfast.launch.node_processes import run_processes
 from slowfast.launch.process_group import Group, group_of_srun, group_of_torchrun, open_store
 from slowfast.launch.slurm import requeue_job
@@ -41,7 +49,7 @@ def launch(cfg: CfgNode, job: Job, *, init_method: str = "", shard_id: int = 0) 
         cfg: NUM_GPUS, NUM_SHARDS, PEER_TIMEOUT_S and DATA_LOADER.NUM_WORKERS are read, and for messages the keys of
             batch and learning rate.
         job: a module-level function.
-        init_method: where nodes meet, as tcp://HOST:PORT; needed for NUM_SHARDS > 1 without torchrun or srun.
+        init_method: rendezvous of the nodes, as tcp://HOST:PORT; needed for NUM_SHARDS > 1 without torchrun or srun.
         shard_id: 0-based index of this node.
     """
     try:
@@ -50,7 +58,7 @@ def launch(cfg: CfgNode, job: Job, *, init_method: str = "", shard_id: int = 0) 
             _check_group(cfg, group)
             _run_member(group, cfg, job)
             return
-        _check_meeting(cfg, init_method, shard_id)
+        _check_rendezvous(cfg, init_method, shard_id)
         _check_gpus(cfg.NUM_GPUS)
         num_processes = distributed.processes_per_node(cfg.NUM_GPUS)
         if num_processes * cfg.NUM_SHARDS == 1:
@@ -79,7 +87,7 @@ def _check_gpus(num_gpus: int) -> None:
         )
 
 
-def _check_meeting(cfg: CfgNode, init_method: str, shard_id: int) -> None:
+def _check_rendezvous(cfg: CfgNode, init_method: str, shard_id: int) -> None:
     """Whether nodes that are started by hand can find each other."""
     if not 0 <= shard_id < cfg.NUM_SHARDS:
         raise UserError(f"--shard_id {shard_id} is outside [0, NUM_SHARDS {cfg.NUM_SHARDS})")
@@ -91,7 +99,9 @@ def _check_meeting(cfg: CfgNode, init_method: str, shard_id: int) -> None:
             f"(NUM_SHARDS=1) takes this node alone{_effect_of_one_node(cfg)}"
         )
     if init_method and not re.fullmatch(r"tcp://.+:\d+|file:///.+", init_method):
-        raise UserError(f"--init_method {init_method} is no meeting place; accepted: tcp://HOST:PORT, file:///PATH")
+        raise UserError(
+            f"--init_method {init_method} is no rendezvous address; accepted: tcp://HOST:PORT, file:///PATH"
+        )
 
 
 def _effect_of_one_node(cfg: CfgNode) -> str:
@@ -152,56 +162,58 @@ def _run_member(group: Group, cfg: CfgNode, job: Job) -> None:
         UserError: if the others cannot be found.
     """
     os.environ["LOCAL_WORLD_SIZE"] = str(group.local_size)
-    timeout_s, hub = cfg.PEER_TIMEOUT_S, None
+    timeout_s, server = cfg.PEER_TIMEOUT_S, None
     with _stop_signals_noted():
         try:
             store = open_store(group)
-            if group.rank == 0 and group.started_by:  # else a parent serves it
-                hub = open_hub(store, group.meeting, size=group.size, timeout_s=timeout_s, served_by=process_name(0))
-            before_end = (lambda: None) if hub is None else (lambda: hub.wait_until_all_left(LINGER_S))
-            peers = Peers(group, find_hub(store), timeout_s=timeout_s, before_end=before_end)
+            if group.rank == 0 and group.started_by:  # else a parent runs it
+                server = open_server(
+                    store, group.init_method, size=group.size, timeout_s=timeout_s, served_by=process_name(0)
+                )
+            before_end = (lambda: None) if server is None else (lambda: server.wait_until_all_left(LINGER_S))
+            heartbeat = Heartbeat(group, find_server(store), timeout_s=timeout_s, before_end=before_end)
         except Interrupted as stop:
             _stop(stop.cause, group.rank)
             return
         try:
-            _do_unless_stopped(group, cfg, job, store, peers)
+            _do_unless_stopped(group, cfg, job, store, heartbeat)
             distributed.destroy_process_group()
         except BaseException as error:
-            peers.fail(error)
-        peers.leave()
-        if hub is not None:
-            _stay_for_others(hub, group.node_idx)
+            heartbeat.fail(error)
+        heartbeat.leave()
+        if server is not None:
+            _stay_for_others(server, group.node_idx)
     if group.started_by:
         ignore_stop_signals()  # all is done; what the scheduler counts is the exit status
 
 
-def _do_unless_stopped(group: Group, cfg: CfgNode, job: Job, store: dist.Store, peers: Peers) -> None:
+def _do_unless_stopped(group: Group, cfg: CfgNode, job: Job, store: dist.Store, heartbeat: Heartbeat) -> None:
     """Do the job together; if this process or another one was asked to stop, come back in peace."""
     try:
         device = _device_of(cfg, group.local_rank)
-        peers.wait_for_all(distributed.TIMEOUT.total_seconds())
-        distributed.init_process_group(group.meeting, group.rank, group.size, device, store=store)
+        heartbeat.wait_for_all(distributed.TIMEOUT.total_seconds())
+        distributed.init_process_group(group.init_method, group.rank, group.size, device, store=store)
         setup_logging(None)
         job(cfg, device)
     except Interrupted as stop:
-        peers.tell_stopped(stop.cause)
+        heartbeat.tell_stopped(stop.cause)
         _stop(stop.cause, group.rank)
     except torch.OutOfMemoryError as error:
         raise out_of_memory(cfg, error) from error
     except Exception as error:
-        if not peers.is_stopped_with(error):
+        if not heartbeat.is_stopped_with(error):
             raise
-        _stop(peers.stop_cause, group.rank)
+        _stop(heartbeat.stop_cause, group.rank)
 
 
-def _stay_for_others(hub: PeerHub, node_idx: int) -> None:
-    """Serve the hub until the last process has left, and end with an error that another still has."""
-    error = hub.wait_until_all_left(None)
+def _stay_for_others(server: HeartbeatServer, node_idx: int) -> None:
+    """Run the server until the last process has left, and end with an error that another still has."""
+    error = server.wait_until_all_left(None)
     if error is not None:
-        if not hub.has_told(node_idx):
+        if not server.has_told(node_idx):
             print_error(f"error: {error}")
         end_process(1)
-    hub.close()
+    server.close()
 
 
 @contextlib.contextmanager

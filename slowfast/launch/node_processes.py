@@ -14,8 +14,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
 
-from slowfast.launch.heartbeat import GRACE_S, LINGER_S, open_hub, print_error, process_name
-from slowfast.launch.heartbeat_server import PeerHub
+from slowfast.launch.heartbeat import GRACE_S, LINGER_S, open_server, print_error, process_name
+from slowfast.launch.heartbeat_server import HeartbeatServer
 from slowfast.launch.process_group import Group, open_store
 from slowfast.runtime.interruption import STOP_SIGNALS
 
@@ -35,8 +35,8 @@ def run_processes(
 ) -> None:
     """Run ``target(group, *arguments)`` in processes of this node; return when all have ended well.
 
-    The parent of the first node serves what all meet at, as it outlives them and knows how each of its own ended. Stop
-    signals are handed on to the processes, once.
+    The parent of the first node runs the heartbeat server, as it outlives them and knows how each of its own ended.
+    Stop signals are handed on to the processes, once.
 
     Args:
         target: a module-level function.
@@ -48,43 +48,43 @@ def run_processes(
         timeout_s: silence after which a process counts as lost.
 
     Raises:
-        UserError: if the meeting place cannot be opened.
+        UserError: if the rendezvous cannot be opened.
         SystemExit: with the status of the first process that failed.
     """
     size = num_processes * num_nodes
-    meeting, hub = init_method, None
+    server = None
     if node_idx == 0:
         place = Group(0, size, 0, num_processes, 0, init_method or "tcp://127.0.0.1:0", serves_store=True)
         store = open_store(place)
-        meeting = init_method or f"tcp://127.0.0.1:{store.underlying_store.port}"
+        init_method = init_method or f"tcp://127.0.0.1:{store.underlying_store.port}"
         name = f"the process that started {process_name(0)}"
-        hub = open_hub(store, meeting, size=size, timeout_s=timeout_s, served_by=name)
+        server = open_server(store, init_method, size=size, timeout_s=timeout_s, served_by=name)
     groups = [
-        Group(node_idx * num_processes + i, size, i, num_processes, node_idx, meeting, serves_store=False)
+        Group(node_idx * num_processes + i, size, i, num_processes, node_idx, init_method, serves_store=False)
         for i in range(num_processes)
     ]
     with _signals_handed_on() as children:
         try:
             _start(children, target, groups, arguments)
-            status = _wait(children, groups, hub)
-            error = hub.wait_until_all_left(LINGER_S if status else None) if hub is not None else None
+            status = _wait(children, groups, server)
+            error = server.wait_until_all_left(LINGER_S if status else None) if server is not None else None
         finally:
             _kill(children)
-            if hub is not None:
-                hub.close()
-                _remove_meeting(meeting)
+            if server is not None:
+                server.close()
+                _remove_rendezvous(init_method)
     if status == 0 and error is not None:  # on another node, after this one's processes had done their part
-        if not hub.has_told(node_idx):
+        if not server.has_told(node_idx):
             print_error(f"error: {error}")
         status = 1
     if status:
         sys.exit(status)
 
 
-def _remove_meeting(meeting: str) -> None:
+def _remove_rendezvous(init_method: str) -> None:
     """Remove a file at which processes have met, which those that were ended have left behind."""
-    if meeting.startswith("file://"):
-        Path(meeting.removeprefix("file://")).unlink(missing_ok=True)
+    if init_method.startswith("file://"):
+        Path(init_method.removeprefix("file://")).unlink(missing_ok=True)
 
 
 def _start(children: list[BaseProcess], target: Callable[..., None], groups: list[Group], arguments: tuple) -> None:
@@ -101,7 +101,7 @@ def _start(children: list[BaseProcess], target: Callable[..., None], groups: lis
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
 
-def _wait(children: list[BaseProcess], groups: list[Group], hub: PeerHub | None) -> int:
+def _wait(children: list[BaseProcess], groups: list[Group], server: HeartbeatServer | None) -> int:
     """Wait for all; once one has failed, for a while only. Returns the first status other than 0."""
     status, deadline = 0, None
     running = {child.sentinel: (child, group) for child, group in zip(children, groups, strict=True)}
@@ -115,7 +115,7 @@ def _wait(children: list[BaseProcess], groups: list[Group], hub: PeerHub | None)
             child.join()
             if child.exitcode and not status:
                 status, deadline = _status_of(child), time.monotonic() + _END_S
-                _tell_end_of(child, group, hub)
+                _tell_end_of(child, group, server)
     return status
 
 
@@ -124,7 +124,7 @@ def _status_of(child: BaseProcess) -> int:
     return child.exitcode if child.exitcode > 0 else 128 - child.exitcode
 
 
-def _tell_end_of(child: BaseProcess, group: Group, hub: PeerHub | None) -> None:
+def _tell_end_of(child: BaseProcess, group: Group, server: HeartbeatServer | None) -> None:
     """Say how a process ended that could not do so itself; one that has told its error is heard already."""
     name = process_name(group.rank)
     if child.exitcode > 0:
@@ -133,13 +133,13 @@ def _tell_end_of(child: BaseProcess, group: Group, hub: PeerHub | None) -> None:
         number = -child.exitcode
         signal_name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
         message = f"{name} was killed by {signal_name}{' (out of memory?)' if number == signal.SIGKILL else ''}"
-    if hub is None:
-        # Another node's hub sees the connection close, but not why.
+    if server is None:
+        # Another node's server sees the connection close, but not why.
         if child.exitcode < 0:
             print_error(f"error: {message}")
-    elif hub.claim(message, group.node_idx):
+    elif server.claim(message, group.node_idx):
         print_error(f"error: {message}")
-        hub.tell()
+        server.tell()
 
 
 def _kill(children: list[BaseProcess]) -> None:

@@ -27,10 +27,10 @@ class Group:
         local_rank: 0-based index on this node.
         local_size: number of processes on each node.
         node_idx: 0-based index of this node.
-        meeting: tcp://HOST:PORT or file:///PATH, where all find each other.
-        serves_store: whether this process opens the meeting place; else somebody else does.
+        init_method: the rendezvous, tcp://HOST:PORT or file:///PATH, where all find each other.
+        serves_store: whether this process opens the rendezvous; else somebody else does.
         started_by: "torchrun", "srun", or "" for processes that this program started itself.
-        attempt: what tells apart the attempts of a launcher that starts all processes again at one meeting place.
+        attempt: what tells apart the attempts of a launcher that starts all processes again at one rendezvous.
     """
 
     rank: int
@@ -38,7 +38,7 @@ class Group:
     local_rank: int
     local_size: int
     node_idx: int
-    meeting: str
+    init_method: str
     serves_store: bool
     started_by: str = ""
     attempt: str = "0"
@@ -71,7 +71,7 @@ def group_of_torchrun() -> Group | None:
         local_rank=int(env["LOCAL_RANK"]),
         local_size=local_size,
         node_idx=rank // local_size,
-        meeting=f"tcp://{env['MASTER_ADDR']}:{env['MASTER_PORT']}",
+        init_method=f"tcp://{env['MASTER_ADDR']}:{env['MASTER_PORT']}",
         serves_store=rank == 0 and env.get("TORCHELASTIC_USE_AGENT_STORE") != "True",
         started_by="torchrun",
         attempt=env.get("TORCHELASTIC_RESTART_COUNT", "0"),
@@ -105,7 +105,7 @@ def group_of_srun() -> Group | None:
         local_rank=int(env["SLURM_LOCALID"]),
         local_size=counts.pop(),
         node_idx=int(env.get("SLURM_NODEID", "0")),
-        meeting=f"tcp://{_first_host(env.get('SLURM_STEP_NODELIST') or env['SLURM_JOB_NODELIST'])}:{port}",
+        init_method=f"tcp://{_first_host(env.get('SLURM_STEP_NODELIST') or env['SLURM_JOB_NODELIST'])}:{port}",
         serves_store=rank == 0,
         started_by="srun",
         attempt=env.get("SLURM_RESTART_COUNT", "0"),
@@ -145,19 +145,19 @@ def _scontrol(what: str, name: str) -> str:
 
 
 def open_store(group: Group) -> dist.Store:
-    """The store at the meeting place, which this process serves or joins; waits for whoever serves it.
+    """The store at the rendezvous, which this process serves or joins; waits for whoever serves it.
 
     Raises:
         UserError: if the place is taken, or nobody has opened it in the time that collectives wait.
         Interrupted: if this process is asked to stop meanwhile.
     """
-    if group.meeting.startswith("file://"):
-        path = group.meeting.removeprefix("file://")
+    if group.init_method.startswith("file://"):
+        path = group.init_method.removeprefix("file://")
         try:
             return dist.FileStore(path, group.size)
         except RuntimeError as error:
-            raise UserError(f"{group.meeting} cannot be a meeting place: {error}") from error
-    host, port = meeting_address(group.meeting)
+            raise UserError(f"{group.init_method} cannot be a rendezvous: {error}") from error
+    host, port = rendezvous_address(group.init_method)
     if group.serves_store:
         store = serve_store(host, port)
     else:
@@ -166,9 +166,9 @@ def open_store(group: Group) -> dist.Store:
     return dist.PrefixStore(f"attempt {group.attempt}", store)
 
 
-def meeting_address(meeting: str) -> tuple[str, int]:
+def rendezvous_address(init_method: str) -> tuple[str, int]:
     """Host and port of tcp://HOST:PORT."""
-    host, _, port = meeting.removeprefix("tcp://").rpartition(":")
+    host, _, port = init_method.removeprefix("tcp://").rpartition(":")
     return host.strip("[]"), int(port)
 
 

@@ -39,9 +39,9 @@ def run_job(
         environment = {**ENVIRONMENT, "LOCAL_WORLD_SIZE": "2"}  # which is how a node without GPUs gets two processes
         commands = [[*PROGRAM, *words]]
     elif way == "nodes":
-        meeting = f"tcp://127.0.0.1:{free_port()}"
+        init_method = f"tcp://127.0.0.1:{free_port()}"
         commands = [
-            [*PROGRAM, *words, "NUM_SHARDS", 2, "--init_method", meeting, "--shard_id", shard_id]
+            [*PROGRAM, *words, "NUM_SHARDS", 2, "--init_method", init_method, "--shard_id", shard_id]
             for shard_id in range(2)
         ]
     elif way == "torchrun":

@@ -1,4 +1,4 @@
-"""The peer hub and those who talk to it: who is lost, whose error is the first, who says so, and that they end."""
+"""The heartbeat server and its processes: who is lost, whose error is the first, who says so, and that they end."""
 
 import contextlib
 import socket
@@ -12,10 +12,9 @@ import pytest
 import torch.distributed as dist
 
 from slowfast.errors import UserError
-from slowfast.launch import heartbeat as peers_module
-from slowfast.launch import heartbeat_server
-from slowfast.launch.heartbeat import HubAddress, Peers, describe, find_hub, is_lost_connection, open_hub
-from slowfast.launch.heartbeat_server import PeerHub
+from slowfast.launch import heartbeat, heartbeat_server
+from slowfast.launch.heartbeat import Heartbeat, ServerAddress, describe, find_server, is_lost_connection, open_server
+from slowfast.launch.heartbeat_server import HeartbeatServer
 from slowfast.launch.process_group import Group
 
 NODES = [0, 0, 1, 1]  # of four processes
@@ -35,8 +34,8 @@ def ends(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         statuses.append(status)
         raise Ended
 
-    monkeypatch.setattr(peers_module, "end_process", end)
-    monkeypatch.setattr(peers_module, "GRACE_S", 0.2)
+    monkeypatch.setattr(heartbeat, "end_process", end)
+    monkeypatch.setattr(heartbeat, "GRACE_S", 0.2)
     monkeypatch.setattr(heartbeat_server, "_SETTLING_S", 0.3)
     monkeypatch.setattr(heartbeat_server, "_STOP_PATIENCE", 1)
     monkeypatch.setattr(threading, "excepthook", lambda arguments: None)
@@ -44,21 +43,23 @@ def ends(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.fixture
-def hub() -> Iterator[PeerHub]:
-    hub = PeerHub(size=4, timeout_s=SILENCE_S)
-    yield hub
-    hub.close()
+def server() -> Iterator[HeartbeatServer]:
+    server = HeartbeatServer(size=4, timeout_s=SILENCE_S)
+    yield server
+    server.close()
 
 
-def join(hub: PeerHub, rank: int) -> Peers:
+def join(server: HeartbeatServer, rank: int) -> Heartbeat:
     group = Group(rank, 4, rank % 2, 2, NODES[rank], "tcp://127.0.0.1:1", serves_store=False)
-    return Peers(group, HubAddress("127.0.0.1", hub.port, hub.token, "rank 0 (host a)"), timeout_s=SILENCE_S)
+    return Heartbeat(
+        group, ServerAddress("127.0.0.1", server.port, server.token, "rank 0 (host a)"), timeout_s=SILENCE_S
+    )
 
 
-def join_silently(hub: PeerHub, rank: int) -> socket.socket:
+def join_silently(server: HeartbeatServer, rank: int) -> socket.socket:
     """A process that introduces itself and is then silent."""
-    connection = socket.create_connection(("127.0.0.1", hub.port))
-    text = f'{{"kind": "join", "token": "{hub.token}", "name": "rank {rank} (host b)", "node_idx": {NODES[rank]}}}\n'
+    connection = socket.create_connection(("127.0.0.1", server.port))
+    text = f'{{"kind": "join", "token": "{server.token}", "name": "rank {rank} (host b)", "node_idx": {NODES[rank]}}}\n'
     connection.sendall(text.encode())
     return connection
 
@@ -71,35 +72,35 @@ def wait_for(condition: Callable[[], bool], timeout_s: float = 10) -> None:
 
 
 def test_all_join_and_leave_in_any_order_without_a_word(
-    hub: PeerHub, ends: list[int], capfd: pytest.CaptureFixture[str]
+    server: HeartbeatServer, ends: list[int], capfd: pytest.CaptureFixture[str]
 ):
-    members = [join(hub, rank) for rank in range(4)]
+    members = [join(server, rank) for rank in range(4)]
     for member in members:
         member.wait_for_all(10)
     start = time.monotonic()
     for member in members:
         member.leave()
-    assert hub.wait_until_all_left(None) is None
+    assert server.wait_until_all_left(None) is None
     assert time.monotonic() - start < 1
     time.sleep(0.6)  # longer than closed connections are borne
-    assert hub.wait_until_all_left(None) is None
+    assert server.wait_until_all_left(None) is None
     assert ends == [] and capfd.readouterr().err == ""
 
 
-def test_those_who_come_late_are_waited_for_but_not_for_ever(hub: PeerHub, ends: list[int]):
-    members = [join(hub, rank) for rank in range(3)]
+def test_those_who_come_late_are_waited_for_but_not_for_ever(server: HeartbeatServer, ends: list[int]):
+    members = [join(server, rank) for rank in range(3)]
     with pytest.raises(UserError, match=r"3 of 4 processes have come to tcp://127\.0\.0\.1:1 within 0\.3 s; start all"):
         members[0].wait_for_all(0.3)
-    members.append(join(hub, 3))
+    members.append(join(server, 3))
     members[0].wait_for_all(10)
     for member in members:
         member.leave()
 
 
 def test_the_first_error_is_printed_by_who_met_it_and_once_on_each_other_node(
-    hub: PeerHub, ends: list[int], capfd: pytest.CaptureFixture[str]
+    server: HeartbeatServer, ends: list[int], capfd: pytest.CaptureFixture[str]
 ):
-    members = [join(hub, rank) for rank in range(4)]
+    members = [join(server, rank) for rank in range(4)]
     with pytest.raises(Ended):
         members[1].fail(UserError("train.csv:7: no label"))
     name = members[1]._name
@@ -112,9 +113,9 @@ def test_the_first_error_is_printed_by_who_met_it_and_once_on_each_other_node(
 
 
 def test_an_error_that_a_lost_connection_caused_gives_way_to_its_cause(
-    hub: PeerHub, ends: list[int], capfd: pytest.CaptureFixture[str]
+    server: HeartbeatServer, ends: list[int], capfd: pytest.CaptureFixture[str]
 ):
-    members = [join(hub, rank) for rank in range(2)]
+    members = [join(server, rank) for rank in range(2)]
     victim = threading.Thread(
         target=lambda: members[0].fail(RuntimeError("[gloo/transport/tcp/pair.cc:534] Connection closed by peer"))
     )
@@ -129,28 +130,30 @@ def test_an_error_that_a_lost_connection_caused_gives_way_to_its_cause(
 
 
 def test_an_error_that_only_looks_like_one_of_a_lost_connection_is_told_in_the_end(
-    hub: PeerHub, ends: list[int], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    server: HeartbeatServer, ends: list[int], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setattr(peers_module, "_CAUSE_S", 0.2)
-    member = join(hub, 0)
+    monkeypatch.setattr(heartbeat, "_CAUSE_S", 0.2)
+    member = join(server, 0)
     with pytest.raises(Ended):
         member.fail(RuntimeError("NCCL is not built in"))
     assert "failed with RuntimeError: NCCL is not built in\n" in capfd.readouterr().err
 
 
-def test_a_closed_connection_is_a_lost_process(hub: PeerHub, ends: list[int], capfd: pytest.CaptureFixture[str]):
-    join(hub, 0)
-    join_silently(hub, 1).close()
+def test_a_closed_connection_is_a_lost_process(
+    server: HeartbeatServer, ends: list[int], capfd: pytest.CaptureFixture[str]
+):
+    join(server, 0)
+    join_silently(server, 1).close()
     wait_for(lambda: ends == [1])
     assert capfd.readouterr().err.startswith("error: rank 1 (host b) was lost: its connection closed without a word")
 
 
 def test_a_silent_process_is_lost_after_the_time_that_is_set(
-    hub: PeerHub, ends: list[int], capfd: pytest.CaptureFixture[str]
+    server: HeartbeatServer, ends: list[int], capfd: pytest.CaptureFixture[str]
 ):
-    join(hub, 0)
+    join(server, 0)
     start = time.monotonic()
-    connection = join_silently(hub, 1)
+    connection = join_silently(server, 1)
     wait_for(lambda: ends == [1])
     assert 1.9 < time.monotonic() - start < 6
     expected = "error: rank 1 (host b) has not been heard of for 2 s: it hangs or is stopped, or its machine or network"
@@ -160,13 +163,15 @@ def test_a_silent_process_is_lost_after_the_time_that_is_set(
 
 
 @pytest.mark.parametrize("is_closed", [True, False], ids=["closed", "silent"])
-def test_a_lost_hub_is_named_by_one_process_a_node(is_closed: bool, ends: list[int], capfd: pytest.CaptureFixture[str]):
+def test_a_lost_server_is_named_by_one_process_per_node(
+    is_closed: bool, ends: list[int], capfd: pytest.CaptureFixture[str]
+):
     server = socket.create_server(("127.0.0.1", 0))
-    address = HubAddress("127.0.0.1", server.getsockname()[1], "", "rank 0 (host a)")
+    address = ServerAddress("127.0.0.1", server.getsockname()[1], "", "rank 0 (host a)")
     members, connections = [], []
     for rank in (1, 2, 3):
         group = Group(rank, 4, rank % 2, 2, NODES[rank], "tcp://127.0.0.1:1", serves_store=False)
-        members.append(Peers(group, address, timeout_s=1.0))
+        members.append(Heartbeat(group, address, timeout_s=1.0))
         connections.append(server.accept()[0])
     if is_closed:
         for connection in connections:
@@ -179,15 +184,15 @@ def test_a_lost_hub_is_named_by_one_process_a_node(is_closed: bool, ends: list[i
         connection.close()
 
 
-def test_strangers_are_ignored(hub: PeerHub, ends: list[int]):
-    member = join(hub, 0)
+def test_strangers_are_ignored(server: HeartbeatServer, ends: list[int]):
+    member = join(server, 0)
     for data in (
         b"GET / HTTP/1.1\r\n\r\n",
         b'{"kind": "join", "token": "x", "name": "y", "node_idx": 0}\n',
         b"[1]\n",
         b"",
     ):
-        with socket.create_connection(("127.0.0.1", hub.port)) as connection:
+        with socket.create_connection(("127.0.0.1", server.port)) as connection:
             connection.sendall(data)
             connection.settimeout(5)
             if data:
@@ -198,22 +203,22 @@ def test_strangers_are_ignored(hub: PeerHub, ends: list[int]):
 
 
 def test_what_the_starting_process_knows_comes_before_the_closed_connection(
-    hub: PeerHub, ends: list[int], capfd: pytest.CaptureFixture[str]
+    server: HeartbeatServer, ends: list[int], capfd: pytest.CaptureFixture[str]
 ):
-    join(hub, 0)
-    join_silently(hub, 1).close()
-    assert hub.claim("rank 1 (host b) was killed by SIGKILL", 1)
-    hub.tell()
-    assert not hub.claim("another", 0)
+    join(server, 0)
+    join_silently(server, 1).close()
+    assert server.claim("rank 1 (host b) was killed by SIGKILL", 1)
+    server.tell()
+    assert not server.claim("another", 0)
     wait_for(lambda: ends == [1])
     assert capfd.readouterr().err == "error: rank 1 (host b) was killed by SIGKILL\n"
-    assert hub.wait_until_all_left(None) == "rank 1 (host b) was killed by SIGKILL"
+    assert server.wait_until_all_left(None) == "rank 1 (host b) was killed by SIGKILL"
 
 
 def test_a_process_that_stops_is_no_error_of_others_unless_they_go_on(
-    hub: PeerHub, ends: list[int], capfd: pytest.CaptureFixture[str]
+    server: HeartbeatServer, ends: list[int], capfd: pytest.CaptureFixture[str]
 ):
-    members = [join(hub, rank) for rank in range(2)]
+    members = [join(server, rank) for rank in range(2)]
     members[1].tell_stopped("SIGTERM")
     members[1].leave()
     assert members[0].is_stopped_with(RuntimeError("Connection closed by peer")) and members[0].stop_cause == "SIGTERM"
@@ -225,23 +230,23 @@ def test_a_process_that_stops_is_no_error_of_others_unless_they_go_on(
 
 def test_a_hub_that_is_not_there_any_more_is_told():
     with socket.create_server(("127.0.0.1", 0)) as server:
-        address = HubAddress("127.0.0.1", server.getsockname()[1], "", "rank 0 (host a)")
-    place = Group(1, 2, 1, 2, 0, "file:///tmp/meeting", serves_store=False)
+        address = ServerAddress("127.0.0.1", server.getsockname()[1], "", "rank 0 (host a)")
+    place = Group(1, 2, 1, 2, 0, "file:///tmp/rendezvous", serves_store=False)
     with pytest.raises(
-        UserError, match=r"rank 0 \(host a\) does not answer at 127.*is file:///tmp/meeting not left over"
+        UserError, match=r"rank 0 \(host a\) does not answer at 127.*is file:///tmp/rendezvous not left over"
     ):
-        Peers(place, address, timeout_s=1)
+        Heartbeat(place, address, timeout_s=1)
 
 
 def test_a_hub_is_found_through_a_store(tmp_path: Path):
     store = dist.FileStore(str(tmp_path / "store"), 1)
-    hub = open_hub(store, f"file://{tmp_path}/store", size=1, timeout_s=5, served_by="rank 0 (host a)")
-    address = find_hub(store)
-    assert (address.port, address.token, address.served_by) == (hub.port, hub.token, "rank 0 (host a)")
-    member = Peers(Group(0, 1, 0, 1, 0, "", serves_store=False), address, timeout_s=5)
+    server = open_server(store, f"file://{tmp_path}/store", size=1, timeout_s=5, served_by="rank 0 (host a)")
+    address = find_server(store)
+    assert (address.port, address.token, address.served_by) == (server.port, server.token, "rank 0 (host a)")
+    member = Heartbeat(Group(0, 1, 0, 1, 0, "", serves_store=False), address, timeout_s=5)
     member.wait_for_all(10)
     member.leave()
-    hub.close()
+    server.close()
 
 
 @pytest.mark.parametrize(
@@ -275,12 +280,12 @@ def test_errors_are_described_in_a_line_for_others_and_in_full_at_home():
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have one loopback address")
 @pytest.mark.parametrize("is_local", [True, False])
 def test_processes_of_one_machine_meet_where_no_other_machine_can_connect(is_local: bool):
-    hub = PeerHub(size=2, timeout_s=SILENCE_S, is_local=is_local)
+    server = HeartbeatServer(size=2, timeout_s=SILENCE_S, is_local=is_local)
     try:
-        socket.create_connection(("127.0.0.1", hub.port), timeout=5).close()
+        socket.create_connection(("127.0.0.1", server.port), timeout=5).close()
         with contextlib.ExitStack() as stack:
             if is_local:
                 stack.enter_context(pytest.raises(ConnectionRefusedError))
-            stack.enter_context(socket.create_connection(("127.0.0.2", hub.port), timeout=5))  # another address
+            stack.enter_context(socket.create_connection(("127.0.0.2", server.port), timeout=5))  # another address
     finally:
-        hub.close()
+        server.close()

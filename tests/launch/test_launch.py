@@ -18,7 +18,7 @@ from fvcore.common.config import CfgNode
 
 from slowfast.config import load_config
 from slowfast.errors import UserError
-from slowfast.launch import process_group as group_module
+from slowfast.launch import process_group
 from slowfast.launch.launch import launch
 from slowfast.launch.process_group import Group, group_of_srun, open_store
 from slowfast.runtime import distributed
@@ -249,12 +249,12 @@ def test_a_task_of_srun_knows_its_place(monkeypatch: pytest.MonkeyPatch):
     group = group_of_srun()
     assert (group.rank, group.size, group.local_rank, group.local_size) == (2, 4, 0, 2)
     assert (group.node_idx, group.num_nodes, group.serves_store) == (1, 2, False)
-    assert re.fullmatch(r"tcp://localhost:[23]\d{4}", group.meeting)
+    assert re.fullmatch(r"tcp://localhost:[23]\d{4}", group.init_method)
     set_task(monkeypatch, PROCID=0, NODEID=0)
-    assert group_of_srun().meeting == group.meeting and group_of_srun().serves_store
+    assert group_of_srun().init_method == group.init_method and group_of_srun().serves_store
     for other in ({"JOB_ID": 3001}, {"STEP_ID": 2}):  # of another job or step on the same node
         set_task(monkeypatch, **other)
-        assert group_of_srun().meeting != group.meeting
+        assert group_of_srun().init_method != group.init_method
 
 
 @pytest.mark.parametrize(
@@ -306,9 +306,7 @@ def test_a_node_without_scontrol_is_told_what_else_there_is(
     assert re.match(expected + r"node with --init_method", message)
 
 
-def test_torchrun_and_a_meeting_place_go_before_srun(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-):
+def test_torchrun_and_a_rendezvous_go_before_srun(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     set_task(monkeypatch)
     cfg = load_config(None, ["NUM_GPUS", 0])
     message = error_of_launch(cfg, capsys, init_method="tcp://127.0.0.1:1", shard_id=1)
@@ -319,19 +317,19 @@ def test_torchrun_and_a_meeting_place_go_before_srun(
     assert error_of_launch(cfg, capsys).startswith("torchrun started 3 nodes")
 
 
-# Meeting places
+# Rendezvous
 
 
 def test_a_port_that_is_taken_is_told(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
     with socket.create_server(("127.0.0.1", 0)) as server:
-        meeting = f"tcp://127.0.0.1:{server.getsockname()[1]}"
-        message = error_of_launch(load_config(None, ["NUM_GPUS", 0, "NUM_SHARDS", 2]), capsys, init_method=meeting)
-    assert re.match(rf"{meeting} cannot be opened here \(.*\); is another job using the port\?", message)
+        init_method = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        message = error_of_launch(load_config(None, ["NUM_GPUS", 0, "NUM_SHARDS", 2]), capsys, init_method=init_method)
+    assert re.match(rf"{init_method} cannot be opened here \(.*\); is another job using the port\?", message)
 
 
-def test_a_meeting_place_that_nobody_opens_is_told(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(group_module, "TIMEOUT", timedelta(seconds=0.2))
+def test_a_rendezvous_that_nobody_opens_is_told(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(process_group, "TIMEOUT", timedelta(seconds=0.2))
     place = Group(1, 2, 0, 1, 1, f"tcp://127.0.0.1:{free_port()}", serves_store=False)
     with pytest.raises(
         UserError, match=r"nobody answers at tcp://127.0.0.1:\d+ .*; has the first node \(--shard_id 0\)"
@@ -339,7 +337,7 @@ def test_a_meeting_place_that_nobody_opens_is_told(monkeypatch: pytest.MonkeyPat
         open_store(place)
 
 
-def test_waiting_for_a_meeting_place_ends_when_asked_to(monkeypatch: pytest.MonkeyPatch):
+def test_waiting_for_a_rendezvous_ends_when_asked_to(monkeypatch: pytest.MonkeyPatch):
     place = Group(1, 2, 0, 1, 1, f"tcp://127.0.0.1:{free_port()}", serves_store=False)
     with stop_signals_noted():
         os.kill(os.getpid(), signal.SIGTERM)
