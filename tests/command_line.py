@@ -1,4 +1,4 @@
-"""The training tool as its users call it: in this process, which saves the imports, or in one of its own."""
+"""The tools as their users call them: in this process, which saves the imports, or in one of their own."""
 
 import os
 import runpy
@@ -51,24 +51,32 @@ def tiny_arguments(video_set: Path, output_dir: Path, *overrides: object) -> lis
 
 
 def run_net(*arguments: object) -> Outcome:
-    """Run tools/run_net.py in this process; an exception other than its exit is a defect and goes through."""
-    out, err = StringIO(), StringIO()
+    """Run tools/run_net.py in this process, as one that torchrun has not started."""
     environment = {name: value for name, value in os.environ.items() if name not in _FROM_TORCHRUN}
+    with patch.dict(os.environ, environment, clear=True):
+        return run_tool("run_net", *arguments)
+
+
+def run_tool(name: str, *arguments: object) -> Outcome:
+    """Run tools/<name>.py in this process; an exception other than its exit is a defect and goes through."""
+    path = ROOT / "tools" / f"{name}.py"
+    out, err = StringIO(), StringIO()
     code: int | str | None = 0
     set_num_threads = torch.set_num_threads
     with (
         process_state_kept(),
         # A model this small gains nothing from more threads, and where cores are shared they wait for each other.
         patch.object(torch, "set_num_threads", lambda number: set_num_threads(1)),
-        patch.object(sys, "argv", [str(RUN_NET), *map(str, arguments)]),
-        patch.dict(os.environ, environment, clear=True),
+        patch.object(sys, "argv", [str(path), *map(str, arguments)]),
         redirect_stdout(out),
         redirect_stderr(err),
     ):
         try:
-            runpy.run_path(str(RUN_NET), run_name="__main__")
+            runpy.run_path(str(path), run_name="__main__")
         except SystemExit as stop:
             code = stop.code
+            if isinstance(code, str):  # which Python prints
+                err.write(f"{code}\n")
     return Outcome(code if isinstance(code, int) else int(code is not None), out.getvalue(), err.getvalue())
 
 

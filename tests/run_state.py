@@ -1,5 +1,6 @@
 """What a run of training left behind."""
 
+import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,17 @@ def checkpoint(output_dir: Path, epoch: int) -> dict:
 def metrics(output_dir: Path, kind: str) -> list[dict]:
     lines = map(json.loads, (output_dir / "metrics.jsonl").read_text().splitlines())
     return [line for line in lines if line["kind"] == kind]
+
+
+def report(output_dir: Path) -> dict:
+    """What the test reports."""
+    return json.loads((output_dir / "test" / "report.json").read_text())
+
+
+def predictions(output_dir: Path) -> list[dict[str, str]]:
+    """Rows of the test's predictions."""
+    with (output_dir / "test" / "predictions.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def assert_same_state(one: dict, other: dict):

@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.video.frame import PictureType
+from PIL import Image
 
 GRID = 4
 MAX_FRAMES = 2 ** (GRID * GRID)
@@ -90,6 +91,14 @@ def decode_all(path: Path) -> tuple[np.ndarray, list[str]]:
         frames = list(container.decode(video=0))
     kinds = [PictureType(frame.pict_type).name for frame in frames]
     return np.stack([frame.to_ndarray(format="rgb24") for frame in frames]), kinds
+
+
+def write_frames(folder: Path, num_frames: int, template: str = "{:05d}.jpg", first_number: int = 100) -> Path:
+    """A folder of frames, of which file i + 1 shows the number ``first_number`` + i; returns the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(num_frames):
+        Image.fromarray(numbered_frame(first_number + i)).save(folder / template.format(i + 1))
+    return folder
 
 
 def write_list(path: Path, rows: Sequence[tuple[str, int]], separator: str = ",") -> Path:

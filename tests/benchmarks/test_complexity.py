@@ -12,8 +12,7 @@ from slowfast.config import load_config
 from slowfast.models import build_model
 from slowfast.models.plain import plain_forward
 from tests.golden_rule import load_golden
-from tests.models.test_uniformer import tiny_uniformer
-from tests.models.test_uniformerv2 import tiny_model
+from tests.models.tiny_models import tiny_uniformer, tiny_uniformerv2
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", FutureWarning)  # fvcore compiles a function while it is imported
@@ -67,7 +66,7 @@ def test_checkpointing_counts_nothing_twice(family):
     def build(has_checkpointing):
         if family == "Uniformer":
             return tiny_uniformer(checkpoint_num=(2, 1, 2, 1) if has_checkpointing else (0, 0, 0, 0))
-        return tiny_model(MODEL__USE_CHECKPOINT=has_checkpointing, MODEL__CHECKPOINT_NUM=[3, 0, 0, 0])
+        return tiny_uniformerv2(MODEL__USE_CHECKPOINT=has_checkpointing, MODEL__CHECKPOINT_NUM=[3, 0, 0, 0])
 
     shape = (3, 4, 32, 32)
     assert measure_complexity(build(True), shape) == measure_complexity(build(False), shape)
@@ -75,7 +74,7 @@ def test_checkpointing_counts_nothing_twice(family):
 
 def test_the_folded_cross_attention_saves_keys_and_values():
     tokens, width, heads = 4 * 17, 24, 3
-    complexity = measure_complexity(tiny_model(), (3, 4, 16, 16))
+    complexity = measure_complexity(tiny_uniformerv2(), (3, 4, 16, 16))
     # In each global block: no keys and values of all tokens, but the query and the output folded once a head, and
     # scores and sums of C values a head in place of C / heads.
     saved = 2 * tokens * width**2 - 2 * width**2 - 2 * tokens * width * (heads - 1)
@@ -83,14 +82,16 @@ def test_the_folded_cross_attention_saves_keys_and_values():
 
 
 def test_frozen_parameters_are_told_apart():
-    complexity = measure_complexity(tiny_model(UNIFORMERV2__FROZEN=True, UNIFORMERV2__NO_LMHRA=True), (3, 4, 16, 16))
-    model = tiny_model(UNIFORMERV2__FROZEN=True, UNIFORMERV2__NO_LMHRA=True)
+    complexity = measure_complexity(
+        tiny_uniformerv2(UNIFORMERV2__FROZEN=True, UNIFORMERV2__NO_LMHRA=True), (3, 4, 16, 16)
+    )
+    model = tiny_uniformerv2(UNIFORMERV2__FROZEN=True, UNIFORMERV2__NO_LMHRA=True)
     frozen = sum(parameter.numel() for parameter in model.backbone_parameters())
     assert complexity.num_parameters - complexity.num_trained_parameters == frozen > 0
 
 
 def test_the_model_is_left_as_it_is():
-    model = tiny_model().train()
+    model = tiny_uniformerv2().train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     measure_complexity(model, (3, 4, 16, 16))
     assert model.training

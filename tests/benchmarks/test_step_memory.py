@@ -6,8 +6,7 @@ import torch.nn.functional as F
 
 from slowfast.benchmarks.complexity import without_memory
 from slowfast.benchmarks.step_memory import LiveMemory, step_memory_bytes
-from tests.models.test_uniformer import tiny_uniformer
-from tests.models.test_uniformerv2 import tiny_model
+from tests.models.tiny_models import tiny_uniformer, tiny_uniformerv2
 
 SHAPE = (2, 3, 4, 32, 32)
 ONE_LAYER = {
@@ -42,7 +41,7 @@ def test_a_tensor_from_before_counts_once_it_is_added():
         assert memory.live_bytes == 200
 
 
-@pytest.mark.parametrize("build", [tiny_uniformer, tiny_model])
+@pytest.mark.parametrize("build", [tiny_uniformer, tiny_uniformerv2])
 def test_the_estimate_is_what_real_tensors_take(build):
     model = build().train()
     with LiveMemory() as memory:
@@ -62,7 +61,7 @@ def test_the_largest_model_takes_no_memory():
 
 
 def test_weights_gradients_and_moments_are_the_floor_and_clips_add_to_it():
-    model = tiny_model(**ONE_LAYER)
+    model = tiny_uniformerv2(**ONE_LAYER)
     one, two, three = (step_memory_bytes(model, (num_clips, *SHAPE[1:])) for num_clips in (4, 8, 12))
     assert one > 4 * sum(4 * parameter.numel() for parameter in model.parameters())
     assert three - two == pytest.approx(two - one, rel=0.01)
@@ -70,6 +69,6 @@ def test_weights_gradients_and_moments_are_the_floor_and_clips_add_to_it():
 
 def test_checkpointing_and_freezing_take_less():
     shape = (8, *SHAPE[1:])
-    default = step_memory_bytes(tiny_model(UNIFORMERV2__NO_LMHRA=True), shape)
+    default = step_memory_bytes(tiny_uniformerv2(UNIFORMERV2__NO_LMHRA=True), shape)
     for keys in ({"MODEL__USE_CHECKPOINT": True, "MODEL__CHECKPOINT_NUM": [3]}, {"UNIFORMERV2__FROZEN": True}):
-        assert step_memory_bytes(tiny_model(UNIFORMERV2__NO_LMHRA=True, **keys), shape) < 0.8 * default
+        assert step_memory_bytes(tiny_uniformerv2(UNIFORMERV2__NO_LMHRA=True, **keys), shape) < 0.8 * default

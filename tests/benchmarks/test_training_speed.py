@@ -2,7 +2,6 @@
 
 import os
 import re
-import runpy
 import signal
 import sys
 import tempfile
@@ -29,10 +28,10 @@ from slowfast.config import load_config
 from slowfast.datasets.clip_dataset import TrainClipDataset
 from slowfast.models import build_model
 from slowfast.models.uniformerv2 import Uniformerv2
-from tests.command_line import Outcome, run_commands, tiny_arguments
+from tests.command_line import ROOT, run_commands, run_tool, tiny_arguments
 from tests.videos import write_list
 
-TOOL = Path(__file__).parents[2] / "tools" / "benchmark_train.py"
+TOOL = ROOT / "tools" / "benchmark_train.py"
 NUM_STEPS = 5  # more than the two of an epoch
 
 
@@ -47,17 +46,6 @@ def small_peak(monkeypatch: pytest.MonkeyPatch) -> None:
 def tiny_config(video_set: Path, output_dir: Path, *overrides: object):
     _, path, *pairs = tiny_arguments(video_set, output_dir, *overrides)
     return load_config(path, pairs)
-
-
-def run_tool(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: object) -> Outcome:
-    """Run the tool in this process."""
-    monkeypatch.setattr(sys, "argv", [str(TOOL), *map(str, words)])
-    code = 0
-    try:
-        runpy.run_path(str(TOOL), run_name="__main__")
-    except SystemExit as stop:
-        code = stop.code
-    return Outcome(code, *capsys.readouterr())
 
 
 def rows_of(printed: str) -> dict[tuple[int, str], list[str]]:
@@ -118,9 +106,7 @@ def test_steps_are_timed_after_the_warm_up():
     assert rate.data_time_s == pytest.approx(0.6 / 2 / 5)
 
 
-def test_slow_loading_is_told(
-    video_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
+def test_slow_loading_is_told(video_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     pause_s, load = 0.05, TrainClipDataset.__getitem__
 
     def load_slowly(self, key):
@@ -129,7 +115,7 @@ def test_slow_loading_is_told(
 
     monkeypatch.setattr(TrainClipDataset, "__getitem__", load_slowly)
     arguments = tiny_arguments(video_set, tmp_path / "run")
-    outcome = run_tool(monkeypatch, capsys, "--steps", 3, "--warmup", 1, *arguments)
+    outcome = run_tool("benchmark_train", "--steps", 3, "--warmup", 1, *arguments)
     assert outcome.code == 0, outcome.err
     rows = rows_of(outcome.out)
     for part in (LOADING, TOGETHER):
@@ -140,9 +126,7 @@ def test_slow_loading_is_told(
     assert float(found[1]) == pytest.approx(advantage, rel=0.02, abs=0.06)
 
 
-def test_slow_computing_is_told(
-    video_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
+def test_slow_computing_is_told(video_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     pause_s, forward = 0.3, Uniformerv2.forward
 
     def compute_slowly(self, clips):
@@ -151,7 +135,7 @@ def test_slow_computing_is_told(
 
     monkeypatch.setattr(Uniformerv2, "forward", compute_slowly)
     arguments = tiny_arguments(video_set, tmp_path / "run", "DATA_LOADER.NUM_WORKERS", 1)
-    outcome = run_tool(monkeypatch, capsys, "--steps", 3, "--warmup", 1, *arguments)
+    outcome = run_tool("benchmark_train", "--steps", 3, "--warmup", 1, *arguments)
     assert outcome.code == 0, outcome.err
     rows = rows_of(outcome.out)
     for part in (COMPUTING, TOGETHER):
@@ -187,23 +171,19 @@ def test_a_gpu_times_its_own_steps(video_set: Path, tmp_path: Path):
     assert 20 * rate.min_s <= 20 * 4 / rate.videos_per_s < 2 * 20 * rate.p90_s
 
 
-def test_videos_that_cannot_be_read_count_by_the_epoch(
-    video_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
+def test_videos_that_cannot_be_read_count_by_the_epoch(video_set: Path, tmp_path: Path):
     for split in ("val", "test", "train"):
         rows = [(f"videos/{split}_{i}.mp4", i % 2) for i in range(4)]
         write_list(tmp_path / f"{split}.csv", [*rows, ("videos/absent.mp4", 0), *rows[:3]])
     arguments = tiny_arguments(video_set, tmp_path / "run", "DATA.PATH_TO_DATA_DIR", tmp_path)
     words = ["--steps", 7, "--warmup", 1, *arguments]
-    assert run_tool(monkeypatch, capsys, *words, "DATA_LOADER.MAX_REPLACED", 0.5).code == 0
-    outcome = run_tool(monkeypatch, capsys, *words, "DATA_LOADER.MAX_REPLACED", 0.1)
+    assert run_tool("benchmark_train", *words, "DATA_LOADER.MAX_REPLACED", 0.5).code == 0
+    outcome = run_tool("benchmark_train", *words, "DATA_LOADER.MAX_REPLACED", 0.1)
     assert outcome.code == 1
     assert re.match(r"\d of an epoch's 8 videos could not be read, more than the share of DATA_LOADER", outcome.error)
 
 
-def test_a_stop_signal_ends_it(
-    video_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
+def test_a_stop_signal_ends_it(video_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     load = TrainClipDataset.__getitem__
 
     def load_and_stop(self, key):
@@ -211,7 +191,7 @@ def test_a_stop_signal_ends_it(
         return load(self, key)
 
     monkeypatch.setattr(TrainClipDataset, "__getitem__", load_and_stop)
-    outcome = run_tool(monkeypatch, capsys, *tiny_arguments(video_set, tmp_path / "run"))
+    outcome = run_tool("benchmark_train", *tiny_arguments(video_set, tmp_path / "run"))
     assert (outcome.code, outcome.error) == (1, "stopped by SIGTERM before all was measured")
 
 
@@ -228,21 +208,19 @@ def test_a_stop_signal_ends_it(
 def test_mistakes_in_the_config_are_one_line(
     video_set: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
     words: list,
     status: int,
     told: str,
 ):
-    outcome = run_tool(monkeypatch, capsys, *tiny_arguments(video_set, tmp_path / "run", *words))
+    outcome = run_tool("benchmark_train", *tiny_arguments(video_set, tmp_path / "run", *words))
     assert outcome.code == status and told in outcome.error
 
 
 @pytest.mark.parametrize("num_gpus", [0, 2])
-def test_a_batch_that_processes_cannot_share_is_refused(video_set, tmp_path, monkeypatch, capsys, num_gpus: int):
+def test_a_batch_that_processes_cannot_share_is_refused(video_set, tmp_path, num_gpus: int):
     """Before anything is measured."""
     words = ["--processes", 1, 3, *tiny_arguments(video_set, tmp_path / "run", "NUM_GPUS", num_gpus)]
-    outcome = run_tool(monkeypatch, capsys, *words)
+    outcome = run_tool("benchmark_train", *words)
     assert (outcome.code, outcome.out) == (2, "")
     assert (
         outcome.error == "TRAIN.BATCH_SIZE 4 cannot be shared by 3 processes; make it a multiple of every --processes"
@@ -261,17 +239,17 @@ def test_a_batch_that_processes_cannot_share_is_refused(video_set, tmp_path, mon
         ),
     ],
 )
-def test_numbers_are_whole_and_from_one_on(monkeypatch, capsys, words, message):
-    outcome = run_tool(monkeypatch, capsys, *words)
+def test_numbers_are_whole_and_from_one_on(words, message):
+    outcome = run_tool("benchmark_train", *words)
     assert outcome.code == 2
     assert outcome.err.endswith(f"error: argument {message}\n")
 
 
-def test_it_starts_its_processes_itself(video_set, tmp_path, monkeypatch, capsys):
+def test_it_starts_its_processes_itself(video_set, tmp_path, monkeypatch):
     for name, value in {"RANK": 0, "LOCAL_RANK": 0, "LOCAL_WORLD_SIZE": 2, "WORLD_SIZE": 2, "MASTER_PORT": 9}.items():
         monkeypatch.setenv(name, str(value))
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
-    outcome = run_tool(monkeypatch, capsys, *tiny_arguments(video_set, tmp_path / "run"))
+    outcome = run_tool("benchmark_train", *tiny_arguments(video_set, tmp_path / "run"))
     assert outcome.error == "this was started by torchrun; start it once, it starts the processes itself"
 
 

@@ -9,15 +9,7 @@ from hypothesis import strategies as st
 from slowfast.config import get_cfg, load_config, validate
 from slowfast.config.ignored_keys import IGNORED_KEYS, why_ignored
 from slowfast.config.load import flatten
-from slowfast.errors import UserError
-
-
-def refusal(*arguments) -> str:
-    """The message with which a config is refused."""
-    with pytest.raises(UserError) as error:
-        load_config(*arguments)
-    assert "\n" not in str(error.value)
-    return str(error.value)
+from tests.config.refusal import refusal
 
 
 def test_defaults_are_valid_and_copied():

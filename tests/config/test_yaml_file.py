@@ -5,17 +5,9 @@ import logging
 import pytest
 
 from slowfast.config import load_config
-from slowfast.errors import UserError
+from tests.config.refusal import refusal
 
 DUPLICATE = "TRAIN:\n  BATCH_SIZE: 8\n  EVAL_PERIOD: 5\n  BATCH_SIZE: 16\n"
-
-
-def refusal(path: str, **arguments: bool) -> str:
-    """The message with which a file is refused."""
-    with pytest.raises(UserError) as error:
-        load_config(path, **arguments)
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 def test_duplicate_key_names_lines_and_values(write):

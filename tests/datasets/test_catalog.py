@@ -17,8 +17,7 @@ from slowfast.datasets.records import Sample, SampleKey, VideoRecord
 from slowfast.datasets.sampling import dense_indices, sparse_indices
 from slowfast.errors import UserError
 from tests.config.published_experiments import flat_overrides, published_experiments
-from tests.datasets.reading.test_frame_reader import write_frames
-from tests.videos import number_of, write_video
+from tests.videos import number_of, write_frames, write_video
 
 CONFIGS = Path(__file__).parents[2] / "configs" / "datasets"
 

@@ -6,7 +6,6 @@ import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ import torch
 
 from slowfast.runtime.interruption import Interrupted
 from tests.command_line import ROOT, RUN_NET, run_commands, run_net, tiny_arguments
+from tests.free_port import free_port
 from tests.run_state import assert_same_state, metrics
 
 # Every part that has a state: augmentation, dropout, mixing, a moving average, precise statistics, accumulated batches,
@@ -158,12 +158,10 @@ def test_two_processes_that_are_killed_end_as_if_they_had_not_been(video_set: Pa
     """Each has generators and running averages of its own."""
 
     def commands(output_dir: Path, *overrides: object) -> list[list[object]]:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            meeting = ["--init_method", f"tcp://127.0.0.1:{probe.getsockname()[1]}"]
+        rendezvous = ["--init_method", f"tcp://127.0.0.1:{free_port()}"]
         overrides = (*EVERYTHING, "NUM_SHARDS", 2, "SOLVER.MAX_EPOCH", 4, *overrides)
         arguments = tiny_arguments(video_set, output_dir, *overrides)
-        return [[*meeting, "--shard_id", shard_id, *arguments] for shard_id in range(2)]
+        return [[*rendezvous, "--shard_id", shard_id, *arguments] for shard_id in range(2)]
 
     def run(output_dir: Path) -> str:
         outcomes = run_commands(*([sys.executable, RUN_NET, *words] for words in commands(output_dir)))
@@ -188,11 +186,9 @@ def test_two_processes_save_within_an_epoch_by_one_clock(video_set: Path, tmp_pa
     """Epochs are far shorter than the period, and each ends with a checkpoint: none is due within one."""
     overrides = ["NUM_SHARDS", 2, "SOLVER.MAX_EPOCH", 60, "TRAIN.EVAL_PERIOD", 60, "TRAIN.CHECKPOINT_PERIOD", 60]
     overrides += ["TRAIN.BATCH_SIZE", 1, "TRAIN.CHECKPOINT_SECONDS", 3, "TEST.ENABLE", "False", "LOG_PERIOD", 100]
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        meeting = ["--init_method", f"tcp://127.0.0.1:{probe.getsockname()[1]}"]
+    rendezvous = ["--init_method", f"tcp://127.0.0.1:{free_port()}"]
     arguments = tiny_arguments(video_set, tmp_path, *overrides)
-    commands = [[sys.executable, RUN_NET, *meeting, "--shard_id", shard_id, *arguments] for shard_id in range(2)]
+    commands = [[sys.executable, RUN_NET, *rendezvous, "--shard_id", shard_id, *arguments] for shard_id in range(2)]
     outcomes = run_commands(*commands)
     assert [outcome.code for outcome in outcomes] == [0, 0], outcomes
     assert outcomes[0].out.count("INFO saved") == 60 + 1  # one more before the validation

@@ -1,6 +1,5 @@
 """A whole run through tools/run_net.py: what it prints and writes, and going on after an interruption."""
 
-import csv
 import json
 import re
 import shutil
@@ -14,17 +13,8 @@ import torch
 from slowfast.config import load_config
 from slowfast.config.load import flatten
 from tests.command_line import CONFIG, RUN_NET, Outcome, run_commands, run_net, tiny_arguments
-from tests.run_state import assert_same_state, checkpoint, metrics
+from tests.run_state import assert_same_state, checkpoint, metrics, predictions, report
 from tests.videos import write_list
-
-
-def report(output_dir: Path) -> dict:
-    return json.loads((output_dir / "test" / "report.json").read_text())
-
-
-def predictions(output_dir: Path) -> list[dict[str, str]]:
-    with (output_dir / "test" / "predictions.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def copy_of(output_dir: Path, target: Path, names: Sequence[str] = ()) -> Path:

@@ -6,7 +6,6 @@ The jobs are those of tests/launch/job_program.py: each uses collectives of two 
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,17 +15,12 @@ from pathlib import Path
 import pytest
 
 from tests.command_line import Outcome, run_commands
+from tests.free_port import free_port
 
 PROGRAM = ["-m", "tests.launch.job_program"]
 ENVIRONMENT = {"OMP_NUM_THREADS": "1"}
 # How processes are started: by this program on one node or on two, by torchrun on one node or on two.
 LIMIT_S = 60  # for the whole program, its start included
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def run_job(

@@ -1,7 +1,5 @@
 """One entry for one process, several, several nodes and torchrun: the same result, and errors before any work."""
 
-import csv
-import json
 import os
 import re
 import shutil
@@ -24,21 +22,8 @@ from slowfast.launch.process_group import Group, group_of_srun, open_store
 from slowfast.runtime import distributed
 from slowfast.runtime.interruption import Interrupted, raise_if_stopped, stop_signals_noted
 from tests.command_line import RUN_NET, run_commands, run_net, tiny_arguments
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def report(output_dir: Path) -> dict:
-    return json.loads((output_dir / "test" / "report.json").read_text())
-
-
-def scored_paths(output_dir: Path) -> list[str]:
-    with (output_dir / "test" / "predictions.csv").open(newline="") as file:
-        return [row["path"] for row in csv.DictReader(file)]
+from tests.free_port import free_port
+from tests.run_state import predictions, report
 
 
 def trained_weights(output_dir: Path) -> dict[str, torch.Tensor]:
@@ -74,7 +59,9 @@ def test_two_processes_train_as_one_and_score_every_video_once(video_set: Path, 
 
     assert outcome.out.count("over 1 scored videos (1 expected, 0 failed)") == 2  # one process speaks, once an epoch
     assert outcome.out.count("over 5 scored videos (5 expected, 0 failed)") == 1
-    assert scored_paths(tmp_path / "two") == [str(video_set / f"videos/test_{i}.mp4") for i in range(5)]
+    assert [row["path"] for row in predictions(tmp_path / "two")] == [
+        str(video_set / f"videos/test_{i}.mp4") for i in range(5)
+    ]
     for name, value in report(tmp_path / "one").items():
         assert report(tmp_path / "two")[name] == value
 
@@ -90,7 +77,9 @@ def test_two_nodes_meet_at_an_address(video_set: Path, tmp_path: Path):
     assert "effective batch of 8 clips: 4 videos on each of 2 nodes" in outcomes[0].out
     assert "; 2 processes\n" in outcomes[0].out and "2 epochs of 1 steps" in outcomes[0].out
     assert " INFO " not in outcomes[1].out  # one process speaks
-    assert scored_paths(tmp_path / "run") == [str(video_set / f"videos/test_{i}.mp4") for i in range(6)]
+    assert [row["path"] for row in predictions(tmp_path / "run")] == [
+        str(video_set / f"videos/test_{i}.mp4") for i in range(6)
+    ]
     summary = report(tmp_path / "run")
     assert (summary["expected"], summary["scored"], summary["failed"]) == (6, 6, 0)
 

@@ -1,15 +1,13 @@
 """tools/submit.py without SLURM: jobs of this machine, what it refuses, and how scontrol is read."""
 
 import re
-import runpy
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from slowfast.launch.slurm import SlurmJob, parse_job, requeue_job, why_not_requeued
-from tests.command_line import ROOT, Outcome, run_commands, tiny_arguments
+from tests.command_line import ROOT, Outcome, run_commands, run_tool, tiny_arguments
 
 SUBMIT = ROOT / "tools" / "submit.py"
 RUNNING = SlurmJob(state="RUNNING", is_requeueable=True, is_preempted=False, exit_status=0)
@@ -27,14 +25,11 @@ JobId=12 JobName=JobState=FAILED Requeue=0
 """
 
 
-def refusal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: Sequence[object]) -> str:
+def refusal(*arguments: object) -> str:
     """The one line with which the tool refuses to submit."""
-    monkeypatch.setattr(sys, "argv", [str(SUBMIT), *map(str, arguments)])
-    with pytest.raises(SystemExit) as stop:
-        runpy.run_path(str(SUBMIT), run_name="__main__")
-    captured = capsys.readouterr()
-    assert stop.value.code == 2 and captured.out == ""
-    (line,) = captured.err.splitlines()
+    outcome = run_tool("submit", *arguments)
+    assert (outcome.code, outcome.out) == (2, "")
+    (line,) = outcome.err.splitlines()
     return line.removeprefix("error: ")
 
 
@@ -96,28 +91,22 @@ def test_a_submission_that_cannot_work_is_refused(
     overrides: list,
     message: str,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
 ):
     arguments = [*options, *tiny_arguments(tmp_path, tmp_path / "run", *overrides)]
-    assert re.match(message, refusal(monkeypatch, capsys, arguments))
+    assert re.match(message, refusal(*arguments))
     assert not (tmp_path / "run").exists()
 
 
-def test_without_slurm_the_tool_names_the_way_without_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
+def test_without_slurm_the_tool_names_the_way_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    line = refusal(monkeypatch, capsys, tiny_arguments(tmp_path, tmp_path / "run"))
+    line = refusal(*tiny_arguments(tmp_path, tmp_path / "run"))
     assert line == "there is no SLURM here (sbatch is not found); --cluster local runs the job without it"
 
 
-def test_the_last_of_a_key_counts_and_sizes_may_be_said_twice(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
+def test_the_last_of_a_key_counts_and_sizes_may_be_said_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     overrides = ["--", "NUM_GPUS", 8, "NUM_SHARDS", 2, "NUM_GPUS", 0]
-    line = refusal(monkeypatch, capsys, ["--num_gpus", 0, "--num_shards", 2, *overrides])
+    line = refusal("--num_gpus", 0, "--num_shards", 2, *overrides)
     assert line.startswith("there is no SLURM here")
 
 
@@ -157,11 +146,9 @@ def test_outside_slurm_nothing_is_requeued(monkeypatch: pytest.MonkeyPatch, tmp_
     requeue_job()
 
 
-def test_the_tool_explains_its_options(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    monkeypatch.setattr(sys, "argv", [str(SUBMIT), "--help"])
-    with pytest.raises(SystemExit) as stop:
-        runpy.run_path(str(SUBMIT), run_name="__main__")
-    options = set(re.findall(r"--[a-z_-]+", capsys.readouterr().out))
+def test_the_tool_explains_its_options():
+    outcome = run_tool("submit", "--help")
+    options = set(re.findall(r"--[a-z_-]+", outcome.out))
     expected = "cfg num_shards num_gpus partition timeout_min qos account comment mail constraint mem_gb cpus_per_task"
     expected += " exclude requeue no-requeue wait cluster job_dir name signal_delay_s"
-    assert stop.value.code == 0 and options >= {f"--{name}" for name in expected.split()}
+    assert outcome.code == 0 and options >= {f"--{name}" for name in expected.split()}

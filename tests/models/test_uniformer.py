@@ -12,8 +12,7 @@ from slowfast.models.plain import plain_forward
 from slowfast.models.uniformer import Uniformer
 from slowfast.models.uniformer_blocks import Attention, GlobalBlock, LocalBlock
 from tests.golden_rule import golden_input, golden_state_dict, load_golden, relative_l2
-
-TINY = {"num_classes": 5, "embed_dim": (8, 16, 32, 48), "depth": (2, 1, 2, 1), "head_dim": 16}
+from tests.models.tiny_models import TINY_UNIFORMER, tiny_uniformer
 
 
 @pytest.fixture(autouse=True)
@@ -23,11 +22,6 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(num_threads)
-
-
-def tiny_uniformer(**changes):
-    torch.manual_seed(0)
-    return Uniformer(**(TINY | changes))
 
 
 def randomise(model):
@@ -305,7 +299,9 @@ def test_the_first_blocks_of_each_stage_are_computed_twice(checkpoint_num):
     clips = torch.randn(2, 3, 4, 32, 32)
     model(clips).sum().backward()
     expected = [
-        2 if idx < n else 1 for n, depth in zip(checkpoint_num, TINY["depth"], strict=True) for idx in range(depth)
+        2 if idx < n else 1
+        for n, depth in zip(checkpoint_num, TINY_UNIFORMER["depth"], strict=True)
+        for idx in range(depth)
     ]
     assert num_calls == expected
 

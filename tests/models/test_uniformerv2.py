@@ -18,12 +18,7 @@ from slowfast.models.uniformerv2_blocks import (
     patch_volume,
 )
 from tests.golden_rule import golden_input, golden_state_dict, load_golden, relative_l2
-from tests.models.weights.layouts import TINY_V2
-
-
-def tiny_model(**keys) -> nn.Module:
-    overrides = TINY_V2 | {name.replace("__", "."): value for name, value in keys.items()}
-    return build_model(load_config(None, [word for pair in overrides.items() for word in pair]))
+from tests.models.tiny_models import tiny_uniformerv2
 
 
 def randomize(model: nn.Module) -> nn.Module:
@@ -40,9 +35,10 @@ def randomize(model: nn.Module) -> nn.Module:
     [
         "uniformerv2_b16_k400_8x224",
         "uniformerv2_b16_frozen_8x224",
-        pytest.param("uniformerv2_b16_ssv2_16x224", marks=pytest.mark.slow),
+        "uniformerv2_b16_ssv2_16x224",
     ],
 )
+@pytest.mark.slow
 def test_golden_logits(name):
     golden = load_golden(name)
     model = build_model(load_config(None, [word for pair in golden["config"].items() for word in pair])).eval()
@@ -113,7 +109,7 @@ def test_cross_attention_equals_multihead_attention_of_torch():
 @pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
 def test_outputs_and_gradients_equal_the_plain_formulation(keys, training):
     keys = keys | {"UNIFORMERV2__MLP_DROPOUT": [0.0, 0.0], "UNIFORMERV2__CLS_DROPOUT": 0.0}
-    model = randomize(tiny_model(**keys)).double().train(training)
+    model = randomize(tiny_uniformerv2(**keys)).double().train(training)
     clips = torch.randn(2, 3, 4, 16, 16, dtype=torch.float64)
     weights = torch.randn(2, 5, dtype=torch.float64)
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -149,7 +145,7 @@ def test_feed_forward_equals_its_layers_forward_and_backward(dropout):
 
 
 def test_zero_initialised_parts():
-    transformer = tiny_model().backbone.transformer
+    transformer = tiny_uniformerv2().backbone.transformer
     assert not transformer.temporal_cls_token.any()
     assert not transformer.balance.any()
     for conv in transformer.dpe:
@@ -171,7 +167,7 @@ def test_zero_initialised_parts():
 def test_at_first_the_output_is_the_mean_of_the_frames_class_tokens():
     """Temporal parts start at zero: each frame passes the image ViT by itself, and half the mean is the output."""
     torch.manual_seed(0)
-    model = tiny_model().eval()
+    model = tiny_uniformerv2().eval()
     clips = torch.randn(2, 3, 4, 16, 16)
     transformer = model.backbone.transformer
     with torch.no_grad():
@@ -223,7 +219,7 @@ def test_reduced_channels_are_rounded_down(reduction, channels):
 
 @pytest.mark.parametrize("no_lmhra, double, count", [(True, True, 0), (False, False, 1), (False, True, 2)])
 def test_number_of_local_temporal_attentions(no_lmhra, double, count):
-    model = tiny_model(UNIFORMERV2__NO_LMHRA=no_lmhra, UNIFORMERV2__DOUBLE_LMHRA=double)
+    model = tiny_uniformerv2(UNIFORMERV2__NO_LMHRA=no_lmhra, UNIFORMERV2__DOUBLE_LMHRA=double)
     assert sum(isinstance(module, LocalTemporalAttention) for module in model.modules()) == 3 * count
 
 
@@ -238,7 +234,7 @@ def test_number_of_local_temporal_attentions(no_lmhra, double, count):
     ],
 )
 def test_any_number_of_frames(has_downsample, num_frames, expected):
-    model = tiny_model(UNIFORMERV2__TEMPORAL_DOWNSAMPLE=has_downsample).eval()
+    model = tiny_uniformerv2(UNIFORMERV2__TEMPORAL_DOWNSAMPLE=has_downsample).eval()
     shapes = []
     model.backbone.transformer.resblocks[0].register_forward_pre_hook(lambda module, args: shapes.append(args[0].shape))
     assert model(torch.randn(2, 3, num_frames, 16, 16)).shape == (2, 5)
@@ -247,13 +243,13 @@ def test_any_number_of_frames(has_downsample, num_frames, expected):
 
 @pytest.mark.parametrize("size", [4, 12, 16, 18, 24])
 def test_any_square_resolution(size):
-    model = tiny_model().eval()
+    model = tiny_uniformerv2().eval()
     assert model(torch.randn(1, 3, 2, size, size)).shape == (1, 5)
     assert model.backbone.positional_embedding.shape == (17, 24)  # the parameter keeps its native grid
 
 
 def test_positions_are_interpolated_as_an_image():
-    backbone = tiny_model().backbone
+    backbone = tiny_uniformerv2().backbone
     grid = backbone.positional_embedding[1:].view(4, 4, 24).permute(2, 0, 1)[None]
     larger = F.interpolate(grid, size=(6, 6), mode="bicubic", align_corners=False)[0].permute(1, 2, 0).reshape(36, 24)
     torch.testing.assert_close(backbone.positions(6)[1:], larger)
@@ -263,11 +259,11 @@ def test_positions_are_interpolated_as_an_image():
 @pytest.mark.parametrize("height, width", [(16, 12), (2, 2)])
 def test_other_shapes_are_refused(height, width):
     with pytest.raises(ValueError, match=rf"clips are {height} x {width} pixels; accepted: square frames of at least"):
-        tiny_model()(torch.randn(1, 3, 2, height, width))
+        tiny_uniformerv2()(torch.randn(1, 3, 2, height, width))
 
 
 def test_frozen_backbone_gets_no_gradient():
-    model = tiny_model(UNIFORMERV2__FROZEN=True, UNIFORMERV2__NO_LMHRA=True)
+    model = tiny_uniformerv2(UNIFORMERV2__FROZEN=True, UNIFORMERV2__NO_LMHRA=True)
     assert model.backbone.transformer.balance is None
     assert not any("balance" in name for name in model.state_dict())
     randomize(model)(torch.randn(1, 3, 2, 16, 16)).sum().backward()
@@ -279,14 +275,14 @@ def test_frozen_backbone_gets_no_gradient():
 
 
 def test_all_parameters_learn_from_random_weights():
-    model = randomize(tiny_model()).train()
+    model = randomize(tiny_uniformerv2()).train()
     model(torch.randn(2, 3, 4, 16, 16)).sum().backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
 
 
 def test_drop_path_rates_grow_linearly():
-    model = tiny_model(UNIFORMERV2__BACKBONE_DROP_PATH_RATE=0.2, UNIFORMERV2__DROP_PATH_RATE=0.4)
+    model = tiny_uniformerv2(UNIFORMERV2__BACKBONE_DROP_PATH_RATE=0.2, UNIFORMERV2__DROP_PATH_RATE=0.4)
     transformer = model.backbone.transformer
     assert [block.drop_path.drop_prob for block in transformer.resblocks] == pytest.approx([0.0, 0.1, 0.2])
     assert [block.drop_path.drop_prob for block in transformer.dec] == pytest.approx([0.0, 0.4])
@@ -303,13 +299,15 @@ def test_drop_path_drops_whole_videos():
 
 
 def test_dropout_rates_reach_their_layers():
-    transformer = tiny_model(UNIFORMERV2__MLP_DROPOUT=[0.1, 0.3], UNIFORMERV2__CLS_DROPOUT=0.7).backbone.transformer
+    transformer = tiny_uniformerv2(
+        UNIFORMERV2__MLP_DROPOUT=[0.1, 0.3], UNIFORMERV2__CLS_DROPOUT=0.7
+    ).backbone.transformer
     assert [block.mlp.dropout.p for block in transformer.dec] == [0.1, 0.3]
     assert transformer.proj[1].p == 0.7
 
 
 def test_rates_beyond_the_last_global_block_do_no_harm():
-    transformer = tiny_model(UNIFORMERV2__MLP_DROPOUT=[0.1, 0.3, 0.5]).backbone.transformer
+    transformer = tiny_uniformerv2(UNIFORMERV2__MLP_DROPOUT=[0.1, 0.3, 0.5]).backbone.transformer
     assert [block.mlp.dropout.p for block in transformer.dec] == [0.1, 0.3]
 
 
@@ -318,7 +316,7 @@ def test_checkpointing_changes_nothing_but_memory():
     results = []
     for keys in ({}, {"MODEL__USE_CHECKPOINT": True, "MODEL__CHECKPOINT_NUM": [3]}):
         torch.manual_seed(0)
-        model = randomize(tiny_model(UNIFORMERV2__BACKBONE_DROP_PATH_RATE=0.5, **keys)).train()
+        model = randomize(tiny_uniformerv2(UNIFORMERV2__BACKBONE_DROP_PATH_RATE=0.5, **keys)).train()
         torch.manual_seed(1)
         output = model(clips)
         output.sum().backward()

@@ -1,6 +1,10 @@
-"""A small config of every registered model, in several arrangements, for the tests that run over all of them."""
+"""Small configs of every registered model, for tests that run over all of them, and tiny models of both families."""
 
-from slowfast.models import MODEL_REGISTRY
+import torch
+
+from slowfast.config import load_config
+from slowfast.models import MODEL_REGISTRY, VideoModel, build_model
+from slowfast.models.uniformer import Uniformer
 from tests.models.weights.layouts import TINY_V1, TINY_V2
 
 # model -> arrangement -> keys; every arrangement has 5 classes.
@@ -18,6 +22,8 @@ TINY_MODELS = {
 }
 # Keys that freeze the backbone, of families that can be built so.
 FREEZE = {"Uniformerv2": {"UNIFORMERV2.FROZEN": True, "UNIFORMERV2.NO_LMHRA": True}}
+# Arguments of the constructor of Uniformer.
+TINY_UNIFORMER = {"num_classes": 5, "embed_dim": (8, 16, 32, 48), "depth": (2, 1, 2, 1), "head_dim": 16}
 
 
 def all_tiny_models() -> list[tuple[str, dict]]:
@@ -29,3 +35,15 @@ def all_tiny_models() -> list[tuple[str, dict]]:
 
 def arrangement_names() -> list[str]:
     return [f"{name}-{arrangement}" for name, arrangements in TINY_MODELS.items() for arrangement in arrangements]
+
+
+def tiny_uniformer(**changes) -> Uniformer:
+    """A seeded Uniformer; the constructor's arguments can be changed."""
+    torch.manual_seed(0)
+    return Uniformer(**(TINY_UNIFORMER | changes))
+
+
+def tiny_uniformerv2(**keys) -> VideoModel:
+    """A Uniformerv2 of the config TINY_V2; in the names of ``keys`` two underscores stand for a dot."""
+    overrides = TINY_V2 | {name.replace("__", "."): value for name, value in keys.items()}
+    return build_model(load_config(None, [word for pair in overrides.items() for word in pair]))

@@ -12,7 +12,7 @@ from slowfast.config import load_config
 from slowfast.errors import UserError
 from slowfast.models import VideoModel, build_model
 from slowfast.solver.optimizer import build_optimizer, parameter_groups
-from tests.solver.test_optimizer import settings_of, tiny_config
+from tests.solver.optimizer_settings import settings_of, tiny_config
 
 DEPTH = [2, 1, 3, 1]
 V1 = {

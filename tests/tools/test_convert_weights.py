@@ -1,8 +1,6 @@
 """tools/convert_weights.py: checkpoints for other code bases, in their order of classes."""
 
-import runpy
-import sys
-from pathlib import Path
+import re
 
 import pytest
 import torch
@@ -11,9 +9,9 @@ from slowfast.datasets.labels import class_key, load_label_list
 from slowfast.errors import UserError
 from slowfast.models.weights.export import convert_checkpoint
 from slowfast.models.weights.load import load_source
-from tests.models.weights.layouts import golden_weights, mmaction2_names, rules, tiny_v1, tiny_v2
+from tests.command_line import run_tool
+from tests.models.weights.layouts import golden_weights, mmaction2_names, rules, saved, tiny_v1, tiny_v2
 
-TOOL = Path(__file__).parents[2] / "tools" / "convert_weights.py"
 HEADS = {"v1": "head", "v2": "backbone.transformer.proj.2"}
 UNIFORMER, ALPHABETICAL = load_label_list("kinetics400_uniformer"), load_label_list("kinetics400_alphabetical")
 
@@ -24,11 +22,6 @@ def model_and_weights(family, num_classes, **changes):
     weights = golden_weights(model)
     weights[f"{HEADS[family]}.bias"] = torch.arange(num_classes, dtype=torch.float32)
     return model, weights
-
-
-def saved(tmp_path, content, name="in.pyth"):
-    torch.save(content, tmp_path / name)
-    return str(tmp_path / name)
 
 
 def convert(source, target, form, **changes):
@@ -148,21 +141,21 @@ def test_image_weights_are_not_converted(tmp_path):
         convert(saved(tmp_path, {"a": torch.ones(1)}), tmp_path / "out.pth", "ours")
 
 
-def run_tool(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", [str(TOOL), *map(str, arguments)])
-    runpy.run_path(str(TOOL), run_name="__main__")
+def test_the_tool_writes_a_file_and_says_what_the_source_is(tmp_path):
+    _, weights = model_and_weights("v1", 400)
+    target = tmp_path / "out.pth"
+    outcome = run_tool("convert_weights", saved(tmp_path, weights), target, "--to", "mmaction2")
+    assert outcome.code == 0 and "the authors' UniFormer" in outcome.out
+    assert target.is_file()
 
 
-def test_the_tool(tmp_path, monkeypatch, capsys):
+def test_the_tools_mistakes_are_one_line(tmp_path):
     _, weights = model_and_weights("v1", 400)
     source, target = saved(tmp_path, weights), tmp_path / "out.pth"
-    run_tool(monkeypatch, source, target, "--to", "mmaction2")
-    assert "the authors' UniFormer" in capsys.readouterr().out
-    assert target.is_file()
     for arguments, told in (
         ((source, target, "--to", "ours", "--source-classes", "ucf101"), "has 400 classes, but ucf101 lists 101"),
         ((source, "/nowhere/out.pth", "--to", "ours"), "there is no folder /nowhere; make it first"),
         ((tmp_path / "absent.pth", target, "--to", "ours"), "no such checkpoint file"),
     ):
-        with pytest.raises(SystemExit, match=f"^error: .*{told}$"):
-            run_tool(monkeypatch, *arguments)
+        outcome = run_tool("convert_weights", *arguments)
+        assert outcome.code == 1 and re.search(f"{told}$", outcome.error), outcome.err

@@ -1,18 +1,12 @@
 """tools/model_info.py: the sizes of one config and the table of the published models."""
 
-import runpy
-import sys
-from pathlib import Path
-
 import pytest
 
-from slowfast.benchmarks import model_sizes as engine_model_sizes
 from slowfast.benchmarks.complexity import Complexity
 from slowfast.benchmarks.model_sizes import ModelSizes, model_sizes
 from slowfast.config import load_config
+from tests.command_line import ROOT, run_tool
 
-ROOT = Path(__file__).parents[2]
-TOOL = ROOT / "tools" / "model_info.py"
 TINY = ROOT / "configs" / "models" / "uniformerv2_tiny.yaml"
 SIZES = ModelSizes(
     clip=(8, 32, 48),
@@ -24,15 +18,9 @@ SIZES = ModelSizes(
 )
 
 
-def output_of(monkeypatch, capsys, *words):
-    monkeypatch.setattr(sys, "argv", [str(TOOL), *map(str, words)])
-    runpy.run_path(str(TOOL), run_name="__main__")
-    return capsys.readouterr().out
-
-
-def test_one_model(monkeypatch, capsys):
-    monkeypatch.setattr(engine_model_sizes, "model_sizes", lambda cfg: SIZES)
-    lines = output_of(monkeypatch, capsys, "--cfg", TINY).splitlines()
+def test_one_model(monkeypatch):
+    monkeypatch.setattr("slowfast.benchmarks.model_sizes.model_sizes", lambda cfg: SIZES)
+    lines = run_tool("model_info", "--cfg", TINY).out.splitlines()
     assert lines[0] == "one clip of 8 x 32 x 48"
     assert [(line[:30].strip(), line[30:].strip()) for line in lines[1:]] == [
         ("parameters", "1.23 M"),
@@ -56,22 +44,21 @@ def test_sizes_are_those_without_checkpointing():
     assert checkpointed.checkpointed_clip_bytes < default.clip_bytes
 
 
-def test_a_bad_config_is_one_line(monkeypatch, capsys):
-    with pytest.raises(SystemExit) as exit_info:
-        output_of(monkeypatch, capsys, "--cfg", TINY, "UNIFORMERV2.WIDTH", "100", "UNIFORMERV2.HEADS", "3")
-    assert exit_info.value.code == 2
-    assert capsys.readouterr().err.startswith("error: UNIFORMERV2.WIDTH is 100")
+def test_a_bad_config_is_one_line():
+    outcome = run_tool("model_info", "--cfg", TINY, "UNIFORMERV2.WIDTH", "100", "UNIFORMERV2.HEADS", "3")
+    assert outcome.code == 2
+    assert outcome.error.startswith("UNIFORMERV2.WIDTH is 100")
 
 
-def test_the_table_has_a_row_for_every_published_model(monkeypatch, capsys):
+def test_the_table_has_a_row_for_every_published_model(monkeypatch):
     shapes = []
 
     def recorded(cfg):
         shapes.append((cfg.MODEL.MODEL_NAME, cfg.DATA.NUM_FRAMES, cfg.DATA.TEST_CROP_SIZE))
         return SIZES
 
-    monkeypatch.setattr(engine_model_sizes, "model_sizes", recorded)
-    lines = output_of(monkeypatch, capsys, "--all").splitlines()
+    monkeypatch.setattr("slowfast.benchmarks.model_sizes.model_sizes", recorded)
+    lines = run_tool("model_info", "--all").out.splitlines()
     assert len(lines) == 2 + 19
     assert lines[2].startswith("| UniFormer-S 8x224 | ")
     assert len({line.count("|") for line in lines}) == 1

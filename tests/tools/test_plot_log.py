@@ -1,41 +1,29 @@
 """tools/plot_log.py: a picture of a real run, and what it refuses."""
 
-import runpy
-import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from tests.command_line import run_net, tiny_arguments
-
-TOOL = Path(__file__).parents[2] / "tools" / "plot_log.py"
+from tests.command_line import run_net, run_tool, tiny_arguments
 
 
-def run_tool(monkeypatch: pytest.MonkeyPatch, *words: object) -> None:
-    monkeypatch.setattr(sys, "argv", [str(TOOL), *map(str, words)])
-    runpy.run_path(str(TOOL), run_name="__main__")
-
-
-def test_a_run_is_drawn(
-    video_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-):
+def test_a_run_is_drawn(video_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     keys = ["SOLVER.MAX_EPOCH", 2, "TEST.ENABLE", "False", "MODEL.EMA_EPOCH", 0]
     assert run_net(*tiny_arguments(video_set, tmp_path / "run", *keys)).code == 0
     monkeypatch.chdir(tmp_path)
-    run_tool(monkeypatch, tmp_path / "run")
-    assert capsys.readouterr().out == "wrote curves.png\n"
+    assert run_tool("plot_log", tmp_path / "run").out == "wrote curves.png\n"
     with Image.open(tmp_path / "curves.png") as picture:
         assert picture.format == "PNG" and min(picture.size) > 800
         colors = {color for _, color in picture.convert("RGB").getcolors(maxcolors=2**24)}
     assert {(31, 119, 180), (255, 127, 14), (214, 39, 40)} <= colors  # of training, validation and the average
 
 
-def test_mistakes_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_mistakes_are_one_line(tmp_path: Path):
     (tmp_path / "metrics.jsonl").write_text("")
     for words, told in (
         ((tmp_path / "none",), "none: there is no such file or folder; give the OUTPUT_DIR of a training, or its log"),
         ((tmp_path,), "metrics.jsonl:1: there is no whole line yet; a training writes one every LOG_PERIOD steps"),
     ):
-        with pytest.raises(SystemExit, match=f"^error: {tmp_path}/{told}$"):  # a text makes the status 1
-            run_tool(monkeypatch, *words)
+        outcome = run_tool("plot_log", *words)
+        assert (outcome.code, outcome.err) == (1, f"error: {tmp_path}/{told}\n")

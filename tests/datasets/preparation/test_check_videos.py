@@ -12,8 +12,7 @@ from slowfast.datasets.preparation.check_videos import BadVideo, check_video, fi
 from slowfast.datasets.reading.frame_reader import FrameFolderReader
 from slowfast.datasets.reading.video_reader import VideoReader
 from slowfast.datasets.records import VideoRecord
-from tests.datasets.reading.test_frame_reader import write_frames
-from tests.videos import write_sound, write_video
+from tests.videos import write_frames, write_sound, write_video
 
 
 def crash(path: str) -> VideoReader:

@@ -11,14 +11,7 @@ from slowfast.datasets.lists.annotations import FRAME_FOLDER, PATH_LABEL, TIME_S
 from slowfast.datasets.preparation.list_files import ResultLog
 from slowfast.datasets.preparation.make_lists import MISSING_FILE, make_folder_lists, make_official_lists
 from slowfast.errors import UserError
-
-
-def touch(root: Path, *paths: str) -> Path:
-    """Empty files: lists are made from names alone."""
-    for path in paths:
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).touch()
-    return root
+from tests.datasets.preparation.official_files import kinetics_files, touch, write_official
 
 
 def frames(root: Path, folder: str, num_frames: int, template: str = "{:05d}.jpg") -> None:
@@ -32,30 +25,9 @@ def make(name: str, tmp_path: Path, **arguments) -> dict[str, str]:
     return {path.name: path.read_text() for path in paths[1].iterdir()}
 
 
-def write(tmp_path: Path, **files: str) -> None:
-    (tmp_path / "official").mkdir(exist_ok=True)
-    for name, text in files.items():
-        (tmp_path / "official" / name.replace("__", ".").replace("_", "-")).write_text(text)
-
-
 def rows(text: str, form: ListForm, separator: str, tmp_path: Path, num_classes: int) -> list[tuple]:
     (tmp_path / "list").write_text(text)
     return [tuple(r) for r in load_list(tmp_path / "list", form, separator=separator, num_classes=num_classes)]
-
-
-HEADER = "label,youtube_id,time_start,time_end,split\n"
-
-
-def kinetics_files(tmp_path: Path) -> None:
-    write(
-        tmp_path,
-        train__csv=f"{HEADER}abseiling,aaaaaaaaaa1,10,20,train\nair drumming,-_aaaaaaaa2,0,10,train\n"
-        "dying hair,aaaaaaaaaa3,5,15,train\nabseiling,aaaaaaaaaa1,10,20,train\n",
-        validate__csv=f"{HEADER}air drumming,aaaaaaaaaa4,1,11,validate\n",
-        test__csv=f"{HEADER}abseiling,aaaaaaaaaa5,1,11,test\n",
-    )
-    touch(tmp_path / "media", "train/abseiling/aaaaaaaaaa1_000010_000020.mp4", "train/-_aaaaaaaa2.mkv")
-    touch(tmp_path / "media", "val/aaaaaaaaaa4_000001_000011.mp4", "aaaaaaaaaa5_000001_000011.mp4", "notes.txt")
 
 
 def test_kinetics(tmp_path: Path):
@@ -83,7 +55,7 @@ def test_kinetics_needs_the_order_of_its_classes_and_labels_to_test_on(tmp_path:
     kinetics_files(tmp_path)
     with pytest.raises(UserError, match=r"kinetics: name the order of the classes with --classes"):
         make("kinetics", tmp_path)
-    write(tmp_path, test__csv="youtube_id,time_start,time_end,split\naaaaaaaaaa5,1,11,test\n")
+    write_official(tmp_path, test__csv="youtube_id,time_start,time_end,split\naaaaaaaaaa5,1,11,test\n")
     with pytest.raises(UserError, match=r"test.csv:1: has no column label; found \['youtube_id'"):
         make("kinetics", tmp_path, classes="kinetics400_uniformer", has_official_test=True)
 
@@ -97,7 +69,7 @@ def test_a_summary_counts_rows_and_reasons(tmp_path: Path):
 
 
 def test_moments_in_time_tells_files_of_one_name_apart_by_their_folder(tmp_path: Path):
-    write(
+    write_official(
         tmp_path,
         trainingSet__csv="clapping/x_1.mp4,clapping,3,0\npraying/x_1.mp4,praying,4,1\npraying/y.mp4,praying,4,1\n",
         validationSet__csv="dropping/z.mp4,dropping,3,1\n",
@@ -112,7 +84,7 @@ def test_moments_in_time_tells_files_of_one_name_apart_by_their_folder(tmp_path:
 
 def test_something_something_v1_counts_frames(tmp_path: Path):
     names = load_label_list("something_something_v1")
-    write(
+    write_official(
         tmp_path,
         something_something_v1_train__csv=f"1;{names[3]}\n2;{names[5]}\n3;{names[0]}\n4;{names[0]}\n",
         something_something_v1_validation__csv=f"5;{names[7]}\n",
@@ -133,7 +105,7 @@ def test_something_something_v1_counts_frames(tmp_path: Path):
 def test_something_something_v2_json_to_lists_of_frame_folders(tmp_path: Path):
     template = load_label_list("something_something_v2")[9]
     entries = [{"id": "7", "template": template, "label": "x", "placeholders": []}]
-    write(tmp_path, train__json=json.dumps(entries), validation__json=json.dumps(entries))
+    write_official(tmp_path, train__json=json.dumps(entries), validation__json=json.dumps(entries))
     frames(tmp_path / "media", "7", 12, "img_{:05d}.jpg")
     texts = make("sthv2", tmp_path)
     assert "[" in template
@@ -142,7 +114,7 @@ def test_something_something_v2_json_to_lists_of_frame_folders(tmp_path: Path):
 
 def test_counting_frames_goes_on_where_it_was_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     names = load_label_list("something_something_v1")
-    write(
+    write_official(
         tmp_path,
         something_something_v1_train__csv="".join(f"{i};{names[i]}\n" for i in range(30)),
         something_something_v1_validation__csv=f"1;{names[1]}\n",
@@ -217,7 +189,7 @@ def test_a_json_file_of_another_form_is_refused(tmp_path: Path):
 
 
 def ucf101_files(tmp_path: Path) -> None:
-    write(tmp_path)
+    write_official(tmp_path)
     for number in (1, 2, 3):
         (tmp_path / "official" / f"trainlist{number:02d}.txt").write_text(
             f"Archery/v_Archery_g0{number}_c01.avi 3\nHandStandPushups/v_HandStandPushups_g01_c01.avi 37\n"
@@ -253,7 +225,7 @@ def test_ucf101_frame_folders(tmp_path: Path):
 
 
 def test_hmdb51(tmp_path: Path):
-    write(tmp_path)
+    write_official(tmp_path)
     (tmp_path / "official" / "brush_hair_test_split2.txt").write_text("a #1_goo.avi 1 \nb.avi 2 \nc.avi 0 \n")
     (tmp_path / "official" / "cartwheel_test_split2.txt").write_text("d.avi 2 \n")
     (tmp_path / "official" / "cartwheel_test_split1.txt").write_text("d.avi 1 \n")
@@ -266,14 +238,16 @@ def test_hmdb51(tmp_path: Path):
 
 
 def test_an_unknown_class_names_its_line(tmp_path: Path):
-    write(tmp_path, trainingSet__csv="a/b.mp4,juggling with knives,1,0\n", validationSet__csv="")
+    write_official(tmp_path, trainingSet__csv="a/b.mp4,juggling with knives,1,0\n", validationSet__csv="")
     touch(tmp_path / "media", "a/b.mp4")
     with pytest.raises(UserError, match=r"trainingSet.csv:1: 'juggling with knives' is not one of the 339 classes"):
         make("mit", tmp_path)
 
 
 def test_lists_without_any_video_are_refused_and_leave_the_old_ones(tmp_path: Path):
-    write(tmp_path, trainingSet__csv="clapping/b.mp4,clapping\n", validationSet__csv="clapping/b.mp4,clapping\n")
+    write_official(
+        tmp_path, trainingSet__csv="clapping/b.mp4,clapping\n", validationSet__csv="clapping/b.mp4,clapping\n"
+    )
     touch(tmp_path / "out", "train.csv")
     with pytest.raises(UserError, match=r"media: is no folder"):
         make("mit", tmp_path)

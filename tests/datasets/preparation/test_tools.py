@@ -9,7 +9,7 @@ from slowfast.config import load_config
 from slowfast.datasets import build_dataset
 from slowfast.datasets.labels import load_label_list
 from slowfast.datasets.records import Sample, SampleKey
-from tests.datasets.preparation.test_make_lists import kinetics_files
+from tests.datasets.preparation.official_files import kinetics_files
 from tests.videos import write_list, write_video, write_video_set
 
 TOOLS = Path(__file__).parents[3] / "tools" / "prepare"

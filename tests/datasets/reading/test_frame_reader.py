@@ -10,15 +10,7 @@ from PIL import Image
 
 from slowfast.datasets.reading.frame_reader import FrameFolderReader
 from slowfast.datasets.reading.video_reader import VideoReadError
-from tests.videos import number_of, numbered_frame
-
-
-def write_frames(folder: Path, num_frames: int, template: str = "{:05d}.jpg", first_number: int = 100) -> Path:
-    """File i + 1 shows ``first_number`` + i."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for i in range(num_frames):
-        Image.fromarray(numbered_frame(first_number + i)).save(folder / template.format(i + 1))
-    return folder
+from tests.videos import number_of, numbered_frame, write_frames
 
 
 @pytest.mark.parametrize("template", ["{:05d}.jpg", "img_{:05d}.jpg", "{}.png"])

@@ -66,7 +66,7 @@ def test_pixel_noise_normalises_to_standard_normal_values_that_black_and_white_b
     assert not torch.equal(clip[0], clip[1]) and not torch.equal(clip[:, 0], clip[:, 1])
 
 
-def test_probability() -> None:
+def test_prob_is_the_share_of_clips_that_are_erased() -> None:
     rng = np.random.default_rng(0)
     frames = plain_frames(1)
     num_erased = sum(not torch.equal(erasing(prob=0.25)(frames, rng), frames) for _ in range(1000))

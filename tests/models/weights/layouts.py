@@ -1,5 +1,7 @@
 """Tiny models, and their weights as other code bases publish them."""
 
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 
@@ -73,6 +75,12 @@ def randomized(model: nn.Module) -> nn.Module:
     """Give a model golden weights."""
     model.load_state_dict(golden_weights(model))
     return model.eval()
+
+
+def saved(folder: Path, content: object, name: str = "weights.pyth") -> str:
+    """Path of a new checkpoint file."""
+    torch.save(content, folder / name)
+    return str(folder / name)
 
 
 def rules(class_names: list[str] | None = None, **changes) -> HeadRules:

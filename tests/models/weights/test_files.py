@@ -19,8 +19,8 @@ from slowfast.errors import UserError
 from slowfast.models.weights import files as weight_files
 from slowfast.models.weights.files import direct_address, find_weights, read_checkpoint, state_dict_of
 from slowfast.models.weights.load import load_pretrained, load_source
+from tests.models.weights.image_vits import CLIP, TEXT_TOWER, assert_same_tokens, image_vit
 from tests.models.weights.layouts import TINY_V1, TINY_V2, clip_names, golden_weights, rules, tiny_cfg, tiny_v1, tiny_v2
-from tests.models.weights.test_image_vits import CLIP, TEXT_TOWER, assert_same_tokens, image_vit
 
 PAGE = b"\n<!DOCTYPE html><html><title>Google Drive - Virus scan warning</title></html>"
 

@@ -19,17 +19,13 @@ from tests.models.weights.layouts import (
     mmaction2_names,
     randomized,
     rules,
+    saved,
     tiny_v1,
     tiny_v2,
 )
 
 V2_HEAD = "backbone.transformer.proj.2"
 K400 = load_label_list("kinetics400_uniformer")
-
-
-def saved(tmp_path, content, name="weights.pyth"):
-    torch.save(content, tmp_path / name)
-    return str(tmp_path / name)
 
 
 def assert_equal_weights(model, expected):
