@@ -10,28 +10,19 @@ from fvcore.common.config import CfgNode
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slowfast.config import load_config
 from slowfast.datasets import build_class_names, build_dataset, build_loader
 from slowfast.datasets.collate import collate
 from slowfast.datasets.epoch_sampler import EpochSampler
 from slowfast.datasets.records import Batch, FailedVideo, Sample
 from slowfast.errors import UserError
+from tests.datasets.tiny_config import tiny_config
 
 
 def config(video_set: Path, *overrides: object) -> CfgNode:
-    """Overrides for 2 frames of 16 pixels of the tiny data set, on the CPU."""
-    return load_config(
-        None,
-        [
-            *("NUM_GPUS", 0, "TRAIN.BATCH_SIZE", 3, "TEST.BATCH_SIZE", 12, "MODEL.NUM_CLASSES", 2),
-            *("TRAIN.DATASET", "kinetics_sparse", "TEST.DATASET", "kinetics_sparse"),
-            *("TEST.NUM_ENSEMBLE_VIEWS", 2, "TEST.NUM_SPATIAL_CROPS", 3),
-            *("DATA.PATH_TO_DATA_DIR", str(video_set), "DATA.PATH_PREFIX", str(video_set)),
-            *("DATA.PATH_LABEL_SEPARATOR", ",", "DATA.NUM_FRAMES", 2),
-            *("DATA.TRAIN_CROP_SIZE", 16, "DATA.TEST_CROP_SIZE", 16, "DATA.TRAIN_JITTER_SCALES", "[16, 24]"),
-            *("DATA_LOADER.NUM_WORKERS", 0, *overrides),
-        ],
-    )
+    """Batches that the tiny data set fills unevenly."""
+    sizes = ["TRAIN.BATCH_SIZE", 3, "TEST.BATCH_SIZE", 12, "MODEL.NUM_CLASSES", 2]
+    views = ["TEST.NUM_ENSEMBLE_VIEWS", 2, "TEST.NUM_SPATIAL_CROPS", 3]
+    return tiny_config(video_set, *sizes, *views, *overrides)
 
 
 def epoch_of(cfg: CfgNode, split: str, epoch: int = 0) -> list[Batch]:

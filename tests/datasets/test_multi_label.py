@@ -7,13 +7,13 @@ import pytest
 import torch
 from fvcore.common.config import CfgNode
 
-from slowfast.config import load_config
 from slowfast.datasets import build_dataset, build_loader
 from slowfast.datasets.catalog import DATASETS
 from slowfast.datasets.collate import collate, label_tensor
 from slowfast.datasets.lists.annotations import PATH_LABEL, PATH_LABELS, load_list
 from slowfast.datasets.records import FailedVideo, Sample, VideoRecord
 from slowfast.errors import UserError
+from tests.datasets.tiny_config import tiny_config
 from tests.videos import write_list
 
 
@@ -24,17 +24,8 @@ def load(tmp_path: Path, text: str, separator: str = ",", **arguments) -> list[V
 
 
 def config(folder: Path, *overrides: object) -> CfgNode:
-    names = [word for part in ("TRAIN", "TEST") for word in (f"{part}.DATASET", "kinetics_sparse")]
-    return load_config(
-        None,
-        [
-            *("DATA.MULTI_LABEL", True, "MODEL.LOSS_FUNC", "bce_logit", "MODEL.NUM_CLASSES", 3),
-            *("DATA.PATH_TO_DATA_DIR", folder, "DATA.PATH_PREFIX", folder, "DATA.PATH_LABEL_SEPARATOR", ","),
-            *("NUM_GPUS", 0, "DATA_LOADER.NUM_WORKERS", 0, "DATA.NUM_FRAMES", 2, "TEST.BATCH_SIZE", 4),
-            *("DATA.TRAIN_CROP_SIZE", 16, "DATA.TEST_CROP_SIZE", 16, "DATA.TRAIN_JITTER_SCALES", [16, 20]),
-            *(*names, "TRAIN.BATCH_SIZE", 4, *overrides),
-        ],
-    )
+    labels = ["DATA.MULTI_LABEL", True, "MODEL.LOSS_FUNC", "bce_logit", "MODEL.NUM_CLASSES", 3]
+    return tiny_config(folder, *labels, "TRAIN.BATCH_SIZE", 4, "TEST.BATCH_SIZE", 4, *overrides)
 
 
 # Lists

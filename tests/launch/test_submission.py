@@ -25,7 +25,7 @@ JobId=12 JobName=JobState=FAILED Requeue=0
 """
 
 
-def refusal(*arguments: object) -> str:
+def refused_submission(*arguments: object) -> str:
     """The one line with which the tool refuses to submit."""
     outcome = run_tool("submit", *arguments)
     assert (outcome.code, outcome.out) == (2, "")
@@ -93,20 +93,20 @@ def test_a_submission_that_cannot_work_is_refused(
     tmp_path: Path,
 ):
     arguments = [*options, *tiny_arguments(tmp_path, tmp_path / "run", *overrides)]
-    assert re.match(message, refusal(*arguments))
+    assert re.match(message, refused_submission(*arguments))
     assert not (tmp_path / "run").exists()
 
 
 def test_without_slurm_the_tool_names_the_way_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    line = refusal(*tiny_arguments(tmp_path, tmp_path / "run"))
+    line = refused_submission(*tiny_arguments(tmp_path, tmp_path / "run"))
     assert line == "there is no SLURM here (sbatch is not found); --cluster local runs the job without it"
 
 
 def test_the_last_of_a_key_counts_and_sizes_may_be_said_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     overrides = ["--", "NUM_GPUS", 8, "NUM_SHARDS", 2, "NUM_GPUS", 0]
-    line = refusal("--num_gpus", 0, "--num_shards", 2, *overrides)
+    line = refused_submission("--num_gpus", 0, "--num_shards", 2, *overrides)
     assert line.startswith("there is no SLURM here")
 
 

@@ -1,12 +1,10 @@
 """tools/compare_runs.py: what it prints, and its exit status."""
 
-import runpy
-import sys
 from pathlib import Path
 
 import pytest
 
-TOOL = Path(__file__).parents[2] / "tools" / "compare_runs.py"
+from tests.command_line import Outcome, run_tool
 
 
 @pytest.fixture
@@ -34,16 +32,6 @@ def runs(tmp_path: Path) -> dict[str, Path]:
         ("one", 2, "", "error: {}: this run is given twice; give the OUTPUT_DIR of two\n"),
     ],
 )
-def test_the_exit_status_tells_what_was_found(
-    other: str,
-    status: int,
-    out: str,
-    err: str,
-    runs: dict[str, Path],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-):
-    monkeypatch.setattr(sys, "argv", [str(TOOL), str(runs["one"]), str(runs[other])])
-    with pytest.raises(SystemExit) as stop:
-        runpy.run_path(str(TOOL), run_name="__main__")
-    assert (stop.value.code, *capsys.readouterr()) == (status, out, err.format(runs[other]))
+def test_the_exit_status_tells_what_was_found(other: str, status: int, out: str, err: str, runs: dict[str, Path]):
+    outcome = run_tool("compare_runs", runs["one"], runs[other])
+    assert outcome == Outcome(status, out, err.format(runs[other]))
