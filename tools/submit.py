@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--num_shards", type=positive_int, metavar="N", help="nodes (default: NUM_SHARDS of the config)")
-    add("--num_gpus", type=_number, metavar="N", help="GPUs a node, 0 for the CPU (default: NUM_GPUS of the config)")
+    add("--num_gpus", type=_number, metavar="N", help="GPUs per node, 0 for the CPU (default: NUM_GPUS of the config)")
     add("--cluster", choices=("slurm", "local"), default="slurm", help="local is this machine (default: slurm)")
     add("--partition", metavar="P", help="partition")
     add("--timeout_min", type=positive_int, metavar="M", help="time limit in minutes (default: 1440; with local, none)")
@@ -80,7 +80,10 @@ def _parser() -> argparse.ArgumentParser:
         add(f"--{name}", metavar="TEXT", help=what)
     add("--mem_gb", type=float, metavar="GB", help="memory of each node")
     add(
-        "--cpus_per_task", type=positive_int, metavar="N", help="cores a process (default: DATA_LOADER.NUM_WORKERS + 1)"
+        "--cpus_per_task",
+        type=positive_int,
+        metavar="N",
+        help="cores per process (default: DATA_LOADER.NUM_WORKERS + 1)",
     )
     add("--name", default="slowfast", help="name of the job (default: slowfast)")
     add("--job_dir", metavar="DIR", help="folder of the job's files and logs (default: OUTPUT_DIR/submitit)")

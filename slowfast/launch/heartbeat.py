@@ -232,7 +232,7 @@ class Heartbeat:
         return kind == "pong"
 
     def _server_is_lost(self, silent_s: float | None) -> None:
-        """End, unless this process is about to; one process a node says why."""
+        """End, unless this process is about to; one process per node says why."""
         if silent_s is None:
             self._is_over.wait(1.0)
         if self._is_over.is_set() or (self._first is not None and self._is_failing):

@@ -110,11 +110,12 @@ def _effect_of_one_node(cfg: CfgNode) -> str:
         return ""
     solver, nodes = cfg.SOLVER, cfg.NUM_SHARDS
     batch, lr = cfg.TRAIN.BATCH_SIZE * solver.ACCUM_STEPS, solver.BASE_LR
-    change = f"a learning rate of {lr:g} instead of {lr * nodes:g}"
+    rate = f"the same learning rate {lr:g}"
+    if solver.BASE_LR_SCALE_NUM_SHARDS:
+        rate = f"a learning rate of {lr:g} instead of {lr * nodes:g}"
     return (
         f", with an effective batch of {batch} instead of {batch * nodes} videos (SOLVER.ACCUM_STEPS "
-        f"{solver.ACCUM_STEPS * nodes} keeps it) and "
-        f"{change if solver.BASE_LR_SCALE_NUM_SHARDS else f'the same learning rate {lr:g}'}"
+        f"{solver.ACCUM_STEPS * nodes} keeps it) and {rate}"
     )
 
 

@@ -113,7 +113,7 @@ def group_of_srun() -> Group | None:
 
 
 def _tasks_per_node(text: str) -> list[int]:
-    """SLURM's short form, such as "2(x3),1", one number a node."""
+    """SLURM's short form, such as "2(x3),1", one number per node."""
     counts = []
     for part in text.split(","):
         match = re.fullmatch(r"(\d+)(?:\(x(\d+)\))?", part)
