@@ -1,6 +1,7 @@
 """From a config to data sets and loaders."""
 
 import logging
+from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -21,6 +22,7 @@ from slowfast.datasets.collate import collate
 from slowfast.datasets.epoch_sampler import EpochSampler
 from slowfast.datasets.labels import label_list_path
 from slowfast.datasets.lists.annotations import load_class_names
+from slowfast.datasets.records import VideoRecord
 from slowfast.datasets.transforms.pipeline import EvalTransform, TrainTransform
 from slowfast.errors import UserError
 from slowfast.runtime import distributed
@@ -55,13 +57,32 @@ def build_dataset(cfg: CfgNode, split: Split) -> TrainClipDataset | EvalClipData
             num_repeats=cfg.AUG.NUM_SAMPLE if cfg.AUG.ENABLE else 1,
             timeout_s=cfg.DATA_LOADER.VIDEO_TIMEOUT_S,
         )
-    is_three_crop = split == "test" and cfg.TEST.NUM_SPATIAL_CROPS == 3
+    if split == "test":
+        return build_eval_dataset(cfg, records)
     return EvalClipDataset(
         records,
         reader=reader,
         sampler=sampler,
-        transform=EvalTransform(size=cfg.DATA.TEST_CROP_SIZE, spatial_idxs=(0, 1, 2) if is_three_crop else (1,)),
-        num_temporal_views=cfg.TEST.NUM_ENSEMBLE_VIEWS if split == "test" else 1,
+        transform=EvalTransform(size=cfg.DATA.TEST_CROP_SIZE, spatial_idxs=(1,)),
+        timeout_s=cfg.DATA_LOADER.VIDEO_TIMEOUT_S,
+    )
+
+
+def build_eval_dataset(cfg: CfgNode, records: Sequence[VideoRecord]) -> EvalClipDataset:
+    """All test views of any videos, opened and sampled as those of ``TEST.DATASET``.
+
+    Raises:
+        UserError: for an unknown data set.
+    """
+    entry = _entry_of(cfg, is_test=True)
+    return EvalClipDataset(
+        records,
+        reader=build_reader(cfg, entry),
+        sampler=build_sampler(cfg, entry.sampling),
+        transform=EvalTransform(
+            size=cfg.DATA.TEST_CROP_SIZE, spatial_idxs=(0, 1, 2) if cfg.TEST.NUM_SPATIAL_CROPS == 3 else (1,)
+        ),
+        num_temporal_views=cfg.TEST.NUM_ENSEMBLE_VIEWS,
         timeout_s=cfg.DATA_LOADER.VIDEO_TIMEOUT_S,
     )
 

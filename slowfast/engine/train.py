@@ -17,7 +17,7 @@ from slowfast.engine.rank_agreement import Agreement, StepFlags
 from slowfast.engine.run_summary import log_plan
 from slowfast.engine.step import refuse_divergence, refuse_lost_scale, take_step
 from slowfast.engine.step_meter import StepMeter
-from slowfast.engine.test import evaluate, report_on
+from slowfast.engine.test import report_on
 from slowfast.engine.train_run import Progress, TrainRun, build_run
 from slowfast.runtime import distributed
 from slowfast.runtime.interruption import Interrupted, stop_signal
@@ -193,10 +193,10 @@ def _validate_model(run: TrainRun, model: nn.Module, epoch: int, kind: str) -> f
     start = time.perf_counter()
     # What is validated is what is saved: rank 0's.
     distributed.share_buffers(model)
-    evaluation = evaluate(run.cfg, model, run.val_loader, run.device)
-    if evaluation is None:
+    result = run.scorer.score_loader(model, run.val_loader)
+    if result is None:
         return None
-    report, _, _ = report_on(evaluation, run.val_loader.dataset)
+    report, _, _ = report_on(result, run.val_loader.dataset)
     for path, cause in report.failures:
         logger.warning("%s could not be read: %s", path, cause)
     logger.info("validation%s: %s", " of the average" if kind == "val_ema" else "", report.summary())

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from slowfast.datasets import build_class_names, build_dataset, build_loader
-from slowfast.datasets.transforms.functional import normalize
 from slowfast.datasets.transforms.mixup import Mixup
 from slowfast.engine.checkpoint import CheckpointFolder, head_rules, resume
 from slowfast.engine.ema import WeightAverage
 from slowfast.engine.output_dir import start_output
+from slowfast.engine.scoring import Scorer, build_normalize
 from slowfast.errors import UserError
 from slowfast.models import build_model
 from slowfast.models.weights.load import load_pretrained, load_source
@@ -53,6 +52,7 @@ class TrainRun:
     loss: Callable[[Tensor, Tensor], Tensor]
     mixup: Mixup | None
     normalize: Callable[[Tensor], Tensor]
+    scorer: Scorer
     train_loader: DataLoader
     val_loader: DataLoader
     class_names: list[str] | None
@@ -144,7 +144,6 @@ def build_run(cfg: CfgNode, device: torch.device) -> tuple[TrainRun, Progress]:
     if weights_report is not None:
         weights_report.log()
     state = Progress() if content is None else progress_of(content, cfg, train_loader, newest)
-    mean, std = (torch.tensor(values, device=device) for values in (cfg.DATA.MEAN, cfg.DATA.STD))
     num_steps = state.num_epochs * train_loader.sampler.num_steps + state.num_steps
     run = TrainRun(
         cfg=cfg,
@@ -157,7 +156,8 @@ def build_run(cfg: CfgNode, device: torch.device) -> tuple[TrainRun, Progress]:
         schedule=LearningRateSchedule.from_config(cfg),
         loss=loss,
         mixup=mixup,
-        normalize=partial(normalize, mean=mean, std=std),
+        normalize=build_normalize(cfg, device),
+        scorer=Scorer.from_config(cfg, device),
         train_loader=train_loader,
         val_loader=val_loader,
         class_names=class_names,

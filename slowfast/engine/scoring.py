@@ -1,0 +1,218 @@
+"""Scoring: videos in, one row of scores a video out. Validation and testing use it, and whatever else scores videos."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from fvcore.common.config import CfgNode
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from slowfast.datasets import build_class_names, build_eval_dataset
+from slowfast.datasets.clip_dataset import EvalClipDataset
+from slowfast.datasets.collate import collate
+from slowfast.datasets.records import FailedVideo, SampleKey, VideoRecord
+from slowfast.datasets.transforms.functional import normalize
+from slowfast.engine.checkpoint import head_rules
+from slowfast.evaluation.views import combine_views
+from slowfast.models import build_model
+from slowfast.models.weights.load import load_source
+from slowfast.models.weights.report import WeightsReport
+from slowfast.runtime import distributed
+from slowfast.runtime.fork_server import fork_server
+from slowfast.runtime.interruption import Interrupted, ignore_stop_signals, raise_if_stopped, stop_signal
+from slowfast.runtime.log import progress
+from slowfast.runtime.precision import autocast, autocast_dtype
+
+
+@dataclass(frozen=True)
+class VideoScores:
+    """What became of each video.
+
+    Attributes:
+        video_idx: int64 (n,), ascending: rows of the list, or indices of the records, that were scored.
+        scores: float32 (n, K), in that order; (0, 0) if there are none.
+        failed: the other videos, which could not be read, in the order of the list.
+    """
+
+    video_idx: Tensor
+    scores: Tensor
+    failed: list[FailedVideo]
+
+    @property
+    def failures(self) -> list[tuple[str, str]]:
+        """Path and cause of each video that could not be read."""
+        return [(failure.path, failure.cause) for failure in self.failed]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scorer:
+    """How videos are scored, whatever the model: made once, used for any number of videos.
+
+    Attributes:
+        device: of the models.
+        normalize: takes uint8 clips (N, C, T, H, W) on the device to what a model takes.
+        autocast_dtype: that models compute in; None for float32.
+        views_per_pass: of one forward pass, at most.
+        has_probabilities, method, is_multi_label: how views become a video's scores, see ``combine_views``.
+        build_dataset: from records to the data set of their views.
+        num_workers: processes that load records which do not fit one pass; lists come with loaders of their own.
+    """
+
+    device: torch.device
+    normalize: Callable[[Tensor], Tensor]
+    build_dataset: Callable[[Sequence[VideoRecord]], EvalClipDataset]
+    autocast_dtype: torch.dtype | None = None
+    views_per_pass: int = 1
+    has_probabilities: bool = True
+    method: str = "sum"
+    is_multi_label: bool = False
+    num_workers: int = 0
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, device: torch.device) -> "Scorer":
+        """As the tests of a config score: ``TEST.*``, ``DATA.MEAN``, ``STD``, ``ENSEMBLE_METHOD``, ``MULTI_LABEL``."""
+        dtype = autocast_dtype(cfg.TRAIN.MIXED_PRECISION_DTYPE, device) if cfg.TEST.MIXED_PRECISION else None
+        return cls(
+            device=device,
+            normalize=build_normalize(cfg, device),
+            build_dataset=partial(build_eval_dataset, cfg),
+            autocast_dtype=dtype,
+            views_per_pass=max(cfg.TEST.BATCH_SIZE // distributed.processes_per_node(cfg.NUM_GPUS), 1),
+            has_probabilities=cfg.TEST.ADD_SOFTMAX,
+            method=cfg.DATA.ENSEMBLE_METHOD,
+            is_multi_label=cfg.DATA.MULTI_LABEL,
+            num_workers=cfg.DATA_LOADER.NUM_WORKERS,
+        )
+
+    def score_loader(self, model: nn.Module, loader: DataLoader) -> VideoScores | None:
+        """Score every video of a list once; all processes call this together.
+
+        Args:
+            model: the bare model, on the device; set to evaluation mode here and back afterwards.
+            loader: of an EvalClipDataset; this process's share.
+
+        Returns:
+            The scores of all processes on rank 0, None elsewhere.
+
+        Raises:
+            Interrupted: if a process has been asked to stop.
+        """
+        share = self._score_share(model, loader)
+        # All stop, or none: one that left alone would keep the others waiting for its scores.
+        if any(distributed.gather_everywhere(stop_signal() is not None)):
+            raise Interrupted("a signal to another process" if stop_signal() is None else stop_signal().name)
+        shares = distributed.gather_objects(share)
+        return _merge(shares, len(loader.dataset)) if shares else None
+
+    def score_records(self, model: nn.Module, records: Sequence[VideoRecord]) -> VideoScores:
+        """Score any videos, in this process alone.
+
+        Args:
+            model: as for ``score_loader``.
+            records: of the videos; their labels play no part.
+
+        Raises:
+            Interrupted: if this process has been asked to stop.
+        """
+        share = self._score_share(model, self._load_records(records))
+        raise_if_stopped()
+        return _merge([share], len(records))
+
+    def _load_records(self, records: Sequence[VideoRecord]) -> DataLoader:
+        """A loader of all views of the records, in their order."""
+        # Without labels: those of one run may be numbers or tuples, and a video from elsewhere has none.
+        dataset = self.build_dataset([record._replace(label=0) for record in records])
+        batch_size = max(self.views_per_pass // dataset.num_views, 1)
+        # Processes that load take longer to start than a few videos take to read.
+        num_workers = self.num_workers if len(records) > batch_size else 0
+        return DataLoader(
+            dataset,
+            batch_size=batch_size,
+            sampler=[SampleKey(0, idx) for idx in range(len(records))],
+            num_workers=num_workers,
+            collate_fn=collate,
+            worker_init_fn=ignore_stop_signals,
+            multiprocessing_context=fork_server() if num_workers > 0 and distributed.is_distributed() else None,
+            generator=torch.Generator(),  # of its own, as every loader has
+        )
+
+    def _score_share(self, model: nn.Module, loader: DataLoader) -> VideoScores:
+        """Score this process's videos, in the loader's order, until it is asked to stop."""
+        num_views = loader.dataset.num_views
+        video_idx, scores, failed = [], [], []
+        was_training = model.training
+        model.eval()
+        with torch.inference_mode():
+            for batch in progress(loader, "evaluating", len(loader)):
+                if stop_signal() is not None:
+                    break
+                failed += batch.failed
+                if len(batch.video_idx) == 0:
+                    continue
+                logits = torch.cat([self._forward(model, clips) for clips in batch.clips.split(self.views_per_pass)])
+                video_idx.append(batch.video_idx)
+                scores.append(self._combine(logits, num_views).cpu())
+        model.train(was_training)
+        return VideoScores(*_joined(video_idx, scores), failed)
+
+    def _forward(self, model: nn.Module, clips: Tensor) -> Tensor:
+        """From uint8 clips (N, C, T, H, W) to logits (N, K)."""
+        clips = self.normalize(clips.to(self.device, non_blocking=True))
+        with autocast(self.device, self.autocast_dtype):
+            return model(clips)
+
+    def _combine(self, logits: Tensor, num_views: int) -> Tensor:
+        """From logits of views (N * V, K) to scores of videos (N, K)."""
+        return combine_views(
+            logits,
+            num_views,
+            has_probabilities=self.has_probabilities,
+            method=self.method,
+            is_multi_label=self.is_multi_label,
+        )
+
+
+def _joined(video_idx: list[Tensor], scores: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """One tensor each."""
+    if not scores:
+        return torch.empty(0, dtype=torch.int64), torch.empty(0, 0)
+    return torch.cat(video_idx), torch.cat(scores)
+
+
+def _merge(shares: Sequence[VideoScores], num_videos: int) -> VideoScores:
+    """Put the processes' shares together, in the order of the list; every video must occur exactly once."""
+    scored = [share for share in shares if len(share.video_idx)]
+    video_idx, scores = _joined([share.video_idx for share in scored], [share.scores for share in scored])
+    order = video_idx.argsort()
+    failed = sorted(failure for share in shares for failure in share.failed)
+    seen = sorted(video_idx.tolist() + [failure.video_idx for failure in failed])
+    assert seen == list(range(num_videos)), "a video was scored twice or not at all"
+    return VideoScores(video_idx[order], scores[order], failed)
+
+
+def build_normalize(cfg: CfgNode, device: torch.device) -> Callable[[Tensor], Tensor]:
+    """What takes uint8 clips (N, C, T, H, W) on the device to float32, by ``DATA.MEAN`` and ``DATA.STD``."""
+    mean, std = (torch.tensor(values, device=device) for values in (cfg.DATA.MEAN, cfg.DATA.STD))
+    return partial(normalize, mean=mean, std=std)
+
+
+def load_trained_model(cfg: CfgNode, source: str, device: torch.device) -> tuple[nn.Module, WeightsReport]:
+    """The model of a config with the weights to score with, a row for every class among them.
+
+    Args:
+        cfg: the whole config; with ``TEST.USE_EMA`` the weights are a checkpoint's moving average.
+        source: a file, an address or ``timm:<model>``.
+        device: where the model goes.
+
+    Returns:
+        The model and what was done with the weights.
+
+    Raises:
+        UserError: if the weights cannot be had or do not fit.
+    """
+    model = build_model(cfg)
+    rules = head_rules(cfg, build_class_names(cfg), is_test=True)
+    report = load_source(model, source, rules, is_average=cfg.TEST.USE_EMA)
+    return model.to(device), report
