@@ -237,7 +237,7 @@ class _Steps:
         run, start = self.run, time.perf_counter()
         self._begin()
         for batch in islice(self.batches, run.cfg.SOLVER.ACCUM_STEPS):
-            self.num_replaced += count_replaced(run.cfg, batch, self.num_replaced, run.own_videos_per_epoch)
+            self.num_replaced += _count_replaced(run, batch, self.num_replaced)
         return time.perf_counter() - start
 
     def _begin(self) -> tuple[int, int]:
@@ -259,13 +259,19 @@ def _batches(run: TrainRun) -> Iterator[Batch]:
         yield from run.train_loader
 
 
+def _count_replaced(run: TrainRun, batch: Batch, num_before: int) -> int:
+    """As training does."""
+    max_share = run.cfg.DATA_LOADER.MAX_REPLACED
+    return count_replaced(batch, num_before, num_videos=run.own_videos_per_epoch, max_share=max_share)
+
+
 def _first_batch(run: TrainRun) -> Batch:
     """The first batch of this process, on its device; loaded without starting a worker."""
     loader = run.train_loader
     loader.sampler.set_epoch(0)
     samples = [loader.dataset[key] for key in islice(loader.sampler, loader.batch_size)]
     batch = loader.collate_fn(samples)
-    count_replaced(run.cfg, batch, 0, run.own_videos_per_epoch)
+    _count_replaced(run, batch, 0)
     return replace(batch, replaced=()).to(run.device)
 
 

@@ -14,7 +14,7 @@ class Agreement:
     """What some process said after a step, and now all know.
 
     Attributes:
-        result: this process's own result of that step.
+        result: this process's own result of that step; of the first one, where there is none before it.
         has_diverged: a loss or a gradient was not finite.
         is_save_due: a checkpoint is wanted.
         is_stop_asked: the run has been asked to stop.
@@ -42,9 +42,9 @@ class StepFlags:
         self.device = device
         self._under_way: tuple[StepResult, Tensor, torch.cuda.Event | None] | None = None
 
-    def exchange(self, result: StepResult, *, is_save_due: bool, is_stop_asked: bool) -> Agreement | None:
-        """Send the flags of a step, and receive those of the step before; None if there are none."""
-        before = None if self._under_way is None else self.settle()
+    def exchange(self, result: StepResult, *, is_save_due: bool, is_stop_asked: bool) -> Agreement:
+        """Send the flags of a step, and receive those of the step before; if there is none, nobody has said a thing."""
+        before = Agreement(result, False, False, False) if self._under_way is None else self.settle()
         # A blocking copy would wait for the step's computation.
         flags = torch.tensor([0.0, is_save_due, is_stop_asked]).to(self.device, non_blocking=True)
         flags[0] = result.has_diverged

@@ -8,7 +8,6 @@ from time import perf_counter
 
 import numpy as np
 import torch
-from fvcore.common.config import CfgNode
 from torch import Tensor
 
 from slowfast.datasets.records import Batch
@@ -64,6 +63,7 @@ def take_step(run: TrainRun, batches: Iterator[Batch], epoch: int, step_idx: int
         UserError: if more videos than ``DATA_LOADER.MAX_REPLACED`` could not be read.
     """
     num_batches = run.cfg.SOLVER.ACCUM_STEPS
+    limit = {"num_videos": run.own_videos_per_epoch, "max_share": run.cfg.DATA_LOADER.MAX_REPLACED}
     run.optimizer.zero_grad(set_to_none=True)
     losses, video_idx, data_time_s, num_new = [], [], 0.0, 0
     num_correct, num_clips = torch.zeros((), device=run.device), 0
@@ -71,7 +71,7 @@ def take_step(run: TrainRun, batches: Iterator[Batch], epoch: int, step_idx: int
         start = perf_counter()
         batch = next(batches)
         data_time_s += perf_counter() - start
-        num_new += count_replaced(run.cfg, batch, num_replaced + num_new, run.own_videos_per_epoch)
+        num_new += count_replaced(batch, num_replaced + num_new, **limit)
         batch = batch.to(run.device)
         clips, targets = run.normalize(batch.clips), batch.labels
         if run.mixup is not None:
@@ -157,14 +157,14 @@ def refuse_lost_scale(run: TrainRun) -> None:
         )
 
 
-def count_replaced(cfg: CfgNode, batch: Batch, num_before: int, num_videos: int) -> int:
+def count_replaced(batch: Batch, num_before: int, *, num_videos: int, max_share: float) -> int:
     """Name the unreadable videos of a batch and return how many there are.
 
     Args:
-        cfg: DATA_LOADER.MAX_REPLACED is read, the largest share of an epoch's videos.
         batch: a training batch.
         num_before: replaced earlier in this epoch on this process.
         num_videos: of this epoch on this process.
+        max_share: of them that may be replaced (DATA_LOADER.MAX_REPLACED).
 
     Raises:
         UserError: if there are too many, or one could not be replaced.
@@ -178,10 +178,10 @@ def count_replaced(cfg: CfgNode, batch: Batch, num_before: int, num_videos: int)
             f"check DATA.PATH_PREFIX and the list"
         )
     count = len(batch.replaced)
-    if count and num_before + count > cfg.DATA_LOADER.MAX_REPLACED * num_videos:
+    if count and num_before + count > max_share * num_videos:
         failure = batch.replaced[-1]
         raise UserError(
             f"{num_before + count} of an epoch's {num_videos} videos could not be read, more than the share of "
-            f"DATA_LOADER.MAX_REPLACED {cfg.DATA_LOADER.MAX_REPLACED:g}; the last is {failure.path}: {failure.cause}"
+            f"DATA_LOADER.MAX_REPLACED {max_share:g}; the last is {failure.path}: {failure.cause}"
         )
     return count

@@ -71,12 +71,12 @@ def train_epoch(run: TrainRun, state: Progress) -> Progress:
         # Rank 0's clock counts; it is the one that writes.
         is_save_due = distributed.is_main() and run.checkpoints.is_due(cfg.TRAIN.CHECKPOINT_SECONDS)
         asked = flags.exchange(result, is_save_due=is_save_due, is_stop_asked=stop_signal() is not None)
-        if asked is not None and asked.has_diverged:
+        if asked.has_diverged:
             refuse_divergence(run, epoch, asked.result)
         if (step_idx + 1) % cfg.LOG_PERIOD == 0 or step_idx + 1 == num_steps:
             _log_steps(run, meter, state, lr)
             meter.reset()
-        if step_idx + 1 == num_steps or (asked is not None and asked.is_checkpoint_wanted):
+        if step_idx + 1 == num_steps or asked.is_checkpoint_wanted:
             _save_between_steps(run, state, meter, flags.settle())
     bar.close()
     return state
