@@ -23,9 +23,10 @@ from slowfast.benchmarks.step_timer import Rate, StepTimer
 from slowfast.config.load import flatten, load_config
 from slowfast.config.sections import sections_in_use
 from slowfast.datasets.records import Batch
+from slowfast.engine.build import build_run
 from slowfast.engine.rank_agreement import StepFlags
 from slowfast.engine.step import count_replaced, take_step
-from slowfast.engine.train_run import TrainRun, build_run
+from slowfast.engine.train_run import TrainRun
 from slowfast.errors import UserError
 from slowfast.launch.launch import launch
 from slowfast.launch.process_group import group_of_srun, group_of_torchrun
@@ -154,7 +155,7 @@ def _config_of_run(cfg: CfgNode, output_dir: Path, num_processes: int) -> CfgNod
 
 def _measure_and_save(cfg: CfgNode, device: torch.device, *, result: Path, num_steps: int, num_warmup: int) -> None:
     """The job of every process."""
-    run, _ = build_run(cfg, device)
+    run = build_run(cfg, device)
     with closing(run.metrics):
         measurement = measure_training(run, num_steps=num_steps, num_warmup=num_warmup)
     if distributed.is_main():

@@ -20,7 +20,7 @@ from slowfast.datasets.labels import class_key, load_label_list
 from slowfast.errors import UserError
 from slowfast.models.registry import MODEL_REGISTRY
 from slowfast.models.weights.class_order import HeadRules
-from slowfast.models.weights.files import read_checkpoint, state_dict_of
+from slowfast.models.weights.files import state_dict_of
 from slowfast.models.weights.load import load_weights
 from slowfast.solver.optimizer import load_optimizer_state
 
@@ -191,30 +191,27 @@ def head_rules(cfg: CfgNode, class_names: list[str] | None, *, is_test: bool = F
     )
 
 
-def resume(
-    path: Path, cfg: CfgNode, model: nn.Module, optimizer: torch.optim.Optimizer, class_names: list[str] | None
-) -> dict[str, Any]:
-    """Restore model and optimizer to go on training.
+def load_own_weights(model: nn.Module, content: dict[str, Any], cfg: CfgNode, path: Path) -> None:
+    """Restore a model to go on training.
 
-    Returns:
-        The checkpoint's content.
+    Args:
+        model: the bare model.
+        content: of the checkpoint.
+        cfg: the whole config, to tell why the weights do not fit.
+        path: of the checkpoint.
 
     Raises:
-        UserError: if the checkpoint is not of this run's model and classes, or holds weights alone.
+        UserError: if the weights are not of this model, or the checkpoint holds nothing else.
     """
-    checkpoint = read_checkpoint(path)
     try:
-        load_weights(model, state_dict_of(checkpoint), str(path))
+        load_weights(model, state_dict_of(content), str(path))
     except UserError as error:
-        keys = _model_differences(checkpoint, cfg)
+        keys = _model_differences(content, cfg)
         raise UserError(f"{error}; it was trained with {', '.join(keys)}" if keys else str(error)) from None
-    if "optimizer_state" not in checkpoint or "epoch" not in checkpoint:
+    if "optimizer_state" not in content or "epoch" not in content:
         raise UserError(
             f"{path}: holds weights alone, nothing to resume from; name it as TRAIN.CHECKPOINT_FILE_PATH instead"
         )
-    _check_class_names(checkpoint.get("class_names"), class_names, path)
-    _load_optimizer(optimizer, checkpoint["optimizer_state"], path)
-    return checkpoint
 
 
 def _model_differences(checkpoint: dict[str, Any], cfg: CfgNode) -> list[str]:
@@ -229,7 +226,12 @@ def _model_differences(checkpoint: dict[str, Any], cfg: CfgNode) -> list[str]:
     ]
 
 
-def _check_class_names(theirs: list[str] | None, ours: list[str] | None, path: Path) -> None:
+def check_class_names(theirs: list[str] | None, ours: list[str] | None, path: Path) -> None:
+    """Refuse to go on with other classes.
+
+    Raises:
+        UserError: if the names of a checkpoint's classes are not ours, in our order.
+    """
     if theirs == ours:
         return
     remedy = "use the DATA.CLASS_NAMES_FILE of that run or a new OUTPUT_DIR"
@@ -245,7 +247,12 @@ def _check_class_names(theirs: list[str] | None, ours: list[str] | None, path: P
     )
 
 
-def _load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any], path: Path) -> None:
+def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any], path: Path) -> None:
+    """Restore an optimizer to go on training.
+
+    Raises:
+        UserError: if the state is of another kind of optimizer or of other parameters.
+    """
     try:
         load_optimizer_state(optimizer, state)
     except ValueError as error:

@@ -12,19 +12,20 @@ import torch
 from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
+from slowfast.engine.build import build_run
 from slowfast.engine.precise_bn import update_bn_stats
 from slowfast.engine.rank_agreement import Agreement, StepFlags
 from slowfast.engine.run_summary import log_plan
 from slowfast.engine.step import refuse_divergence, refuse_lost_scale, take_step
 from slowfast.engine.step_meter import StepMeter
 from slowfast.engine.test import report_on
-from slowfast.engine.train_run import Progress, TrainRun, build_run
+from slowfast.engine.train_run import Progress, TrainRun
 from slowfast.runtime import distributed
 from slowfast.runtime.interruption import Interrupted, stop_signal
 from slowfast.runtime.log import progress
 from slowfast.runtime.memory import resident_bytes
 from slowfast.runtime.precision import autocast
-from slowfast.runtime.reproduce import random_states, restore_random_states, seed_process, versions
+from slowfast.runtime.reproduce import random_states, restore_random_states, seed_process
 from slowfast.solver.optimizer import set_learning_rate
 
 logger = logging.getLogger(__name__)
@@ -37,77 +38,87 @@ def train(cfg: CfgNode, device: torch.device) -> None:
         UserError: for bad lists, weights or checkpoints, before anything is written.
         Interrupted: once a checkpoint is saved, if a process has been asked to stop.
     """
-    run, state = build_run(cfg, device)
+    run = build_run(cfg, device)
     log_plan(run)
     with closing(run.metrics):
-        while state.num_epochs < cfg.SOLVER.MAX_EPOCH:
-            state = train_epoch(run, state)
-            state = finish_epoch(run, state)
+        while run.progress.num_epochs < cfg.SOLVER.MAX_EPOCH:
+            train_epoch(run)
+            finish_epoch(run)
     distributed.barrier()
 
 
-def train_epoch(run: TrainRun, state: Progress) -> Progress:
+def train_epoch(run: TrainRun) -> None:
     """Take the steps that are left of an epoch; logs every ``LOG_PERIOD`` steps.
 
-    Returns:
-        Where the run stands with all steps done; that is saved if a validation is to follow.
+    Where the run stands with all steps done is saved if a validation is to follow.
 
     Raises:
         UserError: if a loss is not finite, or more videos than ``DATA_LOADER.MAX_REPLACED`` could not be read.
         Interrupted: once a checkpoint is saved, if a process has been asked to stop.
     """
-    cfg, epoch, num_steps = run.cfg, state.num_epochs, run.steps_per_epoch
-    meter, flags = _start_epoch(run, state), StepFlags(run.device)
-    if state.num_steps == num_steps:  # interrupted before or during the validation
-        return state
+    cfg, epoch, num_steps, num_done = run.cfg, run.progress.num_epochs, run.steps_per_epoch, run.progress.num_steps
+    meter, flags = _start_epoch(run), StepFlags(run.device)
+    if num_done == num_steps:  # interrupted before or during the validation
+        return
     accum = cfg.SOLVER.ACCUM_STEPS
-    bar = progress(run.train_loader, f"epoch {epoch + 1}", num_steps * accum, initial=state.num_steps * accum)
-    for step_idx in range(state.num_steps, num_steps):
+    bar = progress(run.train_loader, f"epoch {epoch + 1}", num_steps * accum, initial=num_done * accum)
+    for step_idx in range(num_done, num_steps):
         lr = run.schedule(epoch + step_idx / num_steps)
         set_learning_rate(run.optimizer, lr)
         result = take_step(run, bar, epoch, step_idx, meter.num_replaced)
         meter.add(result)
-        state = replace(state, num_steps=step_idx + 1)
+        run.progress = replace(run.progress, num_steps=step_idx + 1, rank_state=None)
         # Rank 0's clock counts; it is the one that writes.
         is_save_due = distributed.is_main() and run.checkpoints.is_due(cfg.TRAIN.CHECKPOINT_SECONDS)
         asked = flags.exchange(result, is_save_due=is_save_due, is_stop_asked=stop_signal() is not None)
         if asked.has_diverged:
             refuse_divergence(run, epoch, asked.result)
         if (step_idx + 1) % cfg.LOG_PERIOD == 0 or step_idx + 1 == num_steps:
-            _log_steps(run, meter, state, lr)
+            _log_steps(run, meter, lr)
             meter.reset()
         if step_idx + 1 == num_steps or asked.is_checkpoint_wanted:
-            _save_between_steps(run, state, meter, flags.settle())
+            _save_between_steps(run, meter, flags.settle())
     bar.close()
-    return state
 
 
-def _start_epoch(run: TrainRun, state: Progress) -> StepMeter:
+def _start_epoch(run: TrainRun) -> StepMeter:
     """Set samples, random generators and running averages to where the run stands."""
-    cfg, epoch = run.cfg, state.num_epochs
-    run.train_loader.sampler.set_epoch(epoch, num_steps_done=state.num_steps)
+    epoch, num_steps = run.progress.num_epochs, run.progress.num_steps
+    run.train_loader.sampler.set_epoch(epoch, num_steps_done=num_steps)
     meter = StepMeter(run.device)
-    if state.rank_state is None:
+    if run.progress.rank_state is None:
         # Seeding each epoch by itself makes a resumed run draw what an uninterrupted one draws.
-        seed_process(cfg.RNG_SEED, epoch, distributed.rank())
+        seed_process(run.cfg.RNG_SEED, epoch, distributed.rank())
     else:
-        restore_random_states(state.rank_state["random"], run.device)
-        meter.load_state_dict(state.rank_state["meter"])
-    if run.average is not None and epoch == cfg.MODEL.EMA_EPOCH and state.num_steps == 0:
+        _load_rank_state(run, meter, run.progress.rank_state)
+    if run.average is not None and epoch == run.cfg.MODEL.EMA_EPOCH and num_steps == 0:
         run.average.load_state_dict(run.bare_model.state_dict())
     return meter
 
 
-def _save_between_steps(run: TrainRun, state: Progress, meter: StepMeter, agreement: Agreement) -> None:
+def _rank_state(run: TrainRun, meter: StepMeter) -> dict[str, Any]:
+    """What this process needs to go on within an epoch."""
+    return {"random": random_states(run.device), "meter": meter.state_dict()}
+
+
+def _load_rank_state(run: TrainRun, meter: StepMeter, rank_state: dict[str, Any]) -> None:
+    """The mirror image of ``_rank_state``."""
+    restore_random_states(rank_state["random"], run.device)
+    meter.load_state_dict(rank_state["meter"])
+
+
+def _save_between_steps(run: TrainRun, meter: StepMeter, agreement: Agreement) -> None:
     """Save after a step that has not diverged, and stop if that is asked for.
 
     At the end of an epoch that is only needed before a validation, which may take long.
     """
+    epoch = run.progress.num_epochs
     if agreement.has_diverged:
-        refuse_divergence(run, state.num_epochs, agreement.result)
-    is_end = state.num_steps == run.steps_per_epoch
-    if not is_end or agreement.is_stop_asked or is_validated(run.cfg, state.num_epochs):
-        save(run, state, rank_state={"random": random_states(run.device), "meter": meter.state_dict()})
+        refuse_divergence(run, epoch, agreement.result)
+    is_end = run.progress.num_steps == run.steps_per_epoch
+    if not is_end or agreement.is_stop_asked or is_validated(run.cfg, epoch):
+        run.progress = replace(run.progress, rank_state=_rank_state(run, meter))
+        save(run)
     if agreement.is_stop_asked:
         received = stop_signal()
         raise Interrupted("a signal to another process" if received is None else received.name)
@@ -118,34 +129,34 @@ def is_validated(cfg: CfgNode, epoch: int) -> bool:
     return (epoch + 1) % cfg.TRAIN.EVAL_PERIOD == 0 or epoch + 1 == cfg.SOLVER.MAX_EPOCH
 
 
-def finish_epoch(run: TrainRun, state: Progress) -> Progress:
+def finish_epoch(run: TrainRun) -> None:
     """Validate, if it is due, and save.
 
     Raises:
         Interrupted: if this process has been asked to stop; what was saved before the validation stands.
     """
-    cfg, epoch, accuracy = run.cfg, state.num_epochs, None
+    cfg, epoch, accuracy = run.cfg, run.progress.num_epochs, None
     if is_validated(cfg, epoch):
         if cfg.BN.USE_PRECISE_STATS:
-            models = [run.bare_model] if not run.is_averaging(state) else [run.bare_model, run.average.model]
+            models = [run.bare_model] if not run.is_averaging else [run.bare_model, run.average.model]
             for model in models:
                 with autocast(run.device, run.autocast_dtype):
                     update_bn_stats(model, training_clips(run, epoch), cfg.BN.NUM_BATCHES_PRECISE)
         accuracy = validate(run, epoch)
-    is_best = accuracy is not None and accuracy > state.best_accuracy
-    state = Progress(epoch + 1, best_accuracy=accuracy if is_best else state.best_accuracy)
-    is_epoch_kept = state.num_epochs % cfg.TRAIN.CHECKPOINT_PERIOD == 0 or state.num_epochs == cfg.SOLVER.MAX_EPOCH
-    save(run, state, is_epoch=is_epoch_kept, is_best=is_best)
-    return state
+    num_epochs, best_accuracy = epoch + 1, run.progress.best_accuracy
+    is_best = accuracy is not None and accuracy > best_accuracy
+    run.progress = Progress(num_epochs, best_accuracy=accuracy if is_best else best_accuracy)
+    is_epoch_kept = num_epochs % cfg.TRAIN.CHECKPOINT_PERIOD == 0 or num_epochs == cfg.SOLVER.MAX_EPOCH
+    save(run, is_epoch=is_epoch_kept, is_best=is_best)
 
 
-def _log_steps(run: TrainRun, meter: StepMeter, state: Progress, lr: float) -> None:
+def _log_steps(run: TrainRun, meter: StepMeter, lr: float) -> None:
     """Log the averages since the last line, and how long the steps that are left will take."""
     values, cfg = meter.averages(), run.cfg
     is_gpu = run.device.type == "cuda"
     memory = torch.cuda.max_memory_allocated(run.device) if is_gpu else resident_bytes()
-    epoch, num_steps = state.num_epochs, run.steps_per_epoch
-    num_done = epoch * num_steps + state.num_steps
+    epoch, num_steps = run.progress.num_epochs, run.steps_per_epoch
+    num_done = epoch * num_steps + run.progress.num_steps
     values |= {"epoch": epoch + 1, "lr": lr, "memory_gib": memory / 2**30}
     run.metrics.write("train", num_done, **values)
     refuse_lost_scale(run)
@@ -155,7 +166,7 @@ def _log_steps(run: TrainRun, meter: StepMeter, state: Progress, lr: float) -> N
         "data), %.1f clips/s, %.2f GiB, %s left%s",
         epoch + 1,
         cfg.SOLVER.MAX_EPOCH,
-        state.num_steps,
+        run.progress.num_steps,
         num_steps,
         values["loss"],
         values["top1"],
@@ -216,40 +227,15 @@ def _validate_model(run: TrainRun, model: nn.Module, epoch: int, kind: str) -> f
     return report.mean_average_precision if is_multi_label else report.top1
 
 
-def save(
-    run: TrainRun,
-    state: Progress,
-    *,
-    rank_state: dict[str, Any] | None = None,
-    is_epoch: bool = False,
-    is_best: bool = False,
-) -> None:
+def save(run: TrainRun, *, is_epoch: bool = False, is_best: bool = False) -> None:
     """Write a checkpoint; every process calls this, rank 0 writes.
 
     Args:
         run: what is saved.
-        state: where it stands.
-        rank_state: what this process needs to go on within an epoch; None at the end of one.
         is_epoch: keep the checkpoint under its epoch's name, too.
         is_best: and as the best one.
     """
-    rank_states = distributed.gather_objects(rank_state)
-    if not distributed.is_main():
-        return
-    content: dict[str, Any] = {
-        "model_state": run.bare_model.state_dict(),
-        "ema_state": run.average.state_dict() if run.is_averaging(state) else None,
-        "optimizer_state": run.optimizer.state_dict(),
-        "scaler_state": run.scaler.state_dict(),
-        "epoch": state.num_epochs - 1,
-        "step": state.num_steps,
-        "videos_per_step": run.videos_per_step,
-        "rank_states": rank_states,
-        "seed": run.cfg.RNG_SEED,
-        "best_accuracy": state.best_accuracy,
-        "config": run.cfg.dump(),
-        "class_names": run.class_names,
-        "versions": versions(),
-    }
-    path = run.checkpoints.save(content, is_epoch=is_epoch, is_best=is_best)
-    logger.info("saved %s", path)
+    content = run.state_dict()
+    if distributed.is_main():
+        path = run.checkpoints.save(content, is_epoch=is_epoch, is_best=is_best)
+        logger.info("saved %s", path)
