@@ -41,11 +41,9 @@ def build_run(cfg: CfgNode, device: torch.device) -> TrainRun:
     loaders = [build_loader(cfg, build_dataset(cfg, split)) for split in ("train", "val")]
     class_names = build_class_names(cfg)
     model = build_model(cfg)
-    checkpoints = CheckpointFolder(Path(cfg.OUTPUT_DIR), cfg.TRAIN.NUM_CHECKPOINTS_KEPT)
-    # One process looks: what several see on a shared file system may differ for a while.
-    newest = distributed.from_main(checkpoints.newest() if cfg.TRAIN.AUTO_RESUME and distributed.is_main() else None)
+    newest = _checkpoint_to_resume(cfg)
     weights_report = _load_start_weights(cfg, model, class_names) if newest is None else None
-    run = _assemble(cfg, device, _placed(cfg, model, device), *loaders, class_names, checkpoints)
+    run = _assemble(cfg, device, _placed(cfg, model, device), loaders, class_names)
     changes = [] if newest is None else run.load_state_dict(read_checkpoint(newest), newest)
     _begin_output(run, is_new=newest is None)
     if weights_report is not None:
@@ -53,6 +51,13 @@ def build_run(cfg: CfgNode, device: torch.device) -> TrainRun:
     if newest is not None:
         _log_resumption(run.progress, newest, changes)
     return run
+
+
+def _checkpoint_to_resume(cfg: CfgNode) -> Path | None:
+    """The newest checkpoint of ``OUTPUT_DIR``, unless the run is to begin anew; the same file on all processes."""
+    # One process looks: what several see on a shared file system may differ for a while.
+    is_wanted = cfg.TRAIN.AUTO_RESUME and distributed.is_main()
+    return distributed.from_main(CheckpointFolder(Path(cfg.OUTPUT_DIR)).newest() if is_wanted else None)
 
 
 def _load_start_weights(cfg: CfgNode, model: nn.Module, class_names: list[str] | None) -> WeightsReport | None:
@@ -76,13 +81,7 @@ def _placed(cfg: CfgNode, model: nn.Module, device: torch.device) -> nn.Module:
 
 
 def _assemble(
-    cfg: CfgNode,
-    device: torch.device,
-    model: nn.Module,
-    train_loader: DataLoader,
-    val_loader: DataLoader,
-    class_names: list[str] | None,
-    checkpoints: CheckpointFolder,
+    cfg: CfgNode, device: torch.device, model: nn.Module, loaders: list[DataLoader], class_names: list[str] | None
 ) -> TrainRun:
     """Put a run together that stands at its beginning."""
     average = WeightAverage(model, cfg.MODEL.EMA_DECAY) if cfg.MODEL.EMA_EPOCH >= 0 else None
@@ -103,10 +102,10 @@ def _assemble(
         mixup=Mixup.from_config(cfg),
         normalize=build_normalize(cfg, device),
         scorer=Scorer.from_config(cfg, device),
-        train_loader=train_loader,
-        val_loader=val_loader,
+        train_loader=loaders[0],
+        val_loader=loaders[1],
         class_names=class_names,
-        checkpoints=checkpoints,
+        checkpoints=CheckpointFolder(Path(cfg.OUTPUT_DIR), cfg.TRAIN.NUM_CHECKPOINTS_KEPT),
     )
 
 
