@@ -7,7 +7,6 @@ operations are those of the CPU.
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -16,11 +15,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from slowfast.models.plain import plain_forward
+from slowfast.models.layers import DotProductAttention
+from slowfast.models.reference import use_reference
 
 aten = torch.ops.aten
-
-Forward = Callable[[nn.Module, Tensor], Tensor]
 
 
 class Complexity(NamedTuple):
@@ -32,7 +30,8 @@ class Complexity(NamedTuple):
         fvcore_multiply_adds: what fvcore counts in the authors' code, as model zoos do. A LayerNorm counts 5 for an
             element and a BatchNorm 2; the attention inside UniFormerV2's image ViT, a fused kernel of
             ``nn.MultiheadAttention``, counts nothing.
-        plain_multiply_adds: of all convolutions and matrix products of the plain formulation, and of nothing else.
+        plain_multiply_adds: of all convolutions and matrix products of the model's reference (``use_reference``), and
+            of nothing else.
         multiply_adds: the same of the model as it computes here.
         num_activations: elements that its convolutions, matrix products and attentions put out.
     """
@@ -51,41 +50,34 @@ def measure_complexity(model: nn.Module, clip_shape: Sequence[int]) -> Complexit
     The forward runs without gradient, where no activation checkpointing takes place: nothing counts twice.
 
     Args:
-        model: a Uniformer or a Uniformerv2 on any device, the meta device included; it is left as it is.
+        model: on any device, the meta device included; it is left as it is.
         clip_shape: (C, T, H, W).
     """
     shape = (1, *clip_shape)
-    plain = count_operations(model, shape, partial(plain_forward, has_fused_vit_attention=True))
+    plain = count_operations(use_reference(model), shape)
     ours = count_operations(model, shape)
     return Complexity(
         num_parameters=sum(parameter.numel() for parameter in model.parameters()),
         num_trained_parameters=sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad),
-        fvcore_multiply_adds=plain.multiply_adds - plain.fused_attention_multiply_adds + plain.norm_operations,
+        fvcore_multiply_adds=plain.multiply_adds - plain.fused_upstream_multiply_adds + plain.norm_operations,
         plain_multiply_adds=plain.multiply_adds,
         multiply_adds=ours.multiply_adds,
         num_activations=ours.num_activations,
     )
 
 
-def call(model: nn.Module, clips: Tensor) -> Tensor:
-    """The model's own forward."""
-    return model(clips)
-
-
-def count_operations(
-    model: nn.Module, shape: Sequence[int], forward: Forward = call, *, has_backward: bool = False
-) -> "OperationCounter":
+def count_operations(model: nn.Module, shape: Sequence[int], *, has_backward: bool = False) -> "OperationCounter":
     """Count the operations of a forward in evaluation mode or, with ``has_backward``, of a training step without its
     update.
 
     Args:
         model: on any device; it is left as it is.
         shape: of the clips, (N, C, T, H, W).
-        forward: maps the model and the clips to logits.
         has_backward: count the backward pass, too; in training mode.
     """
     with without_memory(model) as model, OperationCounter() as counter, torch.set_grad_enabled(has_backward):
-        logits = forward(model.train(has_backward), torch.empty(shape))
+        counter.watch_attentions(model)
+        logits = model.train(has_backward)(torch.empty(shape))
         if has_backward:
             logits.sum().backward()
     return counter
@@ -104,7 +96,8 @@ class OperationCounter(TorchDispatchMode):
 
     Attributes:
         multiply_adds: of convolutions, matrix products and fused attention.
-        fused_attention_multiply_adds: the share of fused attention.
+        fused_upstream_multiply_adds: the share of the watched attentions' forwards that the authors' code leaves to a
+            fused kernel.
         norm_operations: of normalisations in evaluation mode, by fvcore's rule.
         num_activations: elements that these operations put out, one output of each.
     """
@@ -112,9 +105,19 @@ class OperationCounter(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.multiply_adds = 0
-        self.fused_attention_multiply_adds = 0
+        self.fused_upstream_multiply_adds = 0
         self.norm_operations = 0
         self.num_activations = 0
+
+    def watch_attentions(self, model: nn.Module) -> None:
+        """Tell apart what the reference attentions of a model count, by hooks that stay on it."""
+        for module in model.modules():
+            if isinstance(module, DotProductAttention) and module.is_fused_upstream:
+                module.register_forward_pre_hook(lambda *_args: self._add_fused_upstream(-self.multiply_adds))
+                module.register_forward_hook(lambda *_args: self._add_fused_upstream(self.multiply_adds))
+
+    def _add_fused_upstream(self, multiply_adds: int) -> None:
+        self.fused_upstream_multiply_adds += multiply_adds
 
     def __torch_dispatch__(self, operation: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         result = operation(*args, **(kwargs or {}))
@@ -125,8 +128,6 @@ class OperationCounter(TorchDispatchMode):
             count = _MULTIPLY_ADDS.get(kind, _registered_count(kind))
             multiply_adds = count(*args, **(kwargs or {}), out_val=result)
             self.multiply_adds += multiply_adds
-            if "scaled_dot_product" in str(kind):
-                self.fused_attention_multiply_adds += multiply_adds
             outputs = result if isinstance(result, (tuple, list)) else (result,)
             self.num_activations += next(output.numel() for output in outputs if output is not None)
         return result

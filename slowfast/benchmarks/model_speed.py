@@ -1,8 +1,7 @@
 """Speed of the model that a config names: samples and operations a second, memory, and how it compares."""
 
-from collections.abc import Callable
 from functools import partial
-from itertools import product
+from itertools import chain, product
 from typing import NamedTuple
 
 import torch
@@ -10,10 +9,10 @@ import torch.nn.functional as F
 from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
-from slowfast.benchmarks.complexity import call, count_operations
+from slowfast.benchmarks.complexity import count_operations
 from slowfast.benchmarks.measure import Timing, matrix_product, peak_memory_bytes, time_alternately
 from slowfast.models import build_model
-from slowfast.models.plain import plain_forward
+from slowfast.models.reference import use_reference
 from slowfast.runtime.memory import resident_bytes
 
 FORWARD, STEP = "forward", "forward + backward"
@@ -57,7 +56,7 @@ def benchmark(
     """Time the forward (evaluation mode, no gradient, DATA.TEST_CROP_SIZE) and forward + backward (training mode,
     DATA.TRAIN_CROP_SIZE, without the optimizer's update) of random weights on random clips.
 
-    Formulations take turns in this process. The plain one leaves out dropout, stochastic depth and checkpointing.
+    Formulations take turns in this process.
 
     Args:
         cfg: the whole config.
@@ -66,15 +65,17 @@ def benchmark(
         num_rounds: timed calls of each formulation and pass.
         dtype: float32, or bfloat16 by autocast.
         has_compiled: time ``torch.compile`` of the model, too.
-        against_plain: time the plain formulation, too.
+        against_plain: time the model's reference (``use_reference``), too.
     """
     if has_compiled:
         torch.compile(nn.Identity())  # brings in the compiler, which is not the model's memory
     idle_bytes = resident_bytes() if device.type == "cpu" else 0
     model = build_model(cfg).to(device)
-    formulations: dict[str, Callable[[Tensor], Tensor]] = {OURS: model}
+    formulations = {OURS: model}
     if against_plain:
-        formulations[PLAIN] = partial(plain_forward, model)
+        formulations[PLAIN] = use_reference(model)
+        # Of the two, one is at work and the other in memory.
+        idle_bytes += sum(tensor.nbytes for tensor in chain(model.parameters(), model.buffers()))
     if has_compiled:
         formulations[COMPILED] = torch.compile(model)
 
@@ -83,15 +84,15 @@ def benchmark(
     memory_bytes = {}
     # The compiled model last: compiling takes memory for good.
     for pass_name, name in sorted(product(PASSES, formulations), key=lambda pair: pair[1] == COMPILED):
-        function = partial(PASSES[pass_name], model, formulations[name], clips[pass_name], dtype)
+        function = partial(PASSES[pass_name], formulations[name], clips[pass_name], dtype)
         function()  # compiles, and brings up libraries' own memory
         memory_bytes[pass_name, name] = peak_memory_bytes(function, device) - idle_bytes
-        model.zero_grad(set_to_none=True)
+        formulations[name].zero_grad(set_to_none=True)
 
     measurements = []
     for pass_name, call_once in PASSES.items():
         functions = {
-            name: partial(call_once, model, forward, clips[pass_name], dtype) for name, forward in formulations.items()
+            name: partial(call_once, formulation, clips[pass_name], dtype) for name, formulation in formulations.items()
         }
         matrices, num_multiply_adds = matrix_product(device, dtype)
         timings = time_alternately({_PEAK: matrices, **functions}, num_rounds, device)
@@ -145,18 +146,18 @@ def describe_measurements(measurements: list[Measurement]) -> list[str]:
     return lines
 
 
-def _run_forward(model: nn.Module, forward: Callable, clips: Tensor, dtype: torch.dtype) -> None:
+def _run_forward(model: nn.Module, clips: Tensor, dtype: torch.dtype) -> None:
     model.eval()
     with torch.no_grad(), _autocast(clips.device, dtype):
-        forward(clips)
+        model(clips)
 
 
-def _run_step(model: nn.Module, forward: Callable, clips: Tensor, dtype: torch.dtype) -> None:
+def _run_step(model: nn.Module, clips: Tensor, dtype: torch.dtype) -> None:
     model.train()
     model.zero_grad(set_to_none=True)
     targets = torch.zeros(len(clips), dtype=torch.int64, device=clips.device)
     with _autocast(clips.device, dtype):
-        loss = F.cross_entropy(forward(clips), targets)
+        loss = F.cross_entropy(model(clips), targets)
     loss.backward()
 
 
@@ -175,5 +176,6 @@ def _multiply_adds(cfg: CfgNode, clips: Tensor, formulation: str, pass_name: str
     """Of one call; without memory, so that what is measured is not disturbed."""
     with torch.device("meta"):
         model = build_model(cfg)
-    forward = plain_forward if formulation == PLAIN else call
-    return count_operations(model, clips.shape, forward, has_backward=pass_name == STEP).multiply_adds
+    if formulation == PLAIN:
+        model = use_reference(model)
+    return count_operations(model, clips.shape, has_backward=pass_name == STEP).multiply_adds

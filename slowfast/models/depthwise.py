@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from slowfast.models.reference import FastPrimitive, plain_conv3d
+
 
 def depthwise_conv3d(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Filter each channel with its own kernel, at stride 1 with 'same' zero padding.
@@ -60,7 +62,7 @@ def _temporal_conv(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return rows.transpose(2, 3).unflatten(3, x.shape[3:])
 
 
-class DepthwiseConv3d(nn.Conv3d):
+class DepthwiseConv3d(FastPrimitive, nn.Conv3d):
     """``depthwise_conv3d`` with the parameters, names and initialisation of an ``nn.Conv3d``.
 
     Args:
@@ -74,3 +76,7 @@ class DepthwiseConv3d(nn.Conv3d):
     def forward(self, x: Tensor) -> Tensor:
         """x: (N, C, T, H, W); returns the same shape."""
         return depthwise_conv3d(x, self.weight, self.bias)
+
+    def reference(self) -> nn.Module:
+        """An ``nn.Conv3d``."""
+        return plain_conv3d(self)

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from slowfast.models.reference import FastPrimitive, plain_conv3d
+
 
 class DropPath(nn.Module):
     """Stochastic depth (arXiv 1603.09382): in training, drop a residual branch for whole videos.
@@ -42,15 +44,73 @@ class QuickGELU(nn.Module):
         return F.silu(1.702 * x) * (1 / 1.702)
 
 
-class PointwiseConv3d(nn.Conv3d):
-    """A 1x1x1 convolution with the parameters of one, applied to tokens as the linear layer that it is."""
+class PointwiseConv3d(FastPrimitive, nn.Conv3d):
+    """A 1x1x1 convolution, computed as the linear layer of the channels that it is.
+
+    Where the memory of the input is channels-last, so is that of the output, and nothing is copied.
+    """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(in_channels, out_channels, kernel_size=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x: (..., C_in); returns (..., C_out)."""
-        return F.linear(x, self.weight.flatten(1), self.bias)
+        """x: (N, C_in, T, H, W); returns (N, C_out, T, H, W)."""
+        return F.linear(x.movedim(1, -1), self.weight.flatten(1), self.bias).movedim(-1, 1)
+
+    def reference(self) -> nn.Module:
+        """An ``nn.Conv3d``."""
+        return plain_conv3d(self)
+
+
+class FusedAttention(FastPrimitive, nn.Module):
+    """Scaled dot-product attention in one kernel.
+
+    Args:
+        scale: factor of the query-key products; None is ``head_dim ** -0.5``.
+        dropout_rate: dropout of the attention weights.
+        is_fused_upstream: whether the authors' code, too, leaves it to a fused kernel, in which fvcore counts nothing.
+    """
+
+    def __init__(
+        self, scale: float | None = None, dropout_rate: float = 0.0, *, is_fused_upstream: bool = False
+    ) -> None:
+        super().__init__()
+        self.scale = scale
+        self.dropout_rate = dropout_rate
+        self.is_fused_upstream = is_fused_upstream
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """q: (B, heads, Lq, head_dim); k and v: (B, heads, L, head_dim); returns the shape of q."""
+        dropout_p = self.dropout_rate if self.training else 0.0
+        return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout_p, scale=self.scale)
+
+    def reference(self) -> nn.Module:
+        """Two products around a softmax."""
+        return DotProductAttention(self.scale, self.dropout_rate, is_fused_upstream=self.is_fused_upstream)
+
+    def extra_repr(self) -> str:
+        return f"scale={self.scale}, dropout_rate={self.dropout_rate:g}"
+
+
+class DotProductAttention(nn.Module):
+    """The reference of ``FusedAttention``, of the same arguments: two matrix products around a softmax.
+
+    The output of ``softmax`` are the attention weights, (B, heads, Lq, L).
+    """
+
+    def __init__(
+        self, scale: float | None = None, dropout_rate: float = 0.0, *, is_fused_upstream: bool = False
+    ) -> None:
+        super().__init__()
+        self.scale = scale
+        self.is_fused_upstream = is_fused_upstream
+        self.softmax = nn.Softmax(dim=-1)
+        self.dropout = nn.Dropout(dropout_rate)
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """As ``FusedAttention.forward``."""
+        scale = q.shape[-1] ** -0.5 if self.scale is None else self.scale
+        return self.dropout(self.softmax(q @ k.transpose(-2, -1) * scale)) @ v
 
 
 def linear_drop_path_rates(max_rate: float, num_blocks: int) -> list[float]:

@@ -4,30 +4,42 @@ Parameter names are those of the published checkpoints. Volumes are (N, C, T, H,
 ``slowfast.models.uniformer``.
 """
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from slowfast.models.depthwise import DepthwiseConv3d
-from slowfast.models.layers import DropPath, PointwiseConv3d
+from slowfast.models.layers import DropPath, FusedAttention, PointwiseConv3d
 
 
 class Mlp(nn.Module):
-    """Two layers with a GELU between them, each followed by dropout (section 3.1, FFN).
+    """Two layers with a GELU between them, each followed by dropout (section 3.1, FFN)."""
 
-    ``layer`` is ``nn.Linear`` or ``PointwiseConv3d``: the same function with weights of another published shape.
-    """
+    layer: type[nn.Module] = nn.Linear
 
-    def __init__(self, dim: int, *, ratio: float, dropout_rate: float, layer: type[nn.Module]) -> None:
+    def __init__(self, dim: int, *, ratio: float, dropout_rate: float) -> None:
         super().__init__()
         hidden_dim = int(dim * ratio)
-        self.fc1 = layer(dim, hidden_dim)
+        self.fc1 = self.layer(dim, hidden_dim)
         self.act = nn.GELU()
-        self.fc2 = layer(hidden_dim, dim)
+        self.fc2 = self.layer(hidden_dim, dim)
         self.drop = nn.Dropout(dropout_rate)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (..., C); returns the same shape."""
         return self.drop(self.fc2(self.drop(self.act(self.fc1(x)))))
+
+
+class VolumeMlp(Mlp):
+    """The same of the channels of a volume, with the weights of 1x1x1 convolutions.
+
+    Activation and dropout see the channels last, where memory is contiguous: GELU has a kernel of its own for that.
+    """
+
+    layer = PointwiseConv3d
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x: (N, C, T, H, W); returns the same shape."""
+        hidden = self.drop(self.act(self.fc1(x).movedim(1, -1)))
+        return self.drop(self.fc2(hidden.movedim(-1, 1)).movedim(1, -1)).movedim(-1, 1)
 
 
 class Attention(nn.Module):
@@ -54,9 +66,8 @@ class Attention(nn.Module):
     ) -> None:
         super().__init__()
         self.head_dim = head_dim
-        self.scale = qkv_scale
-        self.attention_dropout_rate = attention_dropout_rate
         self.qkv = nn.Linear(dim, 3 * dim, bias=qkv_bias)
+        self.attend = FusedAttention(qkv_scale, attention_dropout_rate)
         self.proj = nn.Linear(dim, dim)
         self.proj_drop = nn.Dropout(dropout_rate)
 
@@ -64,9 +75,7 @@ class Attention(nn.Module):
         """x: (B, L, C), B independent sequences; returns the same shape."""
         # (B, L, 3C) -> (B, L, 3, heads, head_dim) -> three of (B, heads, L, head_dim)
         q, k, v = self.qkv(x).unflatten(-1, (3, -1, self.head_dim)).permute(2, 0, 3, 1, 4).unbind(0)
-        dropout_p = self.attention_dropout_rate if self.training else 0.0
-        x = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout_p, scale=self.scale)
-        return self.proj_drop(self.proj(x.transpose(1, 2).flatten(2)))
+        return self.proj_drop(self.proj(self.attend(q, k, v).transpose(1, 2).flatten(2)))
 
 
 class LocalBlock(nn.Module):
@@ -81,18 +90,14 @@ class LocalBlock(nn.Module):
         self.attn = DepthwiseConv3d(dim, kernel_size=5)
         self.drop_path = DropPath(drop_path_rate)
         self.norm2 = nn.BatchNorm3d(dim)
-        self.mlp = Mlp(dim, ratio=mlp_ratio, dropout_rate=dropout_rate, layer=PointwiseConv3d)
+        self.mlp = VolumeMlp(dim, ratio=mlp_ratio, dropout_rate=dropout_rate)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (N, C, T, H, W); returns the same shape."""
         x = x + self.pos_embed(x)
-        x = x + self.drop_path(self._relate(self.norm1(x)))
-        return x + self.drop_path(self.mlp(self.norm2(x).movedim(1, -1)).movedim(-1, 1))
-
-    def _relate(self, x: Tensor) -> Tensor:
-        """Local MHRA: value, depth-wise affinity over 5x5x5 neighbours, output; (N, C, T, H, W), shape kept."""
-        value = self.conv1(x.movedim(1, -1)).movedim(-1, 1)
-        return self.conv2(self.attn(value).movedim(1, -1)).movedim(-1, 1)
+        # Local MHRA: value, depth-wise affinity over 5x5x5 neighbours, output.
+        x = x + self.drop_path(self.conv2(self.attn(self.conv1(self.norm1(x)))))
+        return x + self.drop_path(self.mlp(self.norm2(x)))
 
 
 class GlobalBlock(nn.Module):
@@ -122,7 +127,7 @@ class GlobalBlock(nn.Module):
         self.attn = Attention(dim, dropout_rate=dropout_rate, **attention)
         self.drop_path = DropPath(drop_path_rate)
         self.norm2 = nn.LayerNorm(dim, eps=1e-6)
-        self.mlp = Mlp(dim, ratio=mlp_ratio, dropout_rate=dropout_rate, layer=nn.Linear)
+        self.mlp = Mlp(dim, ratio=mlp_ratio, dropout_rate=dropout_rate)
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (N, C, T, H, W); returns the same shape."""

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 
 from slowfast.models.depthwise import DepthwiseConv3d
 from slowfast.models.layers import DropPath, PointwiseConv3d, QuickGELU
+from slowfast.models.reference import FastPrimitive
 from slowfast.models.uniformerv2_attention import CrossAttention, SelfAttention
 from slowfast.models.vit_style import CLIP_STYLE, ViTStyle
 
 
-class QuickGELUFeedForward(nn.Sequential):
+class QuickGELUFeedForward(FastPrimitive, nn.Sequential):
     """``feed_forward`` with QuickGELU, silu(1.702 y) / 1.702, whose factors the matrix products carry.
 
     The result is that of the layers one after another, without two passes over the hidden values.
@@ -29,6 +30,10 @@ class QuickGELUFeedForward(nn.Sequential):
         if hasattr(self, "dropout"):
             hidden = self.dropout(hidden)
         return _scaled_linear(hidden, self.c_proj.weight, self.c_proj.bias, 1 / 1.702)
+
+    def reference(self) -> nn.Module:
+        """The layers one after another."""
+        return nn.Sequential(OrderedDict(self.named_children()))
 
 
 def _scaled_linear(x: Tensor, weight: Tensor, bias: Tensor, scale: float) -> Tensor:
@@ -84,10 +89,7 @@ class LocalTemporalAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (N, C, T, H, W); returns the same shape, without the residual."""
-        norm, reduce, conv, expand = self.pos_embed
-        x = norm(x.contiguous(memory_format=torch.channels_last_3d))
-        x = reduce(x.movedim(1, -1)).movedim(-1, 1)
-        return expand(conv(x).movedim(1, -1)).movedim(-1, 1)
+        return self.pos_embed(x.contiguous(memory_format=torch.channels_last_3d))
 
 
 class LocalUniBlock(nn.Module):

@@ -10,7 +10,7 @@ from torch import nn
 from slowfast.benchmarks.complexity import OperationCounter, count_operations, measure_complexity
 from slowfast.config import load_config
 from slowfast.models import build_model
-from slowfast.models.plain import plain_forward
+from slowfast.models.reference import use_reference
 from tests.golden_rule import load_golden
 from tests.models.tiny_models import tiny_uniformer, tiny_uniformerv2
 
@@ -43,20 +43,11 @@ def test_published_sizes_are_reproduced(name):
     assert all(parameter.device.type == "meta" for parameter in model.parameters())
 
 
-class PlainModule(nn.Module):
-    def __init__(self, model):
-        super().__init__()
-        self.model = model
-
-    def forward(self, clips):
-        return plain_forward(self.model, clips)
-
-
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:FutureWarning", "ignore::torch.jit.TracerWarning")
 @pytest.mark.parametrize("changes", [{}, {"split": True, "std": True}], ids=["default", "split"])
 def test_fvcore_counts_the_same(changes):
     model = tiny_uniformer(**changes).eval()
-    analysis = FlopCountAnalysis(PlainModule(model), torch.randn(1, 3, 4, 64, 32))
+    analysis = FlopCountAnalysis(use_reference(model), torch.randn(1, 3, 4, 64, 32))
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
     assert measure_complexity(model, (3, 4, 64, 32)).fvcore_multiply_adds == analysis.total()
 

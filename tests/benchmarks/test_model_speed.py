@@ -10,7 +10,7 @@ from slowfast.benchmarks.complexity import count_operations
 from slowfast.benchmarks.model_speed import COMPILED, FORWARD, OURS, PLAIN, STEP, benchmark, describe_measurements
 from slowfast.config import load_config
 from slowfast.models import build_model
-from slowfast.models.plain import plain_forward
+from slowfast.models.reference import use_reference
 
 TINY = Path(__file__).parents[2] / "configs" / "models" / "uniformerv2_tiny.yaml"
 ONE_LAYER = ["UNIFORMERV2.LAYERS", 1, "UNIFORMERV2.N_LAYERS", 1, "UNIFORMERV2.RETURN_LIST", [0]]
@@ -49,8 +49,8 @@ def test_operations_are_those_that_are_performed(measurements):
     expected = {
         (FORWARD, OURS): count_operations(model, shape),
         (STEP, OURS): count_operations(model, shape, has_backward=True),
-        (FORWARD, PLAIN): count_operations(model, shape, plain_forward),
-        (STEP, PLAIN): count_operations(model, shape, plain_forward, has_backward=True),
+        (FORWARD, PLAIN): count_operations(use_reference(model), shape),
+        (STEP, PLAIN): count_operations(use_reference(model), shape, has_backward=True),
     }
     for key, counter in expected.items():
         row = measurements[key]

@@ -1,4 +1,4 @@
-"""UniFormer against the published figures and against a plain formulation of itself."""
+"""UniFormer against the published figures and against its reference."""
 
 import copy
 
@@ -8,10 +8,11 @@ from torch import nn
 
 from slowfast.config import get_cfg
 from slowfast.models.layers import DropPath
-from slowfast.models.plain import plain_forward
+from slowfast.models.reference import use_reference
 from slowfast.models.uniformer import Uniformer
 from slowfast.models.uniformer_blocks import Attention, GlobalBlock, LocalBlock
 from tests.golden_rule import golden_input, golden_state_dict, load_golden, relative_l2
+from tests.models.published_gradients import published_gradients
 from tests.models.tiny_models import TINY_UNIFORMER, tiny_uniformer
 
 
@@ -28,10 +29,6 @@ def randomise(model):
     """Golden weights for any model: fresh BatchNorm statistics and zero biases would hide mistakes."""
     model.load_state_dict(golden_state_dict((name, value.shape) for name, value in model.state_dict().items()))
     return model
-
-
-def gradients(loss, model):
-    return torch.autograd.grad(loss, list(model.parameters()))
 
 
 # ---------------------------------------------------------------- published figures
@@ -74,17 +71,17 @@ def test_uniformer_b_has_the_published_number_of_parameters():
     ids=lambda changes: next(iter(changes), "default"),
 )
 @pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
-def test_outputs_and_gradients_equal_the_plain_formulation(changes, training):
+def test_outputs_and_gradients_equal_the_reference(changes, training):
     model = randomise(tiny_uniformer(**changes)).double().train(training)
+    reference = use_reference(model)
     clips = torch.randn(2, 3, 5, 64, 32, dtype=torch.float64)
-    actual, expected = model(clips), plain_forward(model, clips)
+    actual, expected = model(clips), reference(clips)
     torch.testing.assert_close(actual, expected, rtol=1e-9, atol=1e-9)
 
     weights = torch.randn_like(expected)
-    actual_grads = gradients((weights * actual).sum(), model)
-    expected_grads = gradients((weights * expected).sum(), model)
-    for actual_grad, expected_grad in zip(actual_grads, expected_grads, strict=True):
-        torch.testing.assert_close(actual_grad, expected_grad, rtol=1e-7, atol=1e-9)
+    for logits in (actual, expected):
+        (weights * logits).sum().backward()
+    torch.testing.assert_close(published_gradients(model), published_gradients(reference), rtol=1e-7, atol=1e-9)
 
 
 @pytest.mark.parametrize("split", [False, True])
@@ -186,7 +183,7 @@ def test_from_config_passes_every_key_on():
     block = model.blocks4[0]
     assert block.split
     assert block.mlp.fc1.out_features == 2 * 48
-    assert (block.attn.head_dim, block.attn.scale, block.attn.attention_dropout_rate) == (16, 0.3, 0.2)
+    assert (block.attn.head_dim, block.attn.attend.scale, block.attn.attend.dropout_rate) == (16, 0.3, 0.2)
     assert block.attn.qkv.bias is None
     assert block.drop_path.drop_prob == pytest.approx(0.4)
     assert {module.p for module in model.modules() if isinstance(module, nn.Dropout)} == {0.1}
@@ -251,7 +248,7 @@ def test_dropout_acts_in_training_only(rate):
             module.momentum = 0.0  # the two training passes leave the statistics of the eval passes alone
     assert not torch.equal(model.train()(clips), model(clips))
     assert torch.equal(model.eval()(clips), model(clips))
-    torch.testing.assert_close(model(clips), plain_forward(model, clips), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(model(clips), use_reference(model)(clips), rtol=1e-4, atol=1e-5)
 
 
 def test_every_dropout_and_stochastic_depth_module_is_used():

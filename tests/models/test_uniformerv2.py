@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from slowfast.config import get_cfg, load_config
 from slowfast.models import build_model
 from slowfast.models.layers import QuickGELU
-from slowfast.models.plain import plain_cross_attention, plain_forward
+from slowfast.models.reference import use_reference
 from slowfast.models.uniformerv2_blocks import (
     CrossAttention,
     GlobalUniBlock,
@@ -18,6 +18,7 @@ from slowfast.models.uniformerv2_blocks import (
     patch_volume,
 )
 from tests.golden_rule import golden_input, golden_state_dict, load_golden, relative_l2
+from tests.models.published_gradients import published_gradients
 from tests.models.tiny_models import tiny_uniformerv2
 
 
@@ -71,19 +72,20 @@ def test_published_sizes(backbone, width, depth, heads, count):
         assert sum(parameter.numel() for parameter in model.parameters()) == count
 
 
-def test_cross_attention_equals_the_plain_form_forward_and_backward():
+def test_cross_attention_equals_its_reference_forward_and_backward():
     torch.manual_seed(0)
     attention = randomize(CrossAttention(24, 4)).double()
     query = torch.randn(2, 1, 24, dtype=torch.float64, requires_grad=True)
     tokens = torch.randn(2, 50, 24, dtype=torch.float64, requires_grad=True)
     weight = torch.randn(2, 1, 24, dtype=torch.float64)
     results = []
-    for function in (attention, lambda q, y: plain_cross_attention(attention, q, y)):
-        output = function(query, tokens)
-        inputs = [query, tokens, *attention.parameters()]
-        results.append([output, *torch.autograd.grad((output * weight).sum(), inputs)])
-    for ours, plain in zip(*results, strict=True):
-        torch.testing.assert_close(ours, plain, rtol=1e-10, atol=1e-12)
+    for module in (attention, use_reference(attention)):
+        query.grad = tokens.grad = None
+        output = module(query, tokens)
+        (output * weight).sum().backward()
+        results.append([output, query.grad, tokens.grad, *published_gradients(module).values()])
+    for ours, reference in zip(*results, strict=True):
+        torch.testing.assert_close(ours, reference, rtol=1e-10, atol=1e-12)
 
 
 def test_cross_attention_equals_multihead_attention_of_torch():
@@ -107,25 +109,18 @@ def test_cross_attention_equals_multihead_attention_of_torch():
     ids=["default", "no_lmhra", "downsample", "frozen", "gelu"],
 )
 @pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
-def test_outputs_and_gradients_equal_the_plain_formulation(keys, training):
+def test_outputs_and_gradients_equal_the_reference(keys, training):
     keys = keys | {"UNIFORMERV2__MLP_DROPOUT": [0.0, 0.0], "UNIFORMERV2__CLS_DROPOUT": 0.0}
     model = randomize(tiny_uniformerv2(**keys)).double().train(training)
     clips = torch.randn(2, 3, 4, 16, 16, dtype=torch.float64)
     weights = torch.randn(2, 5, dtype=torch.float64)
-    learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     results = []
-    for forward in (model, lambda clips: plain_forward(model, clips)):
-        logits = forward(clips)
-        results.append([logits, *torch.autograd.grad((weights * logits).sum(), learning)])
-    fused = plain_forward(model, clips, has_fused_vit_attention=True)
-    torch.testing.assert_close(fused, results[0][0], rtol=1e-9, atol=1e-9)
-    for ours, plain in zip(*results, strict=True):
-        torch.testing.assert_close(ours, plain, rtol=1e-7, atol=1e-9)
-
-
-def test_the_plain_formulation_refuses_other_models():
-    with pytest.raises(ValueError, match="no plain formulation of a Linear; there is one of Uniformer and Uniformerv2"):
-        plain_forward(nn.Linear(2, 2), torch.zeros(1, 3, 2, 16, 16))
+    for each in (model, use_reference(model)):
+        logits = each(clips)
+        (weights * logits).sum().backward()
+        results.append([logits, *published_gradients(each).values()])
+    for ours, reference in zip(*results, strict=True):
+        torch.testing.assert_close(ours, reference, rtol=1e-7, atol=1e-9)
 
 
 @pytest.mark.parametrize("dropout", [None, 0.5])
