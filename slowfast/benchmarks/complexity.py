@@ -5,20 +5,18 @@ operations are those of the CPU.
 """
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
+from slowfast.benchmarks.operation_costs import has_formula, is_product, multiply_adds, no_formula, norm_operations
 from slowfast.models.layers import DotProductAttention
 from slowfast.models.reference import use_reference
-
-aten = torch.ops.aten
 
 
 class Complexity(NamedTuple):
@@ -120,48 +118,23 @@ class OperationCounter(TorchDispatchMode):
         self.fused_upstream_multiply_adds += multiply_adds
 
     def __torch_dispatch__(self, operation: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        result = operation(*args, **(kwargs or {}))
-        kind = operation.overloadpacket
-        if kind in _NORM_OPERATIONS:
-            self.norm_operations += _NORM_OPERATIONS[kind](*args)
-        elif kind in _MULTIPLY_ADDS or kind in flop_registry:
-            count = _MULTIPLY_ADDS.get(kind, _registered_count(kind))
-            multiply_adds = count(*args, **(kwargs or {}), out_val=result)
-            self.multiply_adds += multiply_adds
+        kwargs = kwargs or {}
+        if is_product(operation) and not has_formula(operation):
+            return self._run_parts(operation, args, kwargs)
+        result = operation(*args, **kwargs)
+        self.norm_operations += norm_operations(operation, args, kwargs) or 0
+        count = multiply_adds(operation, args, kwargs, result)
+        if count is not None:
+            self.multiply_adds += count
             outputs = result if isinstance(result, (tuple, list)) else (result,)
             self.num_activations += next(output.numel() for output in outputs if output is not None)
         return result
 
-
-def _registered_count(kind: Any) -> Callable[..., int]:
-    """PyTorch's formula, which counts a multiply-add as two."""
-    return lambda *args, **kwargs: flop_registry[kind](*args, **kwargs) // 2
-
-
-def _convolution(_x: Tensor, weight: Tensor, *_args: Any, out_val: Tensor, **_kwargs: Any) -> int:
-    return out_val.numel() * weight[0].numel()
-
-
-def _convolution_backward(gradient: Tensor, _x: Tensor, weight: Tensor, *args: Any, **_kwargs: Any) -> int:
-    """As much as the forward for the gradient of the input, and again for that of the weight.
-
-    PyTorch's formula ignores the groups: for a depth-wise convolution of C channels it is C times too large.
-    """
-    needs_input, needs_weight, _needs_bias = args[-1]
-    return gradient.numel() * weight[0].numel() * (needs_input + needs_weight)
-
-
-def _layer_norm(x: Tensor, _shape: Any, weight: Tensor | None, *_args: Any) -> int:
-    return x.numel() * (4 if weight is None else 5)
-
-
-def _batch_norm(x: Tensor, weight: Tensor | None, *_args: Any) -> int:
-    return x.numel() * (1 if weight is None else 2)
-
-
-_MULTIPLY_ADDS = {aten.convolution: _convolution, aten.convolution_backward: _convolution_backward}
-_NORM_OPERATIONS = {
-    aten.native_layer_norm: _layer_norm,
-    aten.native_batch_norm: _batch_norm,
-    aten._native_batch_norm_legit_no_training: _batch_norm,
-}
+    def _run_parts(self, operation: Any, args: tuple, kwargs: dict) -> Any:
+        """Run a product that is made of others, which count in its place."""
+        before = self.multiply_adds
+        with self:
+            result = operation.decompose(*args, **kwargs)
+        if result is NotImplemented or self.multiply_adds == before:
+            raise no_formula(operation)
+        return result
