@@ -84,7 +84,7 @@ def count_operations(model: nn.Module, shape: Sequence[int], *, has_backward: bo
 @contextmanager
 def without_memory(model: nn.Module) -> Iterator[nn.Module]:
     """Within it, tensors have no memory: a copy of the model on the CPU whose operations compute shapes only."""
-    model = copy.deepcopy(model)
+    model = copy.deepcopy(model).to("meta")  # PyTorch 2.6 mixes up tensors with memory and those without
     with FakeTensorMode(allow_non_fake_inputs=True), torch.device("cpu"):
         yield model.to_empty(device="cpu")
 
