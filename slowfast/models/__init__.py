@@ -2,6 +2,7 @@
 
 from slowfast.models import uniformer, uniformerv2  # noqa: F401  (register the models)
 from slowfast.models.build import build_model
+from slowfast.models.reference import use_reference
 from slowfast.models.registry import MODEL_REGISTRY, VideoModel
 
-__all__ = ["MODEL_REGISTRY", "VideoModel", "build_model"]
+__all__ = ["MODEL_REGISTRY", "VideoModel", "build_model", "use_reference"]

@@ -8,7 +8,7 @@ from torch import nn
 
 from slowfast.config.sections import MODEL_NAMES
 from slowfast.errors import UserError
-from slowfast.models import MODEL_REGISTRY, VideoModel, build_model
+from slowfast.models import MODEL_REGISTRY, VideoModel, build_model, use_reference
 from slowfast.models.registry import ModelRegistry
 from tests.models.tiny_models import FREEZE, all_tiny_models, arrangement_names
 from tests.models.weights.layouts import golden_weights, tiny_cfg
@@ -111,6 +111,28 @@ def test_recomputation_keeps_fewer_activations(keys):
             model(clips_for(keys))
         kept[enable] = sum(sizes)
     assert kept[True] < kept[False]
+
+
+@every_model
+def test_in_the_reference_every_module_runs_and_the_contract_holds(keys):
+    model, clips = built(keys).eval(), clips_for(keys)
+    reference = use_reference(model)
+    assert list(reference.state_dict()) == list(model.state_dict())
+    assert reference.load_state_dict(model.state_dict()) == ([], [])
+    idle = {name for name, module in reference.named_modules() if any(True for _ in module.parameters(recurse=False))}
+    for name, module in reference.named_modules():
+        module.register_forward_hook(lambda _module, _args, _output, name=name: idle.discard(name))
+    with torch.no_grad():
+        expected = model(clips)
+        assert (reference(clips) - expected).abs().max() <= 1e-5 * expected.abs().max()
+        assert idle == set()
+        volumes = (each.forward_intermediates(clips, range(model.num_layers)) for each in (model, reference))
+        torch.testing.assert_close(*volumes, rtol=1e-3, atol=1e-4)
+    sizes = [sum(parameter.numel() for parameter in each.backbone_parameters()) for each in (model, reference)]
+    assert sizes[0] == sizes[1]
+    assert {reference.layer_idx(name) for name, _ in reference.named_parameters()} == set(range(model.num_layers + 2))
+    reference.reset_classifier(3)
+    assert reference(clips).shape == (2, 3)
 
 
 @every_model

@@ -15,25 +15,17 @@ from slowfast.models.layers import PointwiseConv3d
 from slowfast.models.reference import FastPrimitive, use_reference
 from slowfast.models.uniformerv2_attention import CrossAttention, SelfAttention
 from slowfast.models.uniformerv2_blocks import feed_forward
-from tests.golden_rule import golden_state_dict
 from tests.models.published_gradients import published_gradients
-from tests.models.weights.layouts import TINY_V2
+from tests.models.tiny_models import FREEZE
+from tests.models.weights.layouts import TINY_V1, TINY_V2, randomized, tiny_cfg
 
-TINY_V1 = {
-    "MODEL.MODEL_NAME": "Uniformer",
-    "MODEL.NUM_CLASSES": 5,
-    "UNIFORMER.EMBED_DIM": [8, 16, 32, 48],
-    "UNIFORMER.DEPTH": [1, 1, 2, 1],
-    "UNIFORMER.HEAD_DIM": 16,
-}
-FROZEN = {"UNIFORMERV2.FROZEN": True, "UNIFORMERV2.NO_LMHRA": True}
 MODELS = {
     "v1": TINY_V1,
     "v1_split_std": TINY_V1 | {"UNIFORMER.SPLIT": True, "UNIFORMER.STD": True},
     "v1_scale": TINY_V1 | {"UNIFORMER.QKV_SCALE": 0.5, "UNIFORMER.QKV_BIAS": False},
     "v2_temporal": TINY_V2 | {"UNIFORMERV2.TEMPORAL_DOWNSAMPLE": True},
     "v2_scene": TINY_V2 | {"UNIFORMERV2.NO_LMHRA": True},
-    "v2_frozen": TINY_V2 | FROZEN,
+    "v2_frozen": TINY_V2 | FREEZE["Uniformerv2"],
     "v2_gelu": TINY_V2 | {"UNIFORMERV2.ACTIVATION": "gelu", "UNIFORMERV2.PRE_NORM": False},
     "v2_quick_gelu": TINY_V2 | {"UNIFORMERV2.ACTIVATION": "quick_gelu", "UNIFORMERV2.PRE_NORM": True},
 }
@@ -42,10 +34,7 @@ every_model = pytest.mark.parametrize("name", MODELS)
 
 def build(name: str, **changes: object) -> nn.Module:
     """A tiny model with golden weights, in evaluation mode."""
-    keys = MODELS[name] | {key.replace("__", "."): value for key, value in changes.items()}
-    model = build_model(load_config(None, [word for pair in keys.items() for word in pair])).eval()
-    model.load_state_dict(golden_state_dict((key, value.shape) for key, value in model.state_dict().items()))
-    return model
+    return randomized(build_model(tiny_cfg(MODELS[name], **changes)))
 
 
 def clips_for(name: str) -> Tensor:
