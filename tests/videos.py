@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.video.frame import PictureType
+from numpy.typing import ArrayLike
 from PIL import Image
 
 GRID = 4
@@ -25,9 +26,9 @@ def numbered_frame(number: int, height: int = 32, width: int = 32) -> np.ndarray
     return np.repeat(image[..., None], 3, axis=2)
 
 
-def number_of(frame: np.ndarray) -> int:
+def number_of(frame: ArrayLike) -> int:
     """Read the number of a whole frame, (H, W, 3), of any size from 16 pixels on."""
-    brightness = frame.astype(float).mean(axis=2)
+    brightness = np.asarray(frame, float).mean(axis=2)
     height, width = (side // GRID for side in brightness.shape)
     squares = brightness[: GRID * height, : GRID * width].reshape(GRID, height, GRID, width).mean(axis=(1, 3))
     return int((squares.flatten() > (DARK + BRIGHT) / 2) @ (1 << np.arange(GRID * GRID)))

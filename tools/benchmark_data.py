@@ -13,7 +13,7 @@ import torch
 
 from slowfast.benchmarks.loading_speed import alternate, sparse_frames, training_sample, twelve_views, worker_memory
 from slowfast.config.command_line import exit_with_error, positive_int
-from slowfast.datasets.reading.video_reader import VideoReadError
+from slowfast.datasets.reading.source import VideoReadError
 
 TASKS = {
     "8 sparse frames": sparse_frames,

@@ -8,6 +8,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +22,7 @@ from torch.nn.functional import interpolate
 from torch.utils.data import DataLoader, Dataset
 
 from slowfast.datasets.clip_dataset import EvalClipDataset, TrainClipDataset
+from slowfast.datasets.lists.video_list import VideoList
 from slowfast.datasets.reading.video_reader import VideoReader
 from slowfast.datasets.records import SampleKey, VideoRecord
 from slowfast.datasets.sampling import sparse_indices
@@ -63,7 +65,7 @@ def sparse_frames(path: Path) -> dict[str, Contender]:
     with VideoReader(path) as video:
         indices = sparse_indices(video.num_frames, CLIP_LEN, 0)
 
-    def ours() -> np.ndarray:
+    def ours() -> Tensor:
         with VideoReader(path) as video:
             return video.read(indices)
 
@@ -77,12 +79,9 @@ def sparse_frames(path: Path) -> dict[str, Contender]:
 
 def twelve_views(path: Path) -> dict[str, Contender]:
     """4 temporal times 3 spatial test views of one video: all at once, or each loaded by itself."""
-    records = [VideoRecord(str(path), 0)]
-    sampler = partial(sparse_indices, clip_len=CLIP_LEN)
+    videos = _list_of_one(path)
     dataset = EvalClipDataset(
-        records,
-        reader=VideoReader,
-        sampler=sampler,
+        [videos],
         transform=EvalTransform(size=CROP_PX, spatial_idxs=CROPS),
         num_temporal_views=NUM_TEMPORAL_VIEWS,
         timeout_s=TIMEOUT_S,
@@ -94,9 +93,7 @@ def twelve_views(path: Path) -> dict[str, Contender]:
 
     def load_own_view(view: int, crop: int) -> object:
         return EvalClipDataset(
-            records,
-            reader=VideoReader,
-            sampler=lambda **_: indices[view],
+            [replace(videos, sampler=lambda **_: indices[view])],
             transform=EvalTransform(size=CROP_PX, spatial_idxs=(crop,)),
             timeout_s=TIMEOUT_S,
         )[SampleKey(0, 0)]
@@ -115,9 +112,7 @@ def twelve_views(path: Path) -> dict[str, Contender]:
 def training_sample(path: Path) -> dict[str, Contender]:
     """Decode 8 frames, RandAugment, random resized crop, to a tensor; other augmentation in each repeat."""
     dataset = TrainClipDataset(
-        [VideoRecord(str(path), 0)],
-        reader=VideoReader,
-        sampler=partial(sparse_indices, clip_len=CLIP_LEN),
+        [_list_of_one(path)],
         transform=TrainTransform(
             size=CROP_PX,
             area_range=AREA_RANGE,
@@ -136,6 +131,14 @@ def training_sample(path: Path) -> dict[str, Contender]:
         seeds = iter(range(10**9))
         contenders["decord and Pillow"] = lambda: _augment_with_pillow(path, num_frames, next(seeds))
     return contenders
+
+
+def _list_of_one(path: Path) -> VideoList:
+    return VideoList(
+        records=[VideoRecord(str(path), 0)],
+        open_source=VideoReader,
+        sampler=partial(sparse_indices, clip_len=CLIP_LEN),
+    )
 
 
 def has_decord() -> bool:

@@ -144,6 +144,7 @@ TYPES = {
 
 # Item types of the lists that are empty by default, which cannot tell.
 EMPTY_LIST_ITEMS = {
+    "AUG.EXTRA_TRANSFORMS": str,
     "DATA.TRAIN_JITTER_ASPECT_RELATIVE": float,
     "DATA.TRAIN_JITTER_SCALES_RELATIVE": float,
     "PLUGINS": str,

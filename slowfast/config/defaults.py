@@ -32,7 +32,8 @@ _C.TRAIN = CfgNode()
 # Train (and validate) before testing.
 _C.TRAIN.ENABLE = True
 # Training and validation data set: kinetics, kinetics_sparse, mit, sth, sth_video, anet, hacs, ucf101, ucf101_video,
-# hmdb, hmdb_video or folder; DATASET.md says what each reads.
+# hmdb, hmdb_video, folder (DATASET.md says what each reads), or one of your own in DATASET_REGISTRY; case does not
+# matter.
 _C.TRAIN.DATASET = "kinetics"
 # Videos per batch and node, split over its NUM_GPUS. Videos per step: this x NUM_SHARDS x SOLVER.ACCUM_STEPS; clips
 # per step: that x AUG.NUM_SAMPLE.
@@ -162,6 +163,9 @@ _C.AUG.RE_PROB = 0.25
 _C.AUG.RE_MODE = "pixel"
 # Random erasing: largest number of rectangles, at least 1.
 _C.AUG.RE_COUNT = 1
+# Names of further transforms of training clips, registered in TRANSFORM_REGISTRY by code of your own; they are applied
+# in this order between the flip and random erasing.
+_C.AUG.EXTRA_TRANSFORMS = []
 
 _C.MIXUP = CfgNode()
 # Mix training clips (mixup, arXiv 1710.09412, and cutmix, arXiv 1905.04899); needs soft_cross_entropy.
@@ -184,7 +188,7 @@ _C.MODEL.MODEL_NAME = "Uniformerv2"
 # Classes (K).
 _C.MODEL.NUM_CLASSES = 400
 # cross_entropy; soft_cross_entropy (targets are probabilities, as mixup gives them); bce_logit (binary cross entropy of
-# each class by itself, for DATA.MULTI_LABEL).
+# each class by itself, for DATA.MULTI_LABEL); or one of your own in LOSS_REGISTRY.
 _C.MODEL.LOSS_FUNC = "cross_entropy"
 # Share of each target of cross_entropy that is spread over all classes alike, in [0, 1); with mixup,
 # MIXUP.LABEL_SMOOTH_VALUE takes its place.
@@ -218,7 +222,7 @@ _C.BN.NUM_BATCHES_PRECISE = 200
 
 # ---------------------------------------------------------------------------------------------------- solver
 _C.SOLVER = CfgNode()
-# sgd, adam or adamw.
+# sgd, adam or adamw, or one of your own in OPTIMIZER_REGISTRY.
 _C.SOLVER.OPTIMIZING_METHOD = "sgd"
 # Batches of TRAIN.BATCH_SIZE videos whose gradients are averaged for one step, at least 1.
 _C.SOLVER.ACCUM_STEPS = 1

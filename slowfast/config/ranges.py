@@ -1,4 +1,4 @@
-"""What each key may be by itself: one of a few names, or a number in a range."""
+"""What each key may be by itself: one of a few names, or a number in a range; ``choices.py`` has registered names."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -9,9 +9,7 @@ CHOICES = {
     "BN.NORM_TYPE": ("batchnorm", "sync_batchnorm"),
     "DATA.DECODING_BACKEND": ("pyav", "decord", "torchcodec"),
     "DATA.ENSEMBLE_METHOD": ("sum", "max"),
-    "MODEL.LOSS_FUNC": ("cross_entropy", "soft_cross_entropy", "bce_logit"),
     "SOLVER.LR_POLICY": ("cosine", "steps_with_relative_lrs"),
-    "SOLVER.OPTIMIZING_METHOD": ("sgd", "adam", "adamw"),
     "TEST.NUM_SPATIAL_CROPS": (1, 3),
     "TRAIN.MIXED_PRECISION_DTYPE": ("auto", "bf16", "fp16"),
 }

@@ -1,7 +1,8 @@
 """Whether the values of a config are accepted: each by itself, and together.
 
 A rule is a function that takes the config and returns None, or one line that names keys, values and remedy.
-``ranges.py`` has what a key may be by itself; a model family's section has its own ranges and rules (``sections.py``).
+``ranges.py`` and ``choices.py`` have what a key may be by itself; a model family's section has its own ranges and rules
+(``sections.py``).
 """
 
 import re
@@ -11,6 +12,7 @@ from typing import Any
 
 from fvcore.common.config import CfgNode
 
+from slowfast.config.choices import LEFT_TO_USE, LOSS_TARGETS, REGISTERED, losses_for, why_refused
 from slowfast.config.ranges import CHOICES, RANGES, Range
 from slowfast.config.sections import MODEL_NAMES, Rule, sections_in_use
 from slowfast.errors import UserError
@@ -32,7 +34,7 @@ def validate(cfg: CfgNode) -> None:
 def _problems(cfg: CfgNode) -> Iterator[str]:
     yield from _wrong_choices(cfg, {"MODEL.MODEL_NAME": MODEL_NAMES})
     sections = sections_in_use(cfg)
-    for choices in (CHOICES, *(section.choices for section in sections)):
+    for choices in (CHOICES, REGISTERED, *(section.choices for section in sections)):
         yield from _wrong_choices(cfg, choices)
     for ranges in (RANGES, *(section.ranges for section in sections)):
         yield from _wrong_numbers(cfg, ranges)
@@ -44,8 +46,9 @@ def _problems(cfg: CfgNode) -> Iterator[str]:
 def _wrong_choices(cfg: CfgNode, choices: Mapping[str, Sequence[Any]]) -> Iterator[str]:
     for key, accepted in choices.items():
         value = _value_of(cfg, key)
-        if value not in accepted:
-            yield f"{key} is {value!r}; accepted: {', '.join(str(choice) or repr(choice) for choice in accepted)}"
+        problem = why_refused(key, value, accepted)
+        if problem and value != LEFT_TO_USE.get(key):
+            yield problem
 
 
 def _wrong_numbers(cfg: CfgNode, ranges: Mapping[str, Range]) -> Iterator[str]:
@@ -136,18 +139,27 @@ def augmentation_policy_is_known(cfg: CfgNode) -> str | None:
     return f"AUG.AA_TYPE is {policy!r}; accepted: rand-m7-n4-mstd0.5-inc1 and the like, or '' for none"
 
 
-def many_labels_have_their_loss(cfg: CfgNode) -> str | None:
-    """Several labels a video go with bce_logit, which takes no others, and are neither mixed nor split by ";"."""
-    has_own_loss = cfg.MODEL.LOSS_FUNC == "bce_logit"
-    told = f"DATA.MULTI_LABEL is {cfg.DATA.MULTI_LABEL} and MODEL.LOSS_FUNC {cfg.MODEL.LOSS_FUNC}"
-    if has_own_loss and not cfg.DATA.MULTI_LABEL:
-        return f"{told}; bce_logit is for several labels a video: set MULTI_LABEL to True or LOSS_FUNC to cross_entropy"
-    if not cfg.DATA.MULTI_LABEL:
+def extra_transforms_are_used(cfg: CfgNode) -> str | None:
+    """Extra transforms are a part of the augmentation that AUG.ENABLE turns on."""
+    if cfg.AUG.ENABLE or not cfg.AUG.EXTRA_TRANSFORMS:
         return None
+    told = f"AUG.EXTRA_TRANSFORMS is {cfg.AUG.EXTRA_TRANSFORMS} and AUG.ENABLE False"
+    return f"{told}; set AUG.ENABLE to True to apply them, or EXTRA_TRANSFORMS to []"
+
+
+def many_labels_have_their_loss(cfg: CfgNode) -> str | None:
+    """Several labels a video go with a loss that takes them, and are neither mixed nor split by ";"."""
+    name = cfg.MODEL.LOSS_FUNC
+    told = f"DATA.MULTI_LABEL is {cfg.DATA.MULTI_LABEL} and MODEL.LOSS_FUNC {name}"
+    if not cfg.DATA.MULTI_LABEL:
+        if LOSS_TARGETS[name] != ("several",):
+            return None
+        return f"{told}; {name} is for several labels a video: set MULTI_LABEL to True or LOSS_FUNC to cross_entropy"
     if cfg.MIXUP.ENABLE:
         return "DATA.MULTI_LABEL is True and MIXUP.ENABLE True; only single labels are mixed: set MIXUP.ENABLE to False"
-    if not has_own_loss:
-        return f"{told}; several labels a video need bce_logit: set MODEL.LOSS_FUNC to it or MULTI_LABEL to False"
+    if "several" not in LOSS_TARGETS[name]:
+        needed = losses_for("several")
+        return f"{told}; several labels a video need {needed}: set MODEL.LOSS_FUNC to it or MULTI_LABEL to False"
     if ";" in cfg.DATA.PATH_LABEL_SEPARATOR:
         told = f"DATA.MULTI_LABEL is True and DATA.PATH_LABEL_SEPARATOR {cfg.DATA.PATH_LABEL_SEPARATOR!r}"
         return f"{told}; ';' joins the labels of a video: give another separator, such as ','"
@@ -155,14 +167,15 @@ def many_labels_have_their_loss(cfg: CfgNode) -> str | None:
 
 
 def mixing_has_soft_targets(cfg: CfgNode) -> str | None:
-    """Mixup and cutmix make targets that only soft_cross_entropy takes, and it takes no others."""
-    has_soft_loss = cfg.MODEL.LOSS_FUNC == "soft_cross_entropy"
-    if has_soft_loss == cfg.MIXUP.ENABLE:
-        return None
-    told = f"MIXUP.ENABLE is {cfg.MIXUP.ENABLE} and MODEL.LOSS_FUNC {cfg.MODEL.LOSS_FUNC}"
-    if cfg.MIXUP.ENABLE:
-        return f"{told}; mixed targets need soft_cross_entropy: set MODEL.LOSS_FUNC to it or MIXUP.ENABLE to False"
-    return f"{told}; soft_cross_entropy needs mixed targets: set MIXUP.ENABLE to True or LOSS_FUNC to cross_entropy"
+    """Mixup and cutmix make targets that not every loss takes, and some take no others."""
+    name, kinds = cfg.MODEL.LOSS_FUNC, LOSS_TARGETS[cfg.MODEL.LOSS_FUNC]
+    told = f"MIXUP.ENABLE is {cfg.MIXUP.ENABLE} and MODEL.LOSS_FUNC {name}"
+    if cfg.MIXUP.ENABLE and "mixed" not in kinds:
+        needed = losses_for("mixed")
+        return f"{told}; mixed targets need {needed}: set MODEL.LOSS_FUNC to it or MIXUP.ENABLE to False"
+    if not cfg.MIXUP.ENABLE and not cfg.DATA.MULTI_LABEL and "class" not in kinds:
+        return f"{told}; {name} needs mixed targets: set MIXUP.ENABLE to True or LOSS_FUNC to cross_entropy"
+    return None
 
 
 def smoothing_has_its_loss(cfg: CfgNode) -> str | None:
@@ -232,6 +245,7 @@ RULES: list[Rule] = [
     random_crop_fits,
     list_file_keys_are_usable,
     augmentation_policy_is_known,
+    extra_transforms_are_used,
     many_labels_have_their_loss,
     mixing_has_soft_targets,
     smoothing_has_its_loss,

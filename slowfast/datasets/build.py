@@ -8,20 +8,11 @@ import torch
 from fvcore.common.config import CfgNode
 from torch.utils.data import DataLoader
 
-from slowfast.datasets.catalog import (
-    DatasetEntry,
-    Split,
-    build_reader,
-    build_sampler,
-    check_flip,
-    check_multi_label,
-    dataset_entry,
-)
+from slowfast.datasets.catalog import DATASET_REGISTRY, DatasetEntry, Split, check_flip, check_multi_label
 from slowfast.datasets.clip_dataset import EvalClipDataset, TrainClipDataset
 from slowfast.datasets.collate import collate
 from slowfast.datasets.epoch_sampler import EpochSampler
-from slowfast.datasets.labels import label_list_path
-from slowfast.datasets.lists.annotations import load_class_names
+from slowfast.datasets.lists.video_list import VideoList
 from slowfast.datasets.records import VideoRecord
 from slowfast.datasets.transforms.pipeline import EvalTransform, TrainTransform
 from slowfast.errors import UserError
@@ -30,6 +21,17 @@ from slowfast.runtime.fork_server import fork_server
 from slowfast.runtime.interruption import ignore_stop_signals
 
 logger = logging.getLogger(__name__)
+
+
+def build_list(cfg: CfgNode, split: Split) -> VideoList:
+    """Read the list of a split of the config's data set.
+
+    Raises:
+        UserError: for an unknown data set, a bad list (file:line), or several labels a video where there is one.
+    """
+    entry = _entry_of(cfg, is_test=split == "test")
+    check_multi_label(cfg, entry, split)
+    return entry.build_split(cfg, split)
 
 
 def build_dataset(cfg: CfgNode, split: Split) -> TrainClipDataset | EvalClipDataset:
@@ -41,64 +43,63 @@ def build_dataset(cfg: CfgNode, split: Split) -> TrainClipDataset | EvalClipData
     Raises:
         UserError: for an unknown data set or a bad list (file:line).
     """
-    entry = _entry_of(cfg, is_test=split == "test")
-    check_multi_label(cfg, entry, split)
-    records = entry.load_records(cfg, split)
-    reader = build_reader(cfg, entry)
-    sampler = build_sampler(cfg, entry.sampling)
-    if split == "train":
-        check_flip(cfg, entry)
-        return TrainClipDataset(
-            records,
-            reader=reader,
-            sampler=sampler,
-            transform=TrainTransform.from_config(cfg),
-            seed=cfg.RNG_SEED,
-            num_repeats=cfg.AUG.NUM_SAMPLE if cfg.AUG.ENABLE else 1,
-            timeout_s=cfg.DATA_LOADER.VIDEO_TIMEOUT_S,
-        )
-    if split == "test":
-        return build_eval_dataset(cfg, records)
-    return EvalClipDataset(
-        records,
-        reader=reader,
-        sampler=sampler,
-        transform=EvalTransform(size=cfg.DATA.TEST_CROP_SIZE, spatial_idxs=(1,)),
+    videos = build_list(cfg, split)
+    if split != "train":
+        return _build_eval_dataset(cfg, [videos], is_test=split == "test")
+    check_flip(cfg, videos)
+    return build_train_dataset(cfg, [videos])
+
+
+def build_train_dataset(cfg: CfgNode, lists: Sequence[VideoList]) -> TrainClipDataset:
+    """A training set of one or several lists; videos of a list that may not flip are never flipped.
+
+    Raises:
+        UserError: if the lists differ in their classes.
+    """
+    return TrainClipDataset(
+        lists,
+        transform=TrainTransform.from_config(cfg),
+        seed=cfg.RNG_SEED,
+        num_repeats=cfg.AUG.NUM_SAMPLE if cfg.AUG.ENABLE else 1,
         timeout_s=cfg.DATA_LOADER.VIDEO_TIMEOUT_S,
     )
 
 
 def build_eval_dataset(cfg: CfgNode, records: Sequence[VideoRecord]) -> EvalClipDataset:
-    """All test views of any videos, opened and sampled as those of ``TEST.DATASET``.
+    """All test views of videos that no list names; they are read and sampled as those of ``TEST.DATASET``.
+
+    Args:
+        cfg: the views are those of a test.
+        records: paths, and for folders of frames their number; labels only come back in the samples.
 
     Raises:
         UserError: for an unknown data set.
     """
-    entry = _entry_of(cfg, is_test=True)
+    return _build_eval_dataset(cfg, [_entry_of(cfg, is_test=True).build_list_of(cfg, records)], is_test=True)
+
+
+def _build_eval_dataset(cfg: CfgNode, lists: Sequence[VideoList], *, is_test: bool) -> EvalClipDataset:
+    """All views of a test, or the central one."""
     return EvalClipDataset(
-        records,
-        reader=build_reader(cfg, entry),
-        sampler=build_sampler(cfg, entry.sampling),
+        lists,
         transform=EvalTransform(
-            size=cfg.DATA.TEST_CROP_SIZE, spatial_idxs=(0, 1, 2) if cfg.TEST.NUM_SPATIAL_CROPS == 3 else (1,)
+            size=cfg.DATA.TEST_CROP_SIZE,
+            spatial_idxs=(0, 1, 2) if is_test and cfg.TEST.NUM_SPATIAL_CROPS == 3 else (1,),
         ),
-        num_temporal_views=cfg.TEST.NUM_ENSEMBLE_VIEWS,
+        num_temporal_views=cfg.TEST.NUM_ENSEMBLE_VIEWS if is_test else 1,
         timeout_s=cfg.DATA_LOADER.VIDEO_TIMEOUT_S,
     )
 
 
 def _entry_of(cfg: CfgNode, *, is_test: bool) -> DatasetEntry:
     if is_test:
-        return dataset_entry("TEST.DATASET", cfg.TEST.DATASET)
-    return dataset_entry("TRAIN.DATASET", cfg.TRAIN.DATASET)
+        return DATASET_REGISTRY.find("TEST.DATASET", cfg.TEST.DATASET)
+    return DATASET_REGISTRY.find("TRAIN.DATASET", cfg.TRAIN.DATASET)
 
 
 def build_class_names(cfg: CfgNode) -> list[str] | None:
     """Class names in the order of the labels, from ``DATA.CLASS_NAMES_FILE`` or else the data set, if it knows them."""
-    if cfg.DATA.CLASS_NAMES_FILE:
-        return load_class_names(label_list_path(cfg.DATA.CLASS_NAMES_FILE), cfg.MODEL.NUM_CLASSES)
-    entry = _entry_of(cfg, is_test=not cfg.TRAIN.ENABLE)
-    return entry.load_class_names(cfg) if entry.load_class_names else None
+    return _entry_of(cfg, is_test=not cfg.TRAIN.ENABLE).build_names(cfg)
 
 
 def videos_per_batch(cfg: CfgNode, dataset: TrainClipDataset | EvalClipDataset) -> int:

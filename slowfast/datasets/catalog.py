@@ -1,15 +1,15 @@
-"""The data sets by name: a list parser, a reader and a way of sampling each."""
+"""The data sets by name: a list parser, a kind of frame source and a way of sampling each."""
 
-import difflib
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from fvcore.common.config import CfgNode
 
+from slowfast.config.registry import ChoiceRegistry
 from slowfast.datasets.labels import label_list_path
 from slowfast.datasets.lists.annotations import (
     FRAME_FOLDER,
@@ -22,9 +22,10 @@ from slowfast.datasets.lists.annotations import (
 )
 from slowfast.datasets.lists.class_folders import list_class_folders, load_class_folders
 from slowfast.datasets.lists.something_something import load_official_list
+from slowfast.datasets.lists.video_list import VideoList
 from slowfast.datasets.reading.backends import video_reader
 from slowfast.datasets.reading.frame_reader import FrameFolderReader
-from slowfast.datasets.reading.video_reader import VideoReader
+from slowfast.datasets.reading.source import SourceOpener
 from slowfast.datasets.records import VideoRecord
 from slowfast.datasets.sampling import FrameSampler, dense_indices, sparse_indices
 from slowfast.errors import UserError
@@ -43,25 +44,84 @@ TEST_OR_VAL = {"train": ("train",), "val": ("val", "test"), "test": ("test", "va
 VAL_IF_NO_TEST = {"train": ("train",), "val": ("val",), "test": ("test", "val")}
 
 
+DATASET_REGISTRY = ChoiceRegistry("DATASET", "TRAIN.DATASET", "TEST.DATASET")
+DATASET_REGISTRY.__doc__ = """
+Data sets by name; case does not matter. A registered object is a ``DatasetEntry``:
+``DATASET_REGISTRY.register(DatasetEntry(load_records=...), name="drones")``.
+"""
+
+
+def build_sparse_sampler(cfg: CfgNode) -> FrameSampler:
+    """Takes one frame from each of ``DATA.NUM_FRAMES`` segments of a video."""
+    return partial(sparse_indices, clip_len=cfg.DATA.NUM_FRAMES)
+
+
+def build_dense_sampler(cfg: CfgNode) -> FrameSampler:
+    """Takes ``DATA.NUM_FRAMES`` frames that are ``DATA.SAMPLING_RATE`` apart."""
+    return partial(
+        dense_indices,
+        clip_len=cfg.DATA.NUM_FRAMES,
+        stride=cfg.DATA.SAMPLING_RATE,
+        has_offset_views=cfg.DATA.USE_OFFSET_SAMPLING,
+    )
+
+
+def build_file_opener(cfg: CfgNode) -> SourceOpener:
+    """Opens video files, by ``DATA.DECODING_BACKEND``."""
+    return video_reader(cfg.DATA.DECODING_BACKEND)
+
+
+def build_folder_opener(cfg: CfgNode) -> SourceOpener:
+    """Opens folders of images, whose records tell the number of frames."""
+    return partial(FrameFolderReader, image_template=cfg.DATA.IMAGE_TEMPLATE)
+
+
 @dataclass(frozen=True)
 class DatasetEntry:
     """What makes a data set.
 
     Attributes:
-        load_records: (cfg, split) to the records of the split's list.
-        sampling: "dense" (frames DATA.SAMPLING_RATE apart) or "sparse" (one frame from each of T segments).
-        has_frame_folders: videos are folders of images (DATA.IMAGE_TEMPLATE) instead of files.
+        load_records: (cfg, split) to the records of the split's list, with labels in [0, MODEL.NUM_CLASSES).
+        build_sampler: cfg to what chooses the frames of a clip.
+        build_opener: cfg to what opens a video: any ``FrameSource``.
         has_plain_lists: a line is a path and a label, in whose place a multi-label run has several.
         can_flip: a video flipped left to right still shows its class.
         load_class_names: cfg to class names where no file gives them; None where only a file can.
     """
 
     load_records: Callable[[CfgNode, Split], list[VideoRecord]]
-    sampling: Literal["dense", "sparse"]
-    has_frame_folders: bool = False
+    build_sampler: Callable[[CfgNode], FrameSampler] = build_sparse_sampler
+    build_opener: Callable[[CfgNode], SourceOpener] = build_file_opener
     has_plain_lists: bool = False
     can_flip: bool = True
     load_class_names: Callable[[CfgNode], list[str]] | None = None
+
+    def build_split(self, cfg: CfgNode, split: Split) -> VideoList:
+        """Read the list of a split.
+
+        Raises:
+            UserError: for a bad list (file:line).
+        """
+        return replace(self.build_list_of(cfg, self.load_records(cfg, split)), class_names=self.build_names(cfg))
+
+    def build_list_of(self, cfg: CfgNode, records: Sequence[VideoRecord]) -> VideoList:
+        """Videos from elsewhere, of no known classes, opened and sampled as those of this data set."""
+        return VideoList(
+            records=records,
+            open_source=self.build_opener(cfg),
+            sampler=self.build_sampler(cfg),
+            may_flip=self.can_flip or cfg.DATA.ALLOW_LABEL_CHANGING_FLIP,
+        )
+
+    def build_names(self, cfg: CfgNode) -> list[str] | None:
+        """Class names in label order, from ``DATA.CLASS_NAMES_FILE`` or else the data set, if it knows them.
+
+        Raises:
+            UserError: for a bad file.
+        """
+        if cfg.DATA.CLASS_NAMES_FILE:
+            return load_class_names(label_list_path(cfg.DATA.CLASS_NAMES_FILE), cfg.MODEL.NUM_CLASSES)
+        return self.load_class_names(cfg) if self.load_class_names else None
 
 
 def _load_list_file(
@@ -137,40 +197,26 @@ _frame_folders = partial(_load_list_file, form=FRAME_FOLDER, template="")
 _untrimmed = partial(_load_list_file, form=TIME_SPAN)
 _two_lists = partial(_load_list_file, names=TEST_OR_VAL)
 
-DATASETS = {
-    "kinetics": DatasetEntry(_load_list_file, "dense", has_plain_lists=True),
-    "kinetics_sparse": DatasetEntry(_load_list_file, "sparse", has_plain_lists=True),
-    "mit": DatasetEntry(_load_list_file, "sparse", has_plain_lists=True),
+_ENTRIES = {
+    "kinetics": DatasetEntry(_load_list_file, build_dense_sampler, has_plain_lists=True),
+    "kinetics_sparse": DatasetEntry(_load_list_file, has_plain_lists=True),
+    "mit": DatasetEntry(_load_list_file, has_plain_lists=True),
     "sth": DatasetEntry(
-        partial(_frame_folders, names=TEST_IS_VAL, separator=" "), "sparse", has_frame_folders=True, can_flip=False
+        partial(_frame_folders, names=TEST_IS_VAL, separator=" "), build_opener=build_folder_opener, can_flip=False
     ),
-    "sth_video": DatasetEntry(_load_something_something_json, "sparse", can_flip=False),
-    "anet": DatasetEntry(_untrimmed, "sparse"),
-    "hacs": DatasetEntry(_untrimmed, "sparse"),
-    "ucf101": DatasetEntry(partial(_frame_folders, names=TEST_OR_VAL), "dense", has_frame_folders=True),
-    "ucf101_video": DatasetEntry(_two_lists, "dense", has_plain_lists=True),
-    "hmdb": DatasetEntry(partial(_frame_folders, names=TEST_OR_VAL, separator=" "), "dense", has_frame_folders=True),
-    "hmdb_video": DatasetEntry(_two_lists, "dense", has_plain_lists=True),
-    "folder": DatasetEntry(_load_folder, "sparse", load_class_names=_load_folder_classes),
+    "sth_video": DatasetEntry(_load_something_something_json, can_flip=False),
+    "anet": DatasetEntry(_untrimmed),
+    "hacs": DatasetEntry(_untrimmed),
+    "ucf101": DatasetEntry(partial(_frame_folders, names=TEST_OR_VAL), build_dense_sampler, build_folder_opener),
+    "ucf101_video": DatasetEntry(_two_lists, build_dense_sampler, has_plain_lists=True),
+    "hmdb": DatasetEntry(
+        partial(_frame_folders, names=TEST_OR_VAL, separator=" "), build_dense_sampler, build_folder_opener
+    ),
+    "hmdb_video": DatasetEntry(_two_lists, build_dense_sampler, has_plain_lists=True),
+    "folder": DatasetEntry(_load_folder, load_class_names=_load_folder_classes),
 }
-
-
-def dataset_entry(key: str, name: str) -> DatasetEntry:
-    """Look up a data set.
-
-    Args:
-        key: the config key that names it, for the error.
-        name: its name; case does not matter.
-
-    Raises:
-        UserError: if there is no such data set.
-    """
-    if name.lower() not in DATASETS:
-        nearest = difflib.get_close_matches(name.lower(), DATASETS, n=1, cutoff=0.0)[0]
-        raise UserError(
-            f"{key} {name!r} is not a data set; accepted: {', '.join(DATASETS)}; the nearest is {nearest!r}"
-        )
-    return DATASETS[name.lower()]
+for _name, _entry in _ENTRIES.items():
+    DATASET_REGISTRY.register(_entry, name=_name)
 
 
 def check_multi_label(cfg: CfgNode, entry: DatasetEntry, split: Split) -> None:
@@ -181,41 +227,22 @@ def check_multi_label(cfg: CfgNode, entry: DatasetEntry, split: Split) -> None:
     """
     if cfg.DATA.MULTI_LABEL and not entry.has_plain_lists:
         key, name = ("TEST", cfg.TEST.DATASET) if split == "test" else ("TRAIN", cfg.TRAIN.DATASET)
-        able = ", ".join(name for name, other in DATASETS.items() if other.has_plain_lists)
+        able = ", ".join(name for name, other in DATASET_REGISTRY if other.has_plain_lists)
         raise UserError(
             f"DATA.MULTI_LABEL is True, but {key}.DATASET {name} has one label a video; accepted: {able}, or set "
             f"DATA.MULTI_LABEL to False"
         )
 
 
-def check_flip(cfg: CfgNode, entry: DatasetEntry) -> None:
+def check_flip(cfg: CfgNode, videos: VideoList) -> None:
     """Refuse to train with horizontal flips on classes that tell left from right.
 
     Raises:
         UserError: for ``DATA.RANDOM_FLIP`` without ``DATA.ALLOW_LABEL_CHANGING_FLIP``.
     """
-    if cfg.DATA.RANDOM_FLIP and not entry.can_flip and not cfg.DATA.ALLOW_LABEL_CHANGING_FLIP:
+    if cfg.DATA.RANDOM_FLIP and not videos.may_flip:
         raise UserError(
             f"DATA.RANDOM_FLIP is True, but a flip changes the class of videos of {cfg.TRAIN.DATASET} ('pushing "
             f"something from left to right'); set DATA.RANDOM_FLIP False, or DATA.ALLOW_LABEL_CHANGING_FLIP True to "
             f"flip all the same"
         )
-
-
-def build_reader(cfg: CfgNode, entry: DatasetEntry) -> Callable[..., VideoReader | FrameFolderReader]:
-    """What opens the videos of a data set: takes a path, and for a folder of frames their number."""
-    if entry.has_frame_folders:
-        return partial(FrameFolderReader, image_template=cfg.DATA.IMAGE_TEMPLATE)
-    return video_reader(cfg.DATA.DECODING_BACKEND)
-
-
-def build_sampler(cfg: CfgNode, sampling: Literal["dense", "sparse"]) -> FrameSampler:
-    """The frame sampler of a data set, for clips of ``DATA.NUM_FRAMES`` frames."""
-    if sampling == "sparse":
-        return partial(sparse_indices, clip_len=cfg.DATA.NUM_FRAMES)
-    return partial(
-        dense_indices,
-        clip_len=cfg.DATA.NUM_FRAMES,
-        stride=cfg.DATA.SAMPLING_RATE,
-        has_offset_views=cfg.DATA.USE_OFFSET_SAMPLING,
-    )

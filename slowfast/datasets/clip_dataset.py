@@ -1,7 +1,9 @@
 """The only data set: sample frame indices, read them, transform."""
 
+from bisect import bisect
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import accumulate, pairwise, zip_longest
 
 import numpy as np
 import torch
@@ -9,18 +11,20 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from slowfast.config.plugins import PicklesWithPlugins
+from slowfast.datasets.lists.video_list import VideoList, open_video
+from slowfast.datasets.reading.source import FrameSource, SourceOpener, VideoReadError
 from slowfast.datasets.reading.time_limit import call_within
-from slowfast.datasets.reading.video_reader import VideoReader, VideoReadError
 from slowfast.datasets.records import FailedVideo, Sample, SampleKey, VideoRecord
 from slowfast.datasets.sampling import FrameSampler
 from slowfast.datasets.transforms.pipeline import EvalTransform, TrainTransform
+from slowfast.errors import UserError
 
 # How many videos are drawn in place of an unreadable one before the sample counts as failed.
 MAX_DRAWS = 10
 
 
 def read_frames(
-    reader: Callable[..., VideoReader],
+    open_source: SourceOpener,
     record: VideoRecord,
     choose: Callable[[int], list[int]],
     *,
@@ -29,7 +33,7 @@ def read_frames(
     """Open a video, choose frame indices knowing its length, and read them.
 
     Args:
-        reader: opens a path, or a folder of frames and their number.
+        open_source: of the video's list.
         record: the video.
         choose: number of frames in the video to wanted indices.
         timeout_s: how long opening may take, and how long reading; None for any time.
@@ -40,16 +44,15 @@ def read_frames(
     Raises:
         VideoReadError: if the video cannot be read, or not in time.
     """
-    arguments = (record.path,) if record.num_frames is None else (record.path, record.num_frames)
     try:
-        video = call_within(timeout_s, reader, *arguments)
+        video = call_within(timeout_s, open_video, open_source, record)
         frames = call_within(timeout_s, _read_and_close, video, choose(video.num_frames))
     except TimeoutError:
         raise VideoReadError(f"was not read within DATA_LOADER.VIDEO_TIMEOUT_S {timeout_s:g}") from None
-    return torch.from_numpy(frames).permute(0, 3, 1, 2)
+    return frames.permute(0, 3, 1, 2)
 
 
-def _read_and_close(video: VideoReader, indices: list[int]) -> np.ndarray:
+def _read_and_close(video: FrameSource, indices: list[int]) -> Tensor:
     with video:
         return video.read(indices)
 
@@ -58,28 +61,40 @@ class _ClipDataset(PicklesWithPlugins, Dataset):
     """What training and evaluation share.
 
     Args:
-        records: videos and labels.
-        reader: opens a path (and, in a folder of frames, takes their number); VideoReader or another class with
-            ``num_frames`` and ``read``.
-        sampler: chooses the frames of a clip.
+        lists: one or several; videos are numbered through all of them, in order, and each keeps its list's source,
+            sampler and flips.
         timeout_s: how long opening or reading a video may take; None for any time.
+
+    Raises:
+        UserError: if lists have other classes than the first.
     """
 
-    def __init__(
-        self,
-        records: Sequence[VideoRecord],
-        *,
-        reader: Callable[..., VideoReader],
-        sampler: FrameSampler,
-        timeout_s: float | None = None,
-    ) -> None:
-        self.records = records
-        self.reader = reader
-        self.sampler = sampler
+    def __init__(self, lists: Sequence[VideoList], *, timeout_s: float | None = None) -> None:
+        self.lists = tuple(lists)
+        _check_classes(self.lists)
         self.timeout_s = timeout_s
+        is_one = len(self.lists) == 1
+        self.records = self.lists[0].records if is_one else [row for each in self.lists for row in each.records]
+        self._ends = list(accumulate(map(len, self.lists)))
 
     def __len__(self) -> int:
         return len(self.records)
+
+    def list_of(self, video_idx: int) -> VideoList:
+        """The list that a video comes from."""
+        return self.lists[bisect(self._ends, video_idx)]
+
+
+def _check_classes(lists: Sequence[VideoList]) -> None:
+    """Labels of lists that are put together mean the same classes, as far as the lists tell."""
+    named = [(number, each.class_names) for number, each in enumerate(lists, 1) if each.class_names is not None]
+    for (one, names), (other, other_names) in pairwise(named):
+        for label, pair in enumerate(zip_longest(names, other_names)):
+            if pair[0] != pair[1]:
+                raise UserError(
+                    f"class {label} is {pair[0]!r} in list {one} and {pair[1]!r} in list {other}; lists that are put "
+                    f"together need the same classes in the same order"
+                )
 
 
 class TrainClipDataset(_ClipDataset):
@@ -96,16 +111,14 @@ class TrainClipDataset(_ClipDataset):
 
     def __init__(
         self,
-        records: Sequence[VideoRecord],
+        lists: Sequence[VideoList],
         *,
-        reader: Callable[..., VideoReader],
-        sampler: FrameSampler,
         transform: TrainTransform,
         seed: int,
         num_repeats: int = 1,
         timeout_s: float | None = None,
     ) -> None:
-        super().__init__(records, reader=reader, sampler=sampler, timeout_s=timeout_s)
+        super().__init__(lists, timeout_s=timeout_s)
         self.transform = transform
         self.seed = seed
         self.num_repeats = num_repeats
@@ -119,23 +132,27 @@ class TrainClipDataset(_ClipDataset):
         video_idx = key.video_idx
         failures: list[FailedVideo] = []
         for _ in range(MAX_DRAWS):
-            record = self.records[video_idx]
+            record, own_list = self.records[video_idx], self.list_of(video_idx)
             try:
-                choose = partial(self._draw_indices, record, rng)
-                frames = read_frames(self.reader, record, choose, timeout_s=self.timeout_s)
+                choose = partial(_draw_indices, own_list.sampler, record, rng)
+                frames = read_frames(own_list.open_source, record, choose, timeout_s=self.timeout_s)
             except VideoReadError as error:
                 failures.append(FailedVideo(video_idx, record.path, str(error)))
                 video_idx = int(rng.integers(len(self.records)))
                 continue
+            transform = partial(self.transform, frames, may_flip=own_list.may_flip)
             # (C, T, H, W) each.
-            clips = [self.transform(frames, repeat_rng).transpose(0, 1).contiguous() for repeat_rng in rngs]
+            clips = [transform(repeat_rng).transpose(0, 1).contiguous() for repeat_rng in rngs]
             return Sample(torch.stack(clips), record.label, video_idx, tuple(failures))
         return failures[0]
 
-    def _draw_indices(self, record: VideoRecord, rng: np.random.Generator, num_video_frames: int) -> list[int]:
-        """Frames of one clip: of the whole video, or of the part that the record names."""
-        arguments = {} if record.span is None else {"span": record.span}
-        return self.sampler(num_video_frames=num_video_frames, view_idx=None, num_views=1, rng=rng, **arguments)
+
+def _draw_indices(
+    sampler: FrameSampler, record: VideoRecord, rng: np.random.Generator, num_video_frames: int
+) -> list[int]:
+    """Frames of one training clip: of the whole video, or of the part that the record names."""
+    arguments = {} if record.span is None else {"span": record.span}
+    return sampler(num_video_frames=num_video_frames, view_idx=None, num_views=1, rng=rng, **arguments)
 
 
 class EvalClipDataset(_ClipDataset):
@@ -148,15 +165,13 @@ class EvalClipDataset(_ClipDataset):
 
     def __init__(
         self,
-        records: Sequence[VideoRecord],
+        lists: Sequence[VideoList],
         *,
-        reader: Callable[..., VideoReader],
-        sampler: FrameSampler,
         transform: EvalTransform,
         num_temporal_views: int = 1,
         timeout_s: float | None = None,
     ) -> None:
-        super().__init__(records, reader=reader, sampler=sampler, timeout_s=timeout_s)
+        super().__init__(lists, timeout_s=timeout_s)
         self.transform = transform
         self.num_temporal_views = num_temporal_views
 
@@ -167,14 +182,14 @@ class EvalClipDataset(_ClipDataset):
 
     def __getitem__(self, key: SampleKey) -> Sample | FailedVideo:
         """The views of ``key.video_idx``: uint8 (num_views, C, T, H, W); never another video's."""
-        record = self.records[key.video_idx]
+        record, own_list = self.records[key.video_idx], self.list_of(key.video_idx)
         clips: list[list[int]] = []
         needed: list[int] = []
 
         def choose(num_video_frames: int) -> list[int]:
             for view_idx in range(self.num_temporal_views):
                 clips.append(
-                    self.sampler(
+                    own_list.sampler(
                         num_video_frames=num_video_frames,
                         view_idx=view_idx,
                         num_views=self.num_temporal_views,
@@ -185,7 +200,7 @@ class EvalClipDataset(_ClipDataset):
             return needed
 
         try:
-            frames = read_frames(self.reader, record, choose, timeout_s=self.timeout_s)
+            frames = read_frames(own_list.open_source, record, choose, timeout_s=self.timeout_s)
         except VideoReadError as error:
             return FailedVideo(key.video_idx, record.path, str(error))
         crops = self.transform(frames)  # (crops, frames, C, H, W)

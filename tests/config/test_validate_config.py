@@ -3,6 +3,7 @@
 import pytest
 
 from slowfast.config import load_config
+from slowfast.config.choices import MANY_NAMES, REGISTERED
 from slowfast.config.load import flatten, get_cfg
 from slowfast.config.ranges import CHOICES, RANGES
 from slowfast.config.sections import MODEL_NAMES, SECTIONS
@@ -213,7 +214,8 @@ def test_rule_accepts(overrides):
     load_config(None, overrides)
 
 
-ALL_CHOICES = {"MODEL.MODEL_NAME": MODEL_NAMES, **CHOICES}
+FEW_NAMES = {key: names for key, names in REGISTERED.items() if 0 < len(names) < MANY_NAMES}
+ALL_CHOICES = {"MODEL.MODEL_NAME": MODEL_NAMES, **CHOICES, **FEW_NAMES}
 for section in SECTIONS.values():
     ALL_CHOICES |= section.choices
 

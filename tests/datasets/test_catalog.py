@@ -9,7 +9,7 @@ from fvcore.common.config import CfgNode
 
 from slowfast.config import load_config
 from slowfast.datasets import build_class_names, build_dataset
-from slowfast.datasets.catalog import DATASETS
+from slowfast.datasets.catalog import DATASET_REGISTRY
 from slowfast.datasets.labels import label_list_names
 from slowfast.datasets.reading.frame_reader import FrameFolderReader
 from slowfast.datasets.reading.video_reader import VideoReader
@@ -44,7 +44,9 @@ def write(folder: Path, **lists: str) -> Path:
 
 def test_the_names_of_upstream_and_ours_are_there():
     upstream = {"kinetics", "kinetics_sparse", "mit", "sth", "hmdb", "ucf101"}
-    assert upstream | {"anet", "hacs", "folder", "sth_video", "ucf101_video", "hmdb_video"} == set(DATASETS)
+    assert upstream | {"anet", "hacs", "folder", "sth_video", "ucf101_video", "hmdb_video"} == set(
+        DATASET_REGISTRY.names()
+    )
 
 
 def test_case_does_not_matter_as_upstream(tmp_path: Path):
@@ -54,11 +56,10 @@ def test_case_does_not_matter_as_upstream(tmp_path: Path):
 
 @pytest.mark.parametrize(("name", "nearest"), [("ant", "anet"), ("something", "sth"), ("kinetic", "kinetics")])
 def test_an_unknown_name_is_refused_with_those_accepted_and_the_nearest(tmp_path: Path, name: str, nearest: str):
-    cfg = config("kinetics", tmp_path, "TEST.DATASET", name)
     with pytest.raises(UserError) as error:
-        build_dataset(cfg, "test")
+        build_dataset(config("kinetics", tmp_path, "TEST.DATASET", name), "test")
     message = str(error.value)
-    assert message.startswith(f"TEST.DATASET {name!r} is not a data set; accepted: kinetics, kinetics_sparse, mit, ")
+    assert message.startswith(f"TEST.DATASET is {name!r}; accepted: kinetics, kinetics_sparse, mit, sth, sth_video, ")
     if name != "something":
         assert message.endswith(f"the nearest is {nearest!r}")
 
@@ -84,9 +85,10 @@ def test_videos_in_the_form_of_kinetics(tmp_path: Path, name: str):
         [VideoRecord("/videos/c.mp4", 2)],
         [VideoRecord("/x/d.mp4", 3)],
     ]
+    lists = [dataset.lists[0] for dataset in datasets]
     is_dense = name in ("kinetics", "ucf101_video", "hmdb_video")
-    assert all(dataset.sampler.func is (dense_indices if is_dense else sparse_indices) for dataset in datasets)
-    assert all(dataset.reader is VideoReader for dataset in datasets)
+    assert all(videos.sampler.func is (dense_indices if is_dense else sparse_indices) for videos in lists)
+    assert all(videos.open_source is VideoReader for videos in lists)
 
 
 @pytest.mark.parametrize("name", ["sth", "hmdb"])
@@ -130,7 +132,7 @@ def test_frames_of_a_folder_reach_the_clip(tmp_path: Path):
         ],
     )
     dataset = build_dataset(cfg, "val")
-    assert dataset.reader.func is FrameFolderReader
+    assert dataset.lists[0].open_source.func is FrameFolderReader
     sample = dataset[SampleKey(0, 0)]
     numbers = [number_of(frame) for frame in sample.views[0].permute(1, 2, 3, 0).numpy()]
     # Nine frames, as the list says, and none beyond; frame 0 is file 1.
@@ -177,7 +179,7 @@ def test_a_bad_list_is_an_error_that_names_file_and_line(tmp_path: Path, name: s
     assert re.match(re.escape(str(tmp_path / "train.csv")) + r":\d+: ", str(error.value))
 
 
-@pytest.mark.parametrize("name", sorted(set(DATASETS) - {"folder", "sth_video"}))
+@pytest.mark.parametrize("name", sorted(set(DATASET_REGISTRY.names()) - {"folder", "sth_video"}))
 @pytest.mark.parametrize("split", ["train", "val", "test"])
 def test_a_missing_list_is_named_with_the_key(tmp_path: Path, name: str, split: str):
     with pytest.raises(UserError, match=rf"{tmp_path}/.*: no such list file; set DATA.PATH_TO_DATA_DIR"):
@@ -229,7 +231,7 @@ def test_official_json_files_are_read_without_lists(tmp_path: Path, names: str):
     cfg = config("sth_video", tmp_path, "DATA.RANDOM_FLIP", False, "DATA.PATH_PREFIX", "/webm")
     train = build_dataset(cfg, "train")
     assert train.records == [VideoRecord("/webm/78687.webm", 4), VideoRecord("/webm/42.webm", 1)]
-    assert train.reader is VideoReader and train.sampler.func is sparse_indices
+    assert train.lists[0].open_source is VideoReader and train.lists[0].sampler.func is sparse_indices
     assert build_dataset(cfg, "val").records == build_dataset(cfg, "test").records == [VideoRecord("/webm/42.webm", 1)]
 
 
@@ -322,7 +324,7 @@ def test_mistakes_with_class_folders_are_named(tmp_path: Path):
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_configs_of_the_data_sets_load_and_name_their_classes(path: Path):
     cfg = load_config(path)
-    assert cfg.TRAIN.DATASET in DATASETS and cfg.TEST.DATASET == cfg.TRAIN.DATASET
+    assert cfg.TRAIN.DATASET in DATASET_REGISTRY and cfg.TEST.DATASET == cfg.TRAIN.DATASET
     if path.stem != "moving_digits":
         assert cfg.DATA.CLASS_NAMES_FILE in label_list_names()
         assert len(build_class_names(cfg)) == cfg.MODEL.NUM_CLASSES
@@ -361,7 +363,7 @@ def test_every_published_experiment_builds_its_data_sets(tmp_path: Path, name: s
 
 def test_the_published_names_that_do_not_exist_are_refused(tmp_path: Path):
     cfg = load_config(None, flat_overrides(PUBLISHED["uniformerv2_l14_16x224_anet"]))
-    with pytest.raises(UserError, match=r"TEST.DATASET 'ant' is not a data set; .* the nearest is 'anet'"):
+    with pytest.raises(UserError, match=r"TEST.DATASET is 'ant'; accepted: .* the nearest is 'anet'"):
         build_dataset(cfg, "test")
 
 

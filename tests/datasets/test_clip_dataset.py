@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from slowfast.datasets.clip_dataset import MAX_DRAWS, EvalClipDataset, TrainClipDataset
+from slowfast.datasets.lists.video_list import VideoList
+from slowfast.datasets.reading.source import SourceOpener
 from slowfast.datasets.reading.video_reader import VideoReader
 from slowfast.datasets.records import FailedVideo, Sample, SampleKey, VideoRecord
 from slowfast.datasets.sampling import FrameSampler, dense_indices, sparse_indices
@@ -41,7 +43,7 @@ class CountingReader:
         video = VideoReader(path)
         read = video.read
 
-        def counted(indices: Sequence[int]) -> np.ndarray:
+        def counted(indices: Sequence[int]) -> Tensor:
             self.reads.append(list(indices))
             return read(indices)
 
@@ -59,18 +61,25 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> list[VideoRecord]:
     return [VideoRecord(str(root / f"{i}.mp4"), 10 + i) for i in range(5)]
 
 
-def train_dataset(records: list[VideoRecord], *, transform: TrainTransform = CROPS, **arguments) -> TrainClipDataset:
-    return TrainClipDataset(
-        records, **{"reader": VideoReader, "sampler": SPARSE, "transform": transform, "seed": 5, **arguments}
-    )
+def video_list(
+    records: list[VideoRecord], open_source: SourceOpener = VideoReader, sampler: FrameSampler = SPARSE, **arguments
+) -> VideoList:
+    return VideoList(records=records, open_source=open_source, sampler=sampler, **arguments)
 
 
-def eval_dataset(
-    records: list[VideoRecord], *, views: int, crops: Sequence[int], sampler: FrameSampler = SPARSE, **arguments
-) -> EvalClipDataset:
+def train_dataset(
+    records: list[VideoRecord],
+    *,
+    open_source: SourceOpener = VideoReader,
+    transform: TrainTransform = CROPS,
+    **arguments,
+) -> TrainClipDataset:
+    return TrainClipDataset([video_list(records, open_source)], **{"transform": transform, "seed": 5, **arguments})
+
+
+def eval_dataset(records: list[VideoRecord], *, views: int, crops: Sequence[int], **arguments) -> EvalClipDataset:
     transform = EvalTransform(size=SIZE, spatial_idxs=crops)
-    arguments = {"reader": VideoReader, "num_temporal_views": views, **arguments}
-    return EvalClipDataset(records, sampler=sampler, transform=transform, **arguments)
+    return EvalClipDataset([video_list(records, **arguments)], transform=transform, num_temporal_views=views)
 
 
 def numbers(view: Tensor) -> list[int]:
@@ -122,7 +131,7 @@ def test_an_unreadable_training_video_is_replaced_and_named(records: list[VideoR
 
 def test_replacing_ends_where_nothing_can_be_read(records: list[VideoRecord]):
     reader = CountingReader()
-    sample = train_dataset([records[3], records[1]], reader=reader)[SampleKey(0, 0)]
+    sample = train_dataset([records[3], records[1]], open_source=reader)[SampleKey(0, 0)]
     assert sample == FailedVideo(0, records[3].path, "No such file or directory")
     assert len(reader.opened) == MAX_DRAWS
 
@@ -133,7 +142,7 @@ def test_replacing_ends_where_nothing_can_be_read(records: list[VideoRecord]):
 @pytest.mark.parametrize("sampler", [SPARSE, DENSE], ids=["sparse", "dense"])
 def test_a_video_is_decoded_once_for_all_its_views(records: list[VideoRecord], sampler: FrameSampler):
     reader = CountingReader()
-    dataset = eval_dataset(records, views=4, crops=(0, 1, 2), sampler=sampler, reader=reader)
+    dataset = eval_dataset(records, views=4, crops=(0, 1, 2), sampler=sampler, open_source=reader)
     sample = dataset[SampleKey(0, 2)]
     assert dataset.num_views == 12 and sample.views.shape == (12, 3, CLIP_LEN, SIZE, SIZE)
     assert reader.opened == [records[2].path]
@@ -156,7 +165,7 @@ def test_views_are_what_evaluating_each_by_itself_gives(
         for spatial_idx in range(3):
             with VideoReader(path) as video:
                 frames = video.read(sampler(video.num_frames, view_idx=view_idx, num_views=4, rng=None))
-            crops = EvalTransform(size=SIZE, spatial_idxs=(spatial_idx,))(torch.from_numpy(frames).permute(0, 3, 1, 2))
+            crops = EvalTransform(size=SIZE, spatial_idxs=(spatial_idx,))(frames.permute(0, 3, 1, 2))
             view = sample.views[3 * view_idx + spatial_idx]
             assert torch.equal(view, crops[0].transpose(0, 1))
 
@@ -168,7 +177,7 @@ def test_an_evaluation_sample_is_the_same_in_every_epoch(records: list[VideoReco
 
 def test_an_unreadable_test_video_is_reported_and_never_replaced(records: list[VideoRecord]):
     reader = CountingReader()
-    dataset = eval_dataset(records, views=2, crops=(0, 1, 2), reader=reader)
+    dataset = eval_dataset(records, views=2, crops=(0, 1, 2), open_source=reader)
     assert dataset[SampleKey(0, 3)] == FailedVideo(3, records[3].path, "No such file or directory")
     assert dataset[SampleKey(0, 1)] == FailedVideo(1, records[1].path, "Invalid data found when processing input")
     assert reader.opened == [records[3].path, records[1].path]

@@ -9,15 +9,17 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from slowfast.config import load_config
 from slowfast.datasets import build_dataset, build_loader
 from slowfast.datasets.clip_dataset import EvalClipDataset, TrainClipDataset
+from slowfast.datasets.lists.video_list import VideoList
+from slowfast.datasets.reading.source import SourceOpener, VideoReadError
 from slowfast.datasets.reading.time_limit import call_within
-from slowfast.datasets.reading.video_reader import VideoReader, VideoReadError
+from slowfast.datasets.reading.video_reader import VideoReader
 from slowfast.datasets.records import FailedVideo, Sample, SampleKey, VideoRecord
 from slowfast.datasets.sampling import sparse_indices
 from slowfast.datasets.transforms.pipeline import EvalTransform, TrainTransform
@@ -74,18 +76,15 @@ def readable(tmp_path: Path) -> VideoRecord:
     return VideoRecord(str(write_video(tmp_path / "good" / "good.mp4", 8, first_number=100)), 1)
 
 
-def train_dataset(records: list[VideoRecord], **arguments) -> TrainClipDataset:
-    return TrainClipDataset(
-        records, **{"reader": VideoReader, "sampler": SPARSE, "transform": WHOLE, "seed": 5, **arguments}
-    )
+def train_dataset(records: list[VideoRecord], open_source: SourceOpener = VideoReader, **arguments) -> TrainClipDataset:
+    videos = VideoList(records=records, open_source=open_source, sampler=SPARSE)
+    return TrainClipDataset([videos], transform=WHOLE, seed=5, **arguments)
 
 
-def eval_dataset(records: list[VideoRecord], **arguments) -> EvalClipDataset:
+def eval_dataset(records: list[VideoRecord], open_source: SourceOpener = VideoReader, **arguments) -> EvalClipDataset:
+    videos = VideoList(records=records, open_source=open_source, sampler=SPARSE)
     transform = EvalTransform(size=16, spatial_idxs=(0, 1, 2))
-    return EvalClipDataset(
-        records,
-        **{"reader": VideoReader, "sampler": SPARSE, "transform": transform, "num_temporal_views": 2, **arguments},
-    )
+    return EvalClipDataset([videos], transform=transform, num_temporal_views=2, **arguments)
 
 
 def check_failure(path: Path, cause: str, readable: VideoRecord, **arguments) -> None:
@@ -191,7 +190,7 @@ class StuckReader(VideoReader):
 
     may_go_on = threading.Event()
 
-    def read(self, indices: Sequence[int]) -> np.ndarray:
+    def read(self, indices: Sequence[int]) -> Tensor:
         if "stuck" in self.path:
             self.may_go_on.wait()
         return super().read(indices)
@@ -207,7 +206,7 @@ def nobody_stays_stuck() -> Iterator[None]:
 def test_reading_is_bounded_by_the_time_out(tmp_path: Path, readable: VideoRecord):
     path = write_video(tmp_path / "stuck.mp4", 8)
     cause = "was not read within DATA_LOADER.VIDEO_TIMEOUT_S 0.1"
-    check_failure(path, cause, readable, reader=StuckReader, timeout_s=0.1)
+    check_failure(path, cause, readable, open_source=StuckReader, timeout_s=0.1)
 
 
 def test_a_time_out_does_not_change_what_is_drawn(pipe: Path, readable: VideoRecord, tmp_path: Path):
@@ -216,11 +215,11 @@ def test_a_time_out_does_not_change_what_is_drawn(pipe: Path, readable: VideoRec
     samples = []
     for bad, reader in ((pipe, VideoReader), (tmp_path / "gone.mp4", VideoReader), (path, StuckReader)):
         records = [VideoRecord(str(bad), 0), *[readable._replace(label=label) for label in range(1, 6)]]
-        samples.append(train_dataset(records, reader=reader, timeout_s=0.1)[SampleKey(0, 0)])
+        samples.append(train_dataset(records, open_source=reader, timeout_s=0.1)[SampleKey(0, 0)])
     assert samples[0].video_idx == samples[1].video_idx
     assert torch.equal(samples[0].views, samples[1].views)
     # The choice of frames was drawn before reading got stuck, every time.
-    again = train_dataset(records, reader=StuckReader, timeout_s=0.1)[SampleKey(0, 0)]
+    again = train_dataset(records, open_source=StuckReader, timeout_s=0.1)[SampleKey(0, 0)]
     assert again.video_idx == samples[2].video_idx and torch.equal(again.views, samples[2].views)
 
 

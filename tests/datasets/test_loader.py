@@ -179,7 +179,7 @@ def test_a_list_that_fills_no_batch_is_refused(video_set: Path):
 
 def test_an_unknown_data_set_is_refused_with_those_known(video_set: Path):
     for split, key in (("train", "TRAIN.DATASET"), ("val", "TRAIN.DATASET"), ("test", "TEST.DATASET")):
-        with pytest.raises(UserError, match=f"{key} 'kinetix' is not a data set; accepted: .*kinetics_sparse"):
+        with pytest.raises(UserError, match=f"{key} is 'kinetix'; accepted: .*kinetics_sparse"):
             build_dataset(config(video_set, key, "kinetix"), split)
 
 

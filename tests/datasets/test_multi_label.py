@@ -8,7 +8,7 @@ import torch
 from fvcore.common.config import CfgNode
 
 from slowfast.datasets import build_dataset, build_loader
-from slowfast.datasets.catalog import DATASETS
+from slowfast.datasets.catalog import DATASET_REGISTRY
 from slowfast.datasets.collate import collate, label_tensor
 from slowfast.datasets.lists.annotations import PATH_LABEL, PATH_LABELS, load_list
 from slowfast.datasets.records import FailedVideo, Sample, VideoRecord
@@ -105,7 +105,7 @@ def test_other_data_sets_are_refused_with_those_accepted(tmp_path: Path, name: s
 
 
 def test_every_data_set_is_one_or_the_other():
-    assert {name for name, entry in DATASETS.items() if entry.has_plain_lists} == {
+    assert {name for name, entry in DATASET_REGISTRY if entry.has_plain_lists} == {
         *("kinetics", "kinetics_sparse", "mit", "ucf101_video", "hmdb_video")
     }
 

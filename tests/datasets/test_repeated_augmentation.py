@@ -119,7 +119,7 @@ def test_without_augmentation_there_is_one_clip_cropped_and_flipped_only(video_r
     for video_idx in range(NUM_VIDEOS):
         rng = np.random.default_rng((7, 3, video_idx))
         with VideoReader(str(video_root / f"{video_idx}.mp4")) as video:
-            frames = torch.from_numpy(video.read(sparse_indices(video.num_frames, NUM_FRAMES, None, rng=rng)))
+            frames = video.read(sparse_indices(video.num_frames, NUM_FRAMES, None, rng=rng))
         frames = frames.permute(0, 3, 1, 2)
         box = functional.draw_resized_crop(36, 48, area_range=(0.5, 1.0), aspect_range=(0.75, 1.3333), rng=rng)
         expected = functional.resized_crop(frames, box, CROP_SIZE)

@@ -52,7 +52,7 @@ MISTAKES: dict[str, tuple[Callable[[Path, Path], list], list[str]]] = {
     "another separator": (list_of("videos/train_0.mp4 0\n"), ["train.csv:1", "DATA.PATH_LABEL_SEPARATOR ' '"]),
     "missing lists": (keys("DATA.PATH_TO_DATA_DIR", "/no/such/folder"), ["/no/such/folder/t", "no such list file"]),
     "fewer videos than a batch": (keys("TRAIN.BATCH_SIZE", 9), ["8 videos, fewer than one step of 9"]),
-    "unknown data set": (keys("TRAIN.DATASET", "kinetix"), ["TRAIN.DATASET 'kinetix' is not a data set; accepted:"]),
+    "unknown data set": (keys("TRAIN.DATASET", "kinetix"), ["TRAIN.DATASET is 'kinetix'; accepted:"]),
     "missing class names": (keys("DATA.CLASS_NAMES_FILE", "/no/names"), ["DATA.CLASS_NAMES_FILE /no/names"]),
     "missing checkpoint to train from": (
         keys("TRAIN.CHECKPOINT_FILE_PATH", "/no/weights.pyth"),
@@ -91,7 +91,7 @@ MISTAKES: dict[str, tuple[Callable[[Path, Path], list], list[str]]] = {
     "value of another type": (keys("SOLVER.MAX_EPOCH", "many"), ["SOLVER.MAX_EPOCH"]),
     "values that do not go together": (keys("SOLVER.WARMUP_EPOCHS", 9), ["SOLVER.WARMUP_EPOCHS", "SOLVER.MAX_EPOCH"]),
 }
-CONFIG_MISTAKES = {"unknown key", "value of another type", "values that do not go together"}
+CONFIG_MISTAKES = {"unknown key", "unknown data set", "value of another type", "values that do not go together"}
 
 
 @pytest.mark.parametrize("name", MISTAKES)

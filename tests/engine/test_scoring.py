@@ -2,6 +2,7 @@
 
 import csv
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -127,7 +128,7 @@ def test_a_scorer_may_be_made_of_plain_arguments_alone(video_set: Path):
         device=CPU,
         normalize=lambda clips: clips.float(),
         build_dataset=lambda records: EvalClipDataset(
-            records, reader=dataset.reader, sampler=dataset.sampler, transform=dataset.transform
+            [replace(dataset.lists[0], records=records)], transform=dataset.transform
         ),
         has_probabilities=False,
     )

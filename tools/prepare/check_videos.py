@@ -10,7 +10,7 @@ from pathlib import Path
 
 from slowfast.config import add_config_arguments, load_config_or_exit
 from slowfast.config.command_line import exit_with_error
-from slowfast.datasets import build_dataset
+from slowfast.datasets import build_list
 from slowfast.datasets.preparation.check_videos import find_bad_videos
 from slowfast.datasets.preparation.parallel import num_cores, worker_count
 from slowfast.errors import UserError
@@ -35,9 +35,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     cfg = load_config_or_exit(args)
     try:
-        datasets = {split: build_dataset(cfg, split) for split in args.splits}
+        lists = {split: build_list(cfg, split) for split in args.splits}
         bad = find_bad_videos(
-            {split: (dataset.records, dataset.reader) for split, dataset in datasets.items()},
+            {split: (videos.records, videos.open_source) for split, videos in lists.items()},
             output=args.output,
             num_frames=args.num_frames,
             num_workers=args.workers,
@@ -45,8 +45,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     except UserError as error:
         exit_with_error(error)
-    for split, dataset in datasets.items():
-        print(f"{split}: {len(dataset)} videos, {sum(video.split == split for video in bad)} of them bad")
+    for split, videos in lists.items():
+        print(f"{split}: {len(videos)} videos, {sum(video.split == split for video in bad)} of them bad")
     for video in bad[:10]:
         print(f"{video.path}: {video.cause}")
     if bad:

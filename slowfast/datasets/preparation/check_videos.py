@@ -1,21 +1,19 @@
 """Read every frame of every video of a list, and name the videos that cannot be read."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from slowfast.datasets.lists.video_list import open_video
 from slowfast.datasets.preparation.list_files import ResultLog, write_csv
 from slowfast.datasets.preparation.parallel import LostItem, map_unordered
-from slowfast.datasets.reading.video_reader import VideoReadError
+from slowfast.datasets.reading.source import SourceOpener, VideoReadError
 from slowfast.datasets.records import VideoRecord
 from slowfast.runtime.log import progress
 
 # Frames held at a time.
 _MEMORY_BYTES = 2**28
-
-
-Reader = Callable[..., Any]
 
 
 class BadVideo(NamedTuple):
@@ -28,7 +26,7 @@ class BadVideo(NamedTuple):
 
 
 def find_bad_videos(
-    lists: Mapping[str, tuple[Sequence[VideoRecord], Reader]],
+    lists: Mapping[str, tuple[Sequence[VideoRecord], SourceOpener]],
     *,
     output: Path,
     num_frames: int = 0,
@@ -41,7 +39,7 @@ def find_bad_videos(
     checks anew only videos that have changed in size or time of change.
 
     Args:
-        lists: split to its rows and their reader, which opens a path, or a folder of frames and their number.
+        lists: split to its rows and what opens their videos.
         output: the CSV file: split, path, label, cause. It has its header alone if all is well.
         num_frames: check only so many frames, spread over the video; 0 for all.
         num_workers: processes; 0 works in this one, without protection from crashes and hangs.
@@ -52,10 +50,10 @@ def find_bad_videos(
     """
     bad = []
     with ResultLog(output.with_name(f"{output.name}.checked.jsonl")) as log:
-        for split, (records, reader) in lists.items():
+        for split, (records, open_source) in lists.items():
             keys = [_key(record, num_frames) for record in records]
             todo = {key: record for key, record in zip(keys, records, strict=True) if key not in log.results}
-            check = partial(check_video, reader=reader, num_frames=num_frames)
+            check = partial(check_video, open_source=open_source, num_frames=num_frames)
             results = map_unordered(check, list(todo.values()), num_workers=num_workers, timeout_s=timeout_s)
             todo_keys = list(todo)
             lost = {}  # not logged: another run, with more time, is to try again
@@ -81,20 +79,19 @@ def _key(record: VideoRecord, num_frames: int) -> str:
     return f"{record.path} | {state} | {num_frames} of {record.num_frames}"
 
 
-def check_video(record: VideoRecord, *, reader: Reader, num_frames: int = 0) -> str:
+def check_video(record: VideoRecord, *, open_source: SourceOpener, num_frames: int = 0) -> str:
     """Read a video.
 
     Args:
         record: names the video.
-        reader: opens a path, or a folder of frames and their number.
+        open_source: opens it.
         num_frames: check only so many frames, spread from the first to the last; 0 for all.
 
     Returns:
         "" for a good video, else why it cannot be read.
     """
-    arguments = (record.path,) if record.num_frames is None else (record.path, record.num_frames)
     try:
-        with reader(*arguments) as video:
+        with open_video(open_source, record) as video:
             last = video.num_frames - 1
             if 0 < num_frames <= last:
                 video.read([round(i * last / max(num_frames - 1, 1)) for i in range(num_frames)])

@@ -17,7 +17,8 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from slowfast.datasets.preparation.list_files import write_csv, write_json
 from slowfast.datasets.preparation.media_index import find_videos
 from slowfast.datasets.preparation.parallel import LostItem, map_unordered
-from slowfast.datasets.reading.video_reader import VideoReader, VideoReadError
+from slowfast.datasets.reading.source import VideoReadError
+from slowfast.datasets.reading.video_reader import VideoReader
 from slowfast.datasets.sampling import sparse_indices
 from slowfast.errors import UserError
 from slowfast.runtime.log import progress

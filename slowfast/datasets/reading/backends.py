@@ -6,14 +6,15 @@ only files of the kinds for which they were compared with PyAV and gave the same
 
 import importlib
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Set
 from functools import cache, partial
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 
-from slowfast.datasets.reading.video_reader import VideoReader, VideoReadError
+from slowfast.datasets.reading.source import SourceOpener, VideoReadError
+from slowfast.datasets.reading.video_reader import VideoReader
 from slowfast.errors import UserError
 
 logger = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ class CheckedReader(VideoReader):
             return "gives another first frame"
         return ""
 
-    def _read_frames(self, wanted: Collection[int]) -> dict[int, np.ndarray]:
+    def _read_frames(self, wanted: Set[int]) -> dict[int, np.ndarray]:
         indices = sorted(wanted)
         return dict(zip(indices, self._call(self._decode_frames, indices), strict=True))
 
@@ -106,7 +107,7 @@ _MODULES = {"decord": "decord", "torchcodec": "torchcodec.decoders"}
 
 
 @cache
-def video_reader(backend: str) -> Callable[[str], VideoReader]:
+def video_reader(backend: str) -> SourceOpener:
     """What opens video files.
 
     Args:

@@ -1,18 +1,17 @@
-"""Frames of a video that lies as a folder of images, with the interface of ``VideoReader``."""
+"""Frames of a video that lies as a folder of images."""
 
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Set
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from PIL import Image
 
-from slowfast.datasets.reading.video_reader import VideoReadError, check_indices, stack_frames
+from slowfast.datasets.reading.source import FrameSource, VideoReadError
 
 
-class FrameFolderReader:
+class FrameFolderReader(FrameSource):
     """Reads chosen frames of one folder of images.
 
     Frame i is the file number i + 1: file numbers start at 1. EXIF rotation is not applied.
@@ -37,21 +36,9 @@ class FrameFolderReader:
         if not is_folder:
             raise VideoReadError("is not a folder of frames")
 
-    def read(self, indices: Sequence[int]) -> np.ndarray:
-        """Read frames; each file is decoded once.
-
-        Args:
-            indices: 0-based frame indices in any order, repeats allowed.
-
-        Returns:
-            uint8 (len(indices), H, W, 3), RGB, a new array.
-
-        Raises:
-            IndexError: if an index is outside [0, num_frames).
-            VideoReadError: if a file is missing or damaged, or the files differ in size.
-        """
-        check_indices(indices, self.num_frames, self.path)
-        return stack_frames({idx: self._read_image(idx) for idx in sorted(set(indices))}, indices)
+    def _read_frames(self, wanted: Set[int]) -> dict[int, np.ndarray]:
+        """Each file is decoded once."""
+        return {idx: self._read_image(idx) for idx in sorted(wanted)}
 
     def _read_image(self, idx: int) -> np.ndarray:
         """uint8 (H, W, 3)."""
@@ -67,17 +54,6 @@ class FrameFolderReader:
         # Pillow raises SyntaxError and ValueError, too, for damaged files.
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise VideoReadError(f"its file {name} cannot be read: {_cause(error)}") from None
-
-    def close(self) -> None:
-        """Nothing is open between reads."""
-
-    def __enter__(self) -> "FrameFolderReader":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _cause(error: Exception) -> str:

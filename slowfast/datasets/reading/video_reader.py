@@ -1,9 +1,8 @@
 """Frames of a video file, exactly, through PyAV."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence, Set
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
 
 import av
 import numpy as np
@@ -11,6 +10,7 @@ from av.video.reformatter import VideoReformatter
 
 from slowfast.datasets.reading.bitstream_headers import Picture, picture_parser
 from slowfast.datasets.reading.packet_index import PacketFacts, PacketIndex, build_index
+from slowfast.datasets.reading.source import FrameSource, VideoReadError
 
 # A stream's packets are kept in memory up to this size; those of larger ones are demultiplexed again for each read.
 MAX_KEPT_BYTES = 256 * 2**20
@@ -21,30 +21,7 @@ PYAV_VERSION = int(av.__version__.partition(".")[0])
 UNKNOWN_REORDER_DEPTH = 16
 
 
-class VideoReadError(Exception):
-    """A video that cannot be read: the message says why, without the path."""
-
-
-def check_indices(indices: Sequence[int], num_frames: int, path: str) -> None:
-    """Refuse indices outside [0, num_frames) with an IndexError that names the video."""
-    for idx in indices:
-        if not 0 <= idx < num_frames:
-            raise IndexError(f"frame {idx} of {path} is outside [0, {num_frames})")
-
-
-def stack_frames(frames: Mapping[int, np.ndarray], indices: Sequence[int]) -> np.ndarray:
-    """Frames by index, uint8 (H, W, 3) each, to uint8 (len(indices), H, W, 3).
-
-    Raises:
-        VideoReadError: if they differ in size.
-    """
-    sizes = sorted({frame.shape[:2] for frame in frames.values()})
-    if len(sizes) > 1:
-        raise VideoReadError(f"its frames change their size: {' and '.join(f'{h} x {w}' for h, w in sizes)} pixels")
-    return np.stack([frames[idx] for idx in indices])
-
-
-class VideoReader:
+class VideoReader(FrameSource):
     """Reads chosen frames of one video file.
 
     Frame i is the i-th in presentation order, as if everything were decoded. Rotation metadata is not applied.
@@ -115,24 +92,8 @@ class VideoReader:
             raise VideoReadError(f"decoding failed at frame {num_frames}: {_cause(error)}") from None
         return num_frames
 
-    def read(self, indices: Sequence[int]) -> np.ndarray:
-        """Decode frames.
-
-        Args:
-            indices: 0-based frame indices in any order, repeats allowed.
-
-        Returns:
-            uint8 (len(indices), H, W, 3), RGB, a new array.
-
-        Raises:
-            IndexError: if an index is outside [0, num_frames).
-            VideoReadError: if the file is damaged before the last wanted frame, or wanted frames differ in size.
-        """
-        check_indices(indices, self.num_frames, self.path)
-        return stack_frames(self._read_frames(set(indices)), indices)
-
-    def _read_frames(self, wanted: Collection[int]) -> dict[int, np.ndarray]:
-        """Frames by their index, uint8 (H, W, 3) each."""
+    def _read_frames(self, wanted: Set[int]) -> dict[int, np.ndarray]:
+        """Views of FFmpeg's memory; they fail if the file is damaged before the last wanted one."""
         frames = None if self._index is None else self._read_by_index(self._index, wanted)
         return self._read_in_order(wanted) if frames is None else frames
 
@@ -206,15 +167,8 @@ class VideoReader:
 
     def close(self) -> None:
         """Close the file."""
+        super().close()
         self._container.close()
-
-    def __enter__(self) -> "VideoReader":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _packets_of(container: av.container.InputContainer) -> Iterator[av.Packet]:

@@ -11,13 +11,14 @@ from torch import Tensor
 from slowfast.datasets.transforms import functional
 from slowfast.datasets.transforms.rand_augment import ColorJitter, RandAugment, augment
 from slowfast.datasets.transforms.random_erasing import RandomErasing
+from slowfast.datasets.transforms.registry import ClipTransform, build_extra_transforms
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainTransform:
     """Random resized crop (or short-side jitter and crop) and horizontal flip, the same for all frames of a clip.
 
-    Before the crop, random colours and geometry of whole frames; after the flip, random erasing.
+    Before the crop, random colours and geometry of whole frames; after the flip, extra transforms and random erasing.
 
     Args:
         size: side of the square crop, in pixels.
@@ -26,6 +27,7 @@ class TrainTransform:
         is_inverse_uniform: draw the inverse of the short side uniformly.
         flip_prob: probability of a horizontal flip.
         policy: draws the colours and geometry; None for none.
+        extra: transforms of the flipped clip that draw from its generator, in order.
         erasing: None for none.
     """
 
@@ -36,6 +38,7 @@ class TrainTransform:
     is_inverse_uniform: bool = False
     flip_prob: float = 0.5
     policy: RandAugment | ColorJitter | None = None
+    extra: Sequence[ClipTransform] = ()
     erasing: RandomErasing | None = None
 
     @classmethod
@@ -43,7 +46,8 @@ class TrainTransform:
         """Read ``DATA.TRAIN_*``, ``DATA.RANDOM_FLIP`` and, with ``AUG.ENABLE``, the rest of ``AUG.*``.
 
         Raises:
-            UserError: naming ``AUG.AA_TYPE``, ``AUG.INTERPOLATION`` or ``AUG.RE_MODE`` if it is not one of those known.
+            UserError: naming ``AUG.AA_TYPE``, ``AUG.INTERPOLATION``, ``AUG.RE_MODE`` or ``AUG.EXTRA_TRANSFORMS`` if it
+                is not one of those known.
         """
         data = cfg.DATA
         return cls(
@@ -54,11 +58,15 @@ class TrainTransform:
             is_inverse_uniform=data.INV_UNIFORM_SAMPLE,
             flip_prob=0.5 if data.RANDOM_FLIP else 0.0,
             policy=_build_policy(cfg),
+            extra=build_extra_transforms(cfg),
             erasing=_build_erasing(cfg),
         )
 
-    def __call__(self, frames: Tensor, rng: np.random.Generator) -> Tensor:
-        """frames: uint8 (T, C, H, W); returns uint8 (T, C, size, size)."""
+    def __call__(self, frames: Tensor, rng: np.random.Generator, *, may_flip: bool = True) -> Tensor:
+        """frames: uint8 (T, C, H, W); returns uint8 (T, C, size, size).
+
+        Without ``may_flip`` there is no flip, and all other draws are the same.
+        """
         if self.area_range is not None:
             box = functional.draw_resized_crop(
                 *frames.shape[-2:], area_range=self.area_range, aspect_range=self.aspect_range, rng=rng
@@ -73,8 +81,10 @@ class TrainTransform:
                 self.short_side_range, is_inverse_uniform=self.is_inverse_uniform, rng=rng
             )
             frames = functional.random_crop(functional.resize_short_side(frames, short_side), self.size, rng)
-        if rng.random() < self.flip_prob:
+        if rng.random() < self.flip_prob and may_flip:
             frames = frames.flip(-1)
+        for transform in self.extra:
+            frames = transform(frames, rng)
         return frames if self.erasing is None else self.erasing(frames, rng)
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slowfast.datasets.clip_dataset import EvalClipDataset, TrainClipDataset
+from slowfast.datasets.lists.video_list import VideoList
 from slowfast.datasets.reading.video_reader import VideoReader
 from slowfast.datasets.records import SampleKey, TimeSpan, VideoRecord
 from slowfast.datasets.sampling import sparse_indices
@@ -81,7 +82,8 @@ def test_training_stays_inside_the_part_and_evaluation_sees_the_whole_video(tmp_
     whole = TrainTransform(
         size=16, area_range=(1.0, 1.0), aspect_range=(1.0, 1.0), short_side_range=(16, 16), flip_prob=0.0
     )
-    train = TrainClipDataset([record], reader=VideoReader, sampler=sampler, transform=whole, seed=0)
+    videos = VideoList(records=[record], open_source=VideoReader, sampler=sampler)
+    train = TrainClipDataset([videos], transform=whole, seed=0)
     seen = set()
     for epoch in range(12):
         view = train[SampleKey(epoch, 0)].views[0]
@@ -89,7 +91,7 @@ def test_training_stays_inside_the_part_and_evaluation_sees_the_whole_video(tmp_
         assert numbers == sorted(numbers)
         seen |= set(numbers)
     assert min(seen) >= 10 and max(seen) <= 19 and len(seen) > 5  # 10 frames from frame 10 on
-    evaluation = EvalClipDataset([record], reader=VideoReader, sampler=sampler, transform=EvalTransform(size=16))
+    evaluation = EvalClipDataset([videos], transform=EvalTransform(size=16))
     view = evaluation[SampleKey(0, 0)].views[0]
     numbers = [number_of(frame) for frame in view.permute(1, 2, 3, 0).numpy()]
     assert numbers == sparse_indices(40, 4, 0) and numbers[-1] > 30

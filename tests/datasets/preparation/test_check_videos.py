@@ -87,10 +87,10 @@ def test_a_quick_look_reads_a_few_frames_from_the_first_to_the_last(videos: list
             reads.append(list(indices))
             return super().read(indices)
 
-    assert check_video(videos[0], reader=Recording, num_frames=3) == ""
+    assert check_video(videos[0], open_source=Recording, num_frames=3) == ""
     assert reads == [[0, 6, 11]]
-    assert check_video(videos[0], reader=Recording, num_frames=1) == "" and reads[1:] == [[0]]
-    assert check_video(videos[1], reader=Recording, num_frames=3) == ""
+    assert check_video(videos[0], open_source=Recording, num_frames=1) == "" and reads[1:] == [[0]]
+    assert check_video(videos[1], open_source=Recording, num_frames=3) == ""
 
 
 def test_all_frames_are_read_in_parts_that_fit_the_memory(videos: list[VideoRecord], monkeypatch: pytest.MonkeyPatch):
@@ -102,7 +102,7 @@ def test_all_frames_are_read_in_parts_that_fit_the_memory(videos: list[VideoReco
             return super().read(indices)
 
     monkeypatch.setattr(check_videos, "_MEMORY_BYTES", 5 * 32 * 32 * 3)
-    assert check_video(videos[0], reader=Recording) == ""
+    assert check_video(videos[0], open_source=Recording) == ""
     assert reads == [[0], [0, 1, 2, 3, 4], [5, 6, 7, 8, 9], [10, 11]]
 
 

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from slowfast.config import load_config
-from slowfast.datasets import build_dataset
+from slowfast.datasets import build_list
 from slowfast.datasets.reading import backends
 from slowfast.datasets.reading.backends import CheckedReader, video_reader
-from slowfast.datasets.reading.video_reader import VideoReader, VideoReadError
+from slowfast.datasets.reading.source import VideoReadError
+from slowfast.datasets.reading.video_reader import VideoReader
 from slowfast.errors import UserError
 from tests.odd_videos import H264_STRUCTURES, INDEXED, NOT_INDEXED, write_stream, x264
 from tests.videos import decode_all, number_of, write_video
@@ -173,7 +174,7 @@ def test_without_decord_pyav_stands_in_with_one_warning(
     cfg = load_config(None, overrides)
     logging.getLogger("slowfast").propagate = True
     for split in ("train", "val", "test"):
-        assert build_dataset(cfg, split).reader is VideoReader
+        assert build_list(cfg, split).open_source is VideoReader
     warnings = [record.getMessage() for record in caplog.records if "DECODING_BACKEND" in record.getMessage()]
     assert warnings == [
         "DATA.DECODING_BACKEND decord: No module named 'decord'; pyav decodes instead, to the same frames"

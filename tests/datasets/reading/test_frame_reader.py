@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from slowfast.datasets.reading.frame_reader import FrameFolderReader
-from slowfast.datasets.reading.video_reader import VideoReadError
+from slowfast.datasets.reading.source import VideoReadError
 from tests.videos import number_of, numbered_frame, write_frames
 
 
@@ -19,14 +20,13 @@ def test_frame_i_is_file_i_plus_1(tmp_path: Path, template: str):
     with FrameFolderReader(tmp_path, 12, image_template=template) as video:
         assert video.num_frames == 12
         frames = video.read([0, 3, 11])
-    assert frames.shape == (3, 32, 32, 3) and frames.dtype == np.uint8
+    assert frames.shape == (3, 32, 32, 3) and frames.dtype == torch.uint8
     assert [number_of(frame) for frame in frames] == [100, 103, 111]
 
 
 def test_indices_come_in_any_order_and_repeat(tmp_path: Path):
     frames = FrameFolderReader(write_frames(tmp_path, 4), 4).read([3, 0, 3, 2])
     assert [number_of(frame) for frame in frames] == [103, 100, 103, 102]
-    assert frames.flags.writeable
 
 
 def test_frames_are_exactly_those_of_the_files(tmp_path: Path):

@@ -5,10 +5,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from slowfast.datasets.reading.video_reader import VideoReader, VideoReadError
+from slowfast.datasets.reading.source import VideoReadError
+from slowfast.datasets.reading.video_reader import VideoReader
 from tests.videos import decode_all, number_of, write_video
 
 NUM_FRAMES = 75
@@ -26,7 +28,7 @@ def test_the_frames_are_those_of_a_whole_decode(video: Path):
     with VideoReader(video) as reader:
         assert reader.num_frames == NUM_FRAMES
         frames = reader.read(range(NUM_FRAMES))
-    assert frames.dtype == np.uint8 and frames.shape == (NUM_FRAMES, 32, 32, 3)
+    assert frames.dtype == torch.uint8 and frames.shape == (NUM_FRAMES, 32, 32, 3)
     np.testing.assert_array_equal(frames, expected)
     assert [number_of(frame) for frame in frames] == list(range(NUM_FRAMES))
 

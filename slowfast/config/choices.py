@@ -1,0 +1,89 @@
+"""What the keys that take a registered name accept: our names, and those that somebody registers.
+
+The registries live in packages above this one and cannot be asked; so our names stand here, too (a test holds both
+equal), and whoever registers another adds it by ``accept_choice``.
+"""
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+from slowfast.errors import UserError
+
+# From so many names on a refusal also tells the nearest.
+MANY_NAMES = 8
+
+_DATASETS = (
+    *("kinetics", "kinetics_sparse", "mit", "sth", "sth_video", "anet", "hacs", "ucf101", "ucf101_video", "hmdb"),
+    *("hmdb_video", "folder"),
+)
+# Case of the names does not matter for these, as upstream.
+ANY_CASE = ("TRAIN.DATASET", "TEST.DATASET")
+
+REGISTERED: dict[str, list[str]] = {
+    "TRAIN.DATASET": [*_DATASETS],
+    "TEST.DATASET": [*_DATASETS],
+    "AUG.EXTRA_TRANSFORMS": [],
+    "MODEL.LOSS_FUNC": ["cross_entropy", "soft_cross_entropy", "bce_logit"],
+    "SOLVER.OPTIMIZING_METHOD": ["sgd", "adam", "adamw"],
+}
+
+# Published files name a data set that there is not. They load like all others, and who uses the data set is told.
+LEFT_TO_USE = {"TEST.DATASET": "ant"}
+
+# What the targets of a loss may be: "class", int64 (N,); "mixed", float (N, K), each row a distribution over the
+# classes, as mixup makes them; "several", float (N, K), 1 for each class that a clip shows and else 0.
+TARGET_KINDS = ("class", "mixed", "several")
+LOSS_TARGETS: dict[str, tuple[str, ...]] = {
+    "cross_entropy": ("class",),
+    "soft_cross_entropy": ("mixed",),
+    "bce_logit": ("several",),
+}
+
+
+def fold_case(key: str, name: str) -> str:
+    """A name as the table has it."""
+    return name.lower() if key in ANY_CASE else name
+
+
+def accept_choice(key: str, name: str) -> None:
+    """Let a key take one more name; one that it takes already stays as it is."""
+    name = fold_case(key, name)
+    if name not in REGISTERED[key]:
+        REGISTERED[key].append(name)
+
+
+def withdraw_choice(key: str, name: str) -> None:
+    """Take back what ``accept_choice`` did."""
+    REGISTERED[key].remove(fold_case(key, name))
+
+
+def check_target_kinds(kinds: Sequence[str]) -> None:
+    """Refuse what are not kinds of targets, or none.
+
+    Raises:
+        UserError: names what is accepted.
+    """
+    if isinstance(kinds, str) or not kinds or not set(kinds) <= set(TARGET_KINDS):
+        raise UserError(f"targets of a loss are {kinds!r}; accepted: a tuple of one or several of {TARGET_KINDS}")
+
+
+def losses_for(kind: str) -> str:
+    """The losses that take a kind of targets, for a message: "bce_logit or my_loss"."""
+    return " or ".join(loss for loss, kinds in LOSS_TARGETS.items() if kind in kinds)
+
+
+def why_refused(key: str, value: Any, accepted: Sequence[Any]) -> str | None:
+    """One line on a value, or a list with an item, that is not accepted; None for one that is."""
+    is_list = isinstance(value, list)
+    names = [fold_case(key, name) if isinstance(name, str) else name for name in (value if is_list else [value])]
+    unknown = [name for name in names if name not in accepted]
+    if not unknown:
+        return None
+    told = ", ".join(str(choice) or repr(choice) for choice in accepted)
+    if is_list:
+        told = f"each item one of {told}" if accepted else "[], until somebody registers a name"
+    nearest = ""
+    if len(accepted) >= MANY_NAMES:
+        nearest = f"; the nearest is {difflib.get_close_matches(unknown[0], accepted, n=1, cutoff=0.0)[0]!r}"
+    return f"{key} is {value!r}; accepted: {told}{nearest}"
