@@ -1,10 +1,15 @@
 """Parameter groups and optimizers."""
 
+from functools import partial
 from typing import Any
 
 import torch
 from fvcore.common.config import CfgNode
 from torch import nn
+
+from slowfast.config.registry import ChoiceRegistry
+
+ParameterGroups = list[dict[str, Any]]
 
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 
@@ -17,7 +22,7 @@ def parameter_groups(
     has_zero_decay_1d: bool,
     backbone_lr_ratio: float = 1.0,
     layer_decay: float = 1.0,
-) -> list[dict[str, Any]]:
+) -> ParameterGroups:
     """Group the trainable parameters by weight decay and by learning-rate factor.
 
     The groups, and the parameters in each, come in the order in which the model registers them: the same for every
@@ -67,13 +72,46 @@ def parameter_groups(
     return list(groups.values())
 
 
-def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
-    """Build the optimizer that ``SOLVER.OPTIMIZING_METHOD`` names (sgd, adam, adamw) over ``parameter_groups``.
+OPTIMIZER_REGISTRY = ChoiceRegistry("OPTIMIZER", "SOLVER.OPTIMIZING_METHOD")
+OPTIMIZER_REGISTRY.__doc__ = """
+Optimizers by name. A registered object is a function ``(cfg, groups)`` to a ``torch.optim.Optimizer``:
 
-    Adam and AdamW update all parameters in one GPU kernel if that is where the model is; on the CPU they are PyTorch's
-    default.
+- ``cfg``: the frozen config;
+- ``groups``: of ``parameter_groups``; ``weight_decay`` is a group's own, and ``lr_ratio`` stays in it: before each step
+  ``set_learning_rate`` multiplies the learning rate by it.
+"""
+
+
+@OPTIMIZER_REGISTRY.register(name="sgd")
+def _build_sgd(cfg: CfgNode, groups: ParameterGroups) -> torch.optim.Optimizer:
+    solver = cfg.SOLVER
+    return torch.optim.SGD(
+        groups,
+        lr=solver.BASE_LR,
+        momentum=solver.MOMENTUM,
+        dampening=solver.DAMPENING,
+        nesterov=solver.NESTEROV,
+    )
+
+
+def _build_adam(cfg: CfgNode, groups: ParameterGroups, *, kind: type[torch.optim.Adam]) -> torch.optim.Optimizer:
+    """Updates all parameters in one GPU kernel if that is where the model is; on the CPU it is PyTorch's default."""
+    is_on_gpu = all(parameter.is_cuda for group in groups for parameter in group["params"])
+    return kind(groups, lr=cfg.SOLVER.BASE_LR, betas=(0.9, 0.999), eps=1e-8, fused=True if is_on_gpu else None)
+
+
+OPTIMIZER_REGISTRY.register(partial(_build_adam, kind=torch.optim.Adam), name="adam")
+OPTIMIZER_REGISTRY.register(partial(_build_adam, kind=torch.optim.AdamW), name="adamw")
+
+
+def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
+    """Build the optimizer that ``SOLVER.OPTIMIZING_METHOD`` names over ``parameter_groups``.
+
+    Raises:
+        UserError: if it is none of those registered.
     """
     solver = cfg.SOLVER
+    build = OPTIMIZER_REGISTRY.find("SOLVER.OPTIMIZING_METHOD", solver.OPTIMIZING_METHOD)
     groups = parameter_groups(
         model,
         weight_decay=solver.WEIGHT_DECAY,
@@ -82,23 +120,7 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
         backbone_lr_ratio=solver.BACKBONE_LR_RATIO,
         layer_decay=solver.LAYER_DECAY,
     )
-    if solver.OPTIMIZING_METHOD == "sgd":
-        return torch.optim.SGD(
-            groups,
-            lr=solver.BASE_LR,
-            momentum=solver.MOMENTUM,
-            dampening=solver.DAMPENING,
-            nesterov=solver.NESTEROV,
-        )
-    optimizers = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
-    if solver.OPTIMIZING_METHOD not in optimizers:
-        raise ValueError(
-            f"SOLVER.OPTIMIZING_METHOD {solver.OPTIMIZING_METHOD!r} is not an optimizer; accepted: sgd, adam, adamw"
-        )
-    is_on_gpu = all(parameter.is_cuda for group in groups for parameter in group["params"])
-    return optimizers[solver.OPTIMIZING_METHOD](
-        groups, lr=solver.BASE_LR, betas=(0.9, 0.999), eps=1e-8, fused=True if is_on_gpu else None
-    )
+    return build(cfg, groups)
 
 
 def load_optimizer_state(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
