@@ -66,10 +66,12 @@ class _ClipDataset(PicklesWithPlugins, Dataset):
         timeout_s: how long opening or reading a video may take; None for any time.
 
     Raises:
-        UserError: if lists have other classes than the first.
+        UserError: if there is no list, or lists differ in their classes.
     """
 
     def __init__(self, lists: Sequence[VideoList], *, timeout_s: float | None = None) -> None:
+        if not lists:
+            raise UserError("a data set needs at least one list of videos, and there is none")
         self.lists = tuple(lists)
         _check_classes(self.lists)
         self.timeout_s = timeout_s
