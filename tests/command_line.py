@@ -14,7 +14,9 @@ from pathlib import Path
 from unittest.mock import patch
 
 import torch
+from fvcore.common.config import CfgNode
 
+from slowfast.config import load_config
 from tests.process_state import process_state_kept
 
 ROOT = Path(__file__).parents[1]
@@ -48,6 +50,11 @@ def tiny_arguments(video_set: Path, output_dir: Path, *overrides: object) -> lis
     """``--cfg`` of the tiny config, where its data and output are, and overrides."""
     paths = ["DATA.PATH_TO_DATA_DIR", video_set, "DATA.PATH_PREFIX", video_set, "OUTPUT_DIR", output_dir]
     return ["--cfg", str(CONFIG), *map(str, [*paths, *overrides])]
+
+
+def tiny_config(video_set: Path, output_dir: Path, *overrides: object) -> CfgNode:
+    """The config of ``tiny_arguments``."""
+    return load_config(CONFIG, tiny_arguments(video_set, output_dir, *overrides)[2:])
 
 
 def run_net(*arguments: object) -> Outcome:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
 from slowfast.config import load_config
@@ -16,9 +15,10 @@ from slowfast.datasets.clip_dataset import EvalClipDataset
 from slowfast.datasets.records import SampleKey, VideoRecord
 from slowfast.engine.scoring import Scorer, load_trained_model
 from slowfast.runtime.interruption import Interrupted
-from tests.command_line import CONFIG, Outcome, tiny_arguments
+from tests.command_line import Outcome, tiny_config
 
 CPU = torch.device("cpu")
+UNUSED = Path("unused")  # OUTPUT_DIR of what writes nothing
 
 
 def predictions(output_dir: Path) -> tuple[list[str], Tensor]:
@@ -26,10 +26,6 @@ def predictions(output_dir: Path) -> tuple[list[str], Tensor]:
     with (output_dir / "test" / "predictions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     return [row["path"] for row in rows], torch.tensor([[*map(float, row["scores"].split())] for row in rows])
-
-
-def tiny_config(video_set: Path, *overrides: object) -> CfgNode:
-    return load_config(CONFIG, tiny_arguments(video_set, Path("unused"), *overrides)[2:])
 
 
 class Brightness(nn.Module):
@@ -81,7 +77,7 @@ def test_scores_come_in_the_order_of_the_records_and_failures_with_their_cause(
 
 
 def test_videos_that_cannot_be_read_at_all_and_no_videos(video_set: Path, tmp_path: Path):
-    scorer = Scorer.from_config(tiny_config(video_set), CPU)
+    scorer = Scorer.from_config(tiny_config(video_set, UNUSED), CPU)
     result = scorer.score_records(Brightness(), [VideoRecord(str(tmp_path / "missing.mp4"), label=0)])
     assert (len(result.video_idx), len(result.scores), len(result.failures)) == (0, 0, 1)
     result = scorer.score_records(Brightness(), [])
@@ -97,7 +93,7 @@ def test_views_are_scored_and_combined_as_the_config_says(video_set: Path):
         "averaged logits": ["TEST.ADD_SOFTMAX", "False"],
         "largest logits": ["TEST.ADD_SOFTMAX", "False", "DATA.ENSEMBLE_METHOD", "max"],
     }.items():
-        cfg = tiny_config(video_set, "TEST.BATCH_SIZE", 4, *overrides)
+        cfg = tiny_config(video_set, UNUSED, "TEST.BATCH_SIZE", 4, *overrides)
         results[name] = Scorer.from_config(cfg, CPU).score_records(model, [record]).scores
     assert model.batch_sizes == [4, 2] * 3
     views = build_dataset(cfg, "test")[SampleKey(epoch=0, video_idx=2)].views
@@ -113,7 +109,7 @@ def test_views_are_scored_and_combined_as_the_config_says(video_set: Path):
 
 
 def test_a_run_of_several_labels_scores_videos_without_labels(video_set: Path):
-    cfg = tiny_config(video_set, "DATA.MULTI_LABEL", "True", "MODEL.LOSS_FUNC", "bce_logit")
+    cfg = tiny_config(video_set, UNUSED, "DATA.MULTI_LABEL", "True", "MODEL.LOSS_FUNC", "bce_logit")
     record = VideoRecord(str(video_set / "videos" / "test_2.mp4"), label=0)
     scorer = Scorer.from_config(cfg, CPU)
     scores = scorer.score_records(Brightness(), [record, record._replace(label=(0, 1))]).scores
@@ -123,7 +119,7 @@ def test_a_run_of_several_labels_scores_videos_without_labels(video_set: Path):
 
 def test_a_scorer_may_be_made_of_plain_arguments_alone(video_set: Path):
     """As a feature extraction may: no probabilities, another normalisation."""
-    dataset = build_dataset(tiny_config(video_set), "test")
+    dataset = build_dataset(tiny_config(video_set, UNUSED), "test")
     scorer = Scorer(
         device=CPU,
         normalize=lambda clips: clips.float(),
@@ -139,7 +135,7 @@ def test_a_scorer_may_be_made_of_plain_arguments_alone(video_set: Path):
 
 
 def test_scoring_stops_when_it_is_asked_to(video_set: Path, monkeypatch: pytest.MonkeyPatch):
-    scorer, model = Scorer.from_config(tiny_config(video_set), CPU), Brightness()
+    scorer, model = Scorer.from_config(tiny_config(video_set, UNUSED), CPU), Brightness()
     monkeypatch.setattr("slowfast.runtime.interruption._received", signal.SIGTERM)
     with pytest.raises(Interrupted, match="SIGTERM"):
         scorer.score_records(model, [VideoRecord(str(video_set / "videos" / "test_0.mp4"), label=0)])

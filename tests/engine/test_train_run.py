@@ -6,22 +6,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from fvcore.common.config import CfgNode
 
-from slowfast.config import load_config
 from slowfast.engine.build import build_run
 from slowfast.engine.rank_agreement import StepFlags
 from slowfast.engine.step import StepResult
 from slowfast.engine.train import finish_epoch, train_epoch
 from slowfast.engine.train_run import Progress
-from tests.command_line import CONFIG, tiny_arguments
+from tests.command_line import tiny_config
 from tests.run_state import assert_same
 
 CPU = torch.device("cpu")
-
-
-def tiny_config(video_set: Path, output_dir: Path, *overrides: object) -> CfgNode:
-    return load_config(CONFIG, tiny_arguments(video_set, output_dir, *overrides)[2:])
 
 
 @pytest.mark.parametrize("is_within_epoch", [True, False])
