@@ -26,6 +26,8 @@ CONFIG = Path(__file__).parent / "tiny.yaml"
 _ON_CORES = (
     "import os, sys; os.sched_setaffinity(0, map(int, sys.argv[1].split(','))); os.execvp(sys.argv[2], sys.argv[2:])"
 )
+# This repository's package comes first; what else is on the path stays.
+_PYTHONPATH = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
 _FROM_TORCHRUN = ("LOCAL_RANK", "LOCAL_WORLD_SIZE", "RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -116,7 +118,7 @@ def run_commands(
                 subprocess.Popen(
                     [*words, *map(str, command)],
                     cwd=cwd,
-                    env={**own, "PYTHONPATH": str(ROOT), **(environment or {})},
+                    env={**own, "PYTHONPATH": _PYTHONPATH, **(environment or {})},
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
                     text=True,

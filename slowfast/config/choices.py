@@ -24,6 +24,7 @@ REGISTERED: dict[str, list[str]] = {
     "TRAIN.DATASET": [*_DATASETS],
     "TEST.DATASET": [*_DATASETS],
     "AUG.EXTRA_TRANSFORMS": [],
+    "MODEL.MODEL_NAME": [],  # each model's section adds it
     "MODEL.LOSS_FUNC": ["cross_entropy", "soft_cross_entropy", "bce_logit"],
     "SOLVER.OPTIMIZING_METHOD": ["sgd", "adam", "adamw"],
 }
@@ -82,8 +83,10 @@ def why_refused(key: str, value: Any, accepted: Sequence[Any]) -> str | None:
         return None
     told = ", ".join(str(choice) or repr(choice) for choice in accepted)
     if is_list:
-        told = f"each item one of {told}" if accepted else "[], until somebody registers a name"
-    nearest = ""
+        told = f"each item one of {told}" if accepted else "[]"
+    remedy = ""
     if len(accepted) >= MANY_NAMES:
-        nearest = f"; the nearest is {difflib.get_close_matches(unknown[0], accepted, n=1, cutoff=0.0)[0]!r}"
-    return f"{key} is {value!r}; accepted: {told}{nearest}"
+        remedy = f"; the nearest is {difflib.get_close_matches(unknown[0], accepted, n=1, cutoff=0.0)[0]!r}"
+    if key in REGISTERED and not difflib.get_close_matches(unknown[0], accepted):
+        remedy += "; a name of code from outside needs --plugins FILE.py"
+    return f"{key} is {value!r}; accepted: {told}{remedy}"

@@ -116,7 +116,7 @@ def _plugin_paths(entries: Sequence[Entry], plugins: Sequence[str], *, may_impor
     paths = [path for entry in named for path in coerce(PLUGINS_KEY, entry.value, [], entry.where)]
     if paths and not may_import:
         remedy = f"read it, and if you trust it give --plugins {' --plugins '.join(paths)}"
-        raise UserError(f"{named[0].where}: names code to run, {short(paths)}, in a config that is not yours; {remedy}")
+        raise UserError(f"{named[0].where}: {PLUGINS_KEY} names code to run, in a config that is not yours; {remedy}")
     return list(dict.fromkeys([*paths, *plugins]))
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from fvcore.common.config import CfgNode
 
+from slowfast.config.choices import accept_choice
 from slowfast.config.coerce import MULTI_TYPE_KEYS, KeyType
 from slowfast.config.ignored_keys import IGNORED_KEYS
 from slowfast.config.ranges import Range
@@ -56,8 +57,6 @@ class Section:
 
 
 SECTIONS: dict[str, Section] = {}
-# What MODEL.MODEL_NAME may be: the models of the sections, and those that are registered without one.
-MODEL_NAMES: list[str] = []
 
 
 def register_section(section: Section) -> None:
@@ -76,13 +75,7 @@ def register_section(section: Section) -> None:
     MULTI_TYPE_KEYS.update(section.types)
     IGNORED_KEYS.update(section.ignored)
     for name in section.models:
-        accept_model(name)
-
-
-def accept_model(name: str) -> None:
-    """Make ``name`` one of the values of MODEL.MODEL_NAME."""
-    if name not in MODEL_NAMES:
-        MODEL_NAMES.append(name)
+        accept_choice("MODEL.MODEL_NAME", name)
 
 
 def sections_in_use(cfg: CfgNode) -> list[Section]:

@@ -14,7 +14,7 @@ from fvcore.common.config import CfgNode
 
 from slowfast.config.choices import LEFT_TO_USE, LOSS_TARGETS, REGISTERED, losses_for, why_refused
 from slowfast.config.ranges import CHOICES, RANGES, Range
-from slowfast.config.sections import MODEL_NAMES, Rule, sections_in_use
+from slowfast.config.sections import Rule, sections_in_use
 from slowfast.errors import UserError
 
 
@@ -32,7 +32,6 @@ def validate(cfg: CfgNode) -> None:
 
 
 def _problems(cfg: CfgNode) -> Iterator[str]:
-    yield from _wrong_choices(cfg, {"MODEL.MODEL_NAME": MODEL_NAMES})
     sections = sections_in_use(cfg)
     for choices in (CHOICES, REGISTERED, *(section.choices for section in sections)):
         yield from _wrong_choices(cfg, choices)

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from fvcore.common.config import CfgNode
-from fvcore.common.registry import Registry
 from torch import Tensor, nn
 
-from slowfast.config.sections import accept_model
+from slowfast.config.registry import ChoiceRegistry
 from slowfast.errors import UserError
 from slowfast.models.weights.family import WeightsFamily
 
@@ -125,26 +124,22 @@ class VideoModel(nn.Module):
         return [layer % self.num_layers for layer in layers]
 
 
-class ModelRegistry(Registry):
+class ModelRegistry(ChoiceRegistry):
     """Video classifiers by the names of their classes, which are subclasses of ``VideoModel``.
 
     A family with keys of its own registers their section, too (``slowfast.config.sections``). What is registered from
     outside the package works like one of ours.
     """
 
-    def register(self, obj: Any = None) -> Any:
-        """Add a class, as a decorator or by a call, and make its name a value of MODEL.MODEL_NAME.
+    def register(self, obj: Any = None, *, name: str = "") -> Any:
+        """Add a class, as a decorator or by a call.
 
         Raises:
-            TypeError: if it is no subclass of ``VideoModel``.
+            UserError: if it is no subclass of ``VideoModel``, or its name is taken.
         """
-        if obj is None:
-            return self.register
-        if not (isinstance(obj, type) and issubclass(obj, VideoModel)):
-            raise TypeError(f"{obj!r} is registered as a model, but is no subclass of slowfast.models.VideoModel")
-        super().register(obj)
-        accept_model(obj.__name__)
-        return obj
+        if obj is not None and not (isinstance(obj, type) and issubclass(obj, VideoModel)):
+            raise UserError(f"MODEL registry: {obj!r} is no subclass of slowfast.models.VideoModel")
+        return super().register(obj, name=name)
 
 
-MODEL_REGISTRY = ModelRegistry("MODEL")
+MODEL_REGISTRY = ModelRegistry("MODEL", "MODEL.MODEL_NAME")

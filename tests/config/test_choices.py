@@ -12,11 +12,12 @@ from slowfast.config.registry import ChoiceRegistry
 from slowfast.datasets.catalog import DATASET_REGISTRY
 from slowfast.datasets.transforms.registry import TRANSFORM_REGISTRY
 from slowfast.errors import UserError
+from slowfast.models import MODEL_REGISTRY
 from slowfast.solver.loss import LOSS_REGISTRY
 from slowfast.solver.optimizer import OPTIMIZER_REGISTRY
 from tests.registration import registered
 
-REGISTRIES = [DATASET_REGISTRY, TRANSFORM_REGISTRY, LOSS_REGISTRY, OPTIMIZER_REGISTRY]
+REGISTRIES = [MODEL_REGISTRY, DATASET_REGISTRY, TRANSFORM_REGISTRY, LOSS_REGISTRY, OPTIMIZER_REGISTRY]
 
 
 def test_the_declared_names_are_those_registered():
@@ -59,13 +60,14 @@ def test_a_registered_name_is_accepted_and_told(registry: ChoiceRegistry):
     assert registry.names() == ["lion", "tiger"]
     assert registry.find("SOLVER.OPTIMIZING_METHOD", "tiger") is lion is registry.get("tiger")
     assert load_config(None, ["SOLVER.OPTIMIZING_METHOD", "lion"]).SOLVER.OPTIMIZING_METHOD == "lion"
-    message = "^SOLVER.OPTIMIZING_METHOD is 'cat'; accepted: sgd, adam, adamw, lion, tiger$"
+    outside = "; a name of code from outside needs --plugins FILE.py$"
+    message = f"^SOLVER.OPTIMIZING_METHOD is 'cat'; accepted: sgd, adam, adamw, lion, tiger{outside}"
     with pytest.raises(UserError, match=message):
         load_config(None, ["SOLVER.OPTIMIZING_METHOD", "cat"])
-    with pytest.raises(UserError, match=r"^SOLVER.OPTIMIZING_METHOD is 'sgd'; accepted: lion, tiger$"):
+    with pytest.raises(UserError, match=f"^SOLVER.OPTIMIZING_METHOD is 'sgd'; accepted: lion, tiger{outside}"):
         registry.find("SOLVER.OPTIMIZING_METHOD", "sgd")
     registry.unregister("lion")
-    with pytest.raises(UserError, match=r"accepted: sgd, adam, adamw, tiger$"):
+    with pytest.raises(UserError, match=f"accepted: sgd, adam, adamw, tiger{outside}"):
         load_config(None, ["SOLVER.OPTIMIZING_METHOD", "lion"])
 
 
@@ -101,7 +103,9 @@ def test_a_name_is_accepted_once():
 def test_extra_transforms_are_names_that_somebody_registered():
     with pytest.raises(UserError) as error:
         load_config(None, ["AUG.ENABLE", True, "AUG.EXTRA_TRANSFORMS", ["grey"]])
-    assert str(error.value) == "AUG.EXTRA_TRANSFORMS is ['grey']; accepted: [], until somebody registers a name"
+    assert str(error.value) == (
+        "AUG.EXTRA_TRANSFORMS is ['grey']; accepted: []; a name of code from outside needs --plugins FILE.py"
+    )
     with registered(TRANSFORM_REGISTRY, len, name="grey"):
         load_config(None, ["AUG.ENABLE", True, "AUG.EXTRA_TRANSFORMS", "[grey, grey]"])
         with pytest.raises(UserError) as error:

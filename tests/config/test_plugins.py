@@ -65,8 +65,8 @@ def test_a_config_that_is_not_the_users_own_runs_nothing(write):
     config = write("NUM_GPUS: 0\nPLUGINS: [counter.py]\n")
     with pytest.raises(UserError) as error:
         load_config(config, may_import=False)
-    remedy = f"in a config that is not yours; read it, and if you trust it give --plugins {path}"
-    assert str(error.value) == f"{config}:2: names code to run, [{path!r}], {remedy}"
+    told = "PLUGINS names code to run, in a config that is not yours"
+    assert str(error.value) == f"{config}:2: {told}; read it, and if you trust it give --plugins {path}"
     assert not hasattr(sys, "plugin_counter")
     assert [path] == load_config(write("NUM_GPUS: 0\n"), plugins=[path], may_import=False).PLUGINS
 

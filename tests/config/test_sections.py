@@ -6,14 +6,13 @@ import pytest
 from fvcore.common.config import CfgNode
 
 from slowfast.config import get_cfg, load_config
+from slowfast.config.choices import REGISTERED, accept_choice
 from slowfast.config.coerce import MULTI_TYPE_KEYS, KeyType, none_or, to_float
 from slowfast.config.ignored_keys import IGNORED_KEYS
 from slowfast.config.ranges import at_least
 from slowfast.config.sections import (
-    MODEL_NAMES,
     SECTIONS,
     Section,
-    accept_model,
     recipe_range,
     register_section,
     shapes_model,
@@ -25,9 +24,9 @@ from slowfast.errors import UserError
 def sections_kept() -> Iterator[None]:
     """What a test registers is gone after it."""
     tables = (SECTIONS, MULTI_TYPE_KEYS, IGNORED_KEYS)
-    before, names = [dict(table) for table in tables], list(MODEL_NAMES)
+    before, names = [dict(table) for table in tables], list(REGISTERED["MODEL.MODEL_NAME"])
     yield
-    MODEL_NAMES[:] = names
+    REGISTERED["MODEL.MODEL_NAME"][:] = names
     for table, content in zip(tables, before, strict=True):
         table.clear()
         table.update(content)
@@ -81,7 +80,7 @@ def test_a_section_without_models_is_always_checked():
 
 
 def test_a_model_without_a_section_needs_none():
-    accept_model("Bare")
+    accept_choice("MODEL.MODEL_NAME", "Bare")
     assert load_config(None, ["MODEL.MODEL_NAME", "Bare"]).MODEL.MODEL_NAME == "Bare"
 
 

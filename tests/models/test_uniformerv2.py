@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from slowfast.config import get_cfg, load_config
+from slowfast.errors import UserError
 from slowfast.models import build_model
 from slowfast.models.layers import QuickGELU
 from slowfast.models.reference import use_reference
@@ -325,5 +326,5 @@ def test_checkpointing_changes_nothing_but_memory():
 def test_unknown_model_is_refused():
     cfg = get_cfg()
     cfg.MODEL.MODEL_NAME = "ResNet"
-    with pytest.raises(ValueError, match=r"MODEL.MODEL_NAME 'ResNet' is not a model; accepted: Uniformer, Uniformerv2"):
+    with pytest.raises(UserError, match=r"^MODEL.MODEL_NAME is 'ResNet'; accepted: Uniformer, Uniformerv2"):
         build_model(cfg)
