@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from slowfast.config.registry import ChoiceRegistry
+from slowfast.config.choices import ChoiceRegistry
 
 
 @contextmanager

@@ -27,7 +27,11 @@ LEVELS = {
     "visualization": 1,
     "launch": 2,
     "engine": 2,
+    "inference": 3,
     "benchmarks": 4,
+    "probing": 4,
+    "demo": 4,
+    "cli": 5,
     "tools": 6,
 }
 # (module, what it imports inside a function) -> why not at its top.

@@ -4,6 +4,7 @@ import difflib
 import logging
 import os
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from fvcore.common.config import CfgNode
@@ -21,6 +22,8 @@ logger = logging.getLogger(__name__)
 BASE_KEY = "_BASE_"
 PLUGINS_KEY = "PLUGINS"
 COMMAND_LINE = "command line"
+# The configs that come with the repository.
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
 
 def load_config(
@@ -64,6 +67,18 @@ def load_config(
     validate(cfg)
     cfg.freeze()
     return cfg
+
+
+def model_configs() -> dict[str, Path]:
+    """The configs of models, by name, such as uniformerv2_b16.
+
+    Raises:
+        UserError: if the package stands without the repository's configs.
+    """
+    folder = CONFIGS / "models"
+    if not folder.is_dir():
+        raise UserError(f"there is no folder {folder}; install the repository with pip install -e, or name a config")
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
 def flatten(cfg: CfgNode, prefix: str = "") -> Iterator[tuple[str, Any]]:

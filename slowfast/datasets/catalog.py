@@ -9,7 +9,7 @@ from typing import Literal
 
 from fvcore.common.config import CfgNode
 
-from slowfast.config.registry import ChoiceRegistry
+from slowfast.config.choices import ChoiceRegistry
 from slowfast.datasets.labels import label_list_path
 from slowfast.datasets.lists.annotations import (
     FRAME_FOLDER,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from slowfast.config import load_config
-from slowfast.config.shipped import model_configs
+from slowfast.config.load import model_configs
 from slowfast.errors import UserError
 from slowfast.models.build import build_model
 from slowfast.models.registry import MODEL_REGISTRY, VideoModel

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
-from slowfast.config.registry import ChoiceRegistry
+from slowfast.config.choices import ChoiceRegistry
 from slowfast.errors import UserError
 from slowfast.models.weights.family import WeightsFamily
 

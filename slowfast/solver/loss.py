@@ -8,8 +8,7 @@ import torch.nn.functional as F
 from fvcore.common.config import CfgNode
 from torch import Tensor
 
-from slowfast.config.choices import LOSS_TARGETS, check_target_kinds
-from slowfast.config.registry import ChoiceRegistry
+from slowfast.config.choices import LOSS_TARGETS, ChoiceRegistry, check_target_kinds
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 

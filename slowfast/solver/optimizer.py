@@ -7,7 +7,7 @@ import torch
 from fvcore.common.config import CfgNode
 from torch import nn
 
-from slowfast.config.registry import ChoiceRegistry
+from slowfast.config.choices import ChoiceRegistry
 
 ParameterGroups = list[dict[str, Any]]
 

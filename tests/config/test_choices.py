@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from slowfast.config import load_config
-from slowfast.config.choices import LOSS_TARGETS, REGISTERED, accept_choice, losses_for, withdraw_choice
-from slowfast.config.registry import ChoiceRegistry
+from slowfast.config.choices import LOSS_TARGETS, REGISTERED, ChoiceRegistry, accept_choice, losses_for, withdraw_choice
 from slowfast.datasets.catalog import DATASET_REGISTRY
 from slowfast.datasets.transforms.registry import TRANSFORM_REGISTRY
 from slowfast.errors import UserError

@@ -7,7 +7,7 @@ import numpy as np
 from fvcore.common.config import CfgNode
 from torch import Tensor
 
-from slowfast.config.registry import ChoiceRegistry
+from slowfast.config.choices import ChoiceRegistry
 from slowfast.errors import UserError
 
 # (frames, rng) to frames.
