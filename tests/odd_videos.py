@@ -59,7 +59,7 @@ def write_stream(
         num_frames: frames, at least 1.
         options: of the encoder.
         height, width, pix_fmt: of the frames.
-        times_ms: when each frame is shown; None for 25 frames a second.
+        times_ms: when each frame is shown; None for 25 frames per second.
         change: given the encoded packets, returns those to write.
         container_options: of the multiplexer.
         container_format: FFmpeg's name.
@@ -115,7 +115,7 @@ def without_first(num_packets: int) -> Callable[[list[av.Packet]], list[av.Packe
 
 
 VOP = b"\0\0\1\xb6"  # start code of an MPEG-4 picture
-# A picture of kind P that is "not coded", for 25 frames a second.
+# A picture of kind P that is "not coded", for 25 frames per second.
 PLACEHOLDER = VOP + bytes([0b01010011, 0b11001111])
 
 

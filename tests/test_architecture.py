@@ -43,7 +43,7 @@ LATE_IMPORTS = {
     ("slowfast.benchmarks.loading_speed", "torchcodec"): "optional: what is compared with",
     ("slowfast.benchmarks.loading_speed", "torchcodec.decoders"): "optional: what is compared with",
     ("slowfast.benchmarks.loading_speed", "timm.data.auto_augment"): "what is compared with; takes seconds",
-    ("slowfast.evaluation.accuracy", "sklearn.metrics"): "takes a second, and few runs have several labels a video",
+    ("slowfast.evaluation.accuracy", "sklearn.metrics"): "takes a second, and few runs have several labels per video",
     ("slowfast.models.weights.timm_models", "timm"): "optional: image ViTs other than CLIP's",
     ("slowfast.models.weights.timm_models", "timm.models"): "optional: image ViTs other than CLIP's",
 }

@@ -54,7 +54,7 @@ def write_video(
         height, width: of the frame, multiples of 4.
         gop: frames from one key frame to the next.
         num_b_frames: B-frames between two others.
-        fps: frames a second.
+        fps: frames per second.
         first_number: number of the first frame.
         is_faststart: put the index of an mp4 file before the frames, so that a truncated file still opens.
 

@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def print_times(path: Path, repeats: int) -> None:
-    """One line a contender: milliseconds, and what share of the contender's time is ours."""
+    """One line per contender: milliseconds, and what share of the contender's time is ours."""
     print(f"{path.name}: medians of {repeats}\n{'':40}{'CPU ms':>10}{'wall ms':>10}{'ours / it: CPU':>18}{'wall':>8}")
     for task, contenders_of in TASKS.items():
         timings = alternate(contenders_of(path), repeats)

@@ -19,7 +19,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description="Measure the forward and the forward + backward of a model with random weights."
     )
-    parser.add_argument("--batch", type=positive_int, default=1, metavar="N", help="clips a call (default 1)")
+    parser.add_argument("--batch", type=positive_int, default=1, metavar="N", help="clips per call (default 1)")
     parser.add_argument("--rounds", type=positive_int, default=5, metavar="N", help="timed calls of each (default 5)")
     default = "cuda" if torch.cuda.is_available() else "cpu"
     parser.add_argument("--device", choices=("cpu", "cuda"), default=default, help="(default: a GPU if there is one)")

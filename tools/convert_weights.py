@@ -15,7 +15,7 @@ from slowfast.models.weights.export import FORMS, convert_checkpoint
 def main() -> None:
     parser = argparse.ArgumentParser(
         description="Convert a checkpoint of a video model.",
-        epilog=f"A LIST is a file of class names, one a line, or one of {', '.join(label_list_names())}.",
+        epilog=f"A LIST is a file of class names, one per line, or one of {', '.join(label_list_names())}.",
     )
     parser.add_argument(
         "source", metavar="IN", help="file or address of a checkpoint of the authors, MMAction2 or ours"

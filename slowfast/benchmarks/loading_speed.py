@@ -35,7 +35,7 @@ NUM_TEMPORAL_VIEWS, CROPS = 4, (0, 1, 2)
 POLICY = "rand-m7-n4-mstd0.5-inc1"
 AREA_RANGE, ASPECT_RANGE = (0.08, 1.0), (0.75, 4 / 3)
 MEAN, STD = torch.full((3,), 0.45), torch.full((3,), 0.225)
-# Of 60 s a video, as in training; the thread that keeps the time is part of the work.
+# Of 60 s per video, as in training; the thread that keeps the time is part of the work.
 TIMEOUT_S = 60.0
 
 Contender = Callable[[], object]

@@ -43,7 +43,7 @@ def model_sizes(cfg: CfgNode) -> ModelSizes:
 
 
 def describe_sizes(sizes: ModelSizes) -> list[str]:
-    """One line a figure."""
+    """One line per figure."""
     t, h, w = sizes.clip
     counts = sizes.complexity
     lines = [
@@ -63,7 +63,7 @@ def describe_sizes(sizes: ModelSizes) -> list[str]:
 
 
 def sizes_table(rows: Iterable[tuple[str, ModelSizes]]) -> list[str]:
-    """A Markdown table, one row a model."""
+    """A Markdown table, one row per model."""
     lines = [
         "| model | parameters (M) | multiply-adds (G): fvcore's rule | plain, all | here | activations (M) "
         "| step, one clip (GiB) | each further clip (GiB) |",
@@ -102,4 +102,4 @@ def _without_checkpointing(cfg: CfgNode) -> CfgNode:
 
 
 def _memory(step_bytes: int, clip_bytes: int) -> str:
-    return f"{step_bytes / 2**30:10.2f} GiB, and {clip_bytes / 2**30:.2f} GiB a further clip"
+    return f"{step_bytes / 2**30:10.2f} GiB, and {clip_bytes / 2**30:.2f} GiB per further clip"

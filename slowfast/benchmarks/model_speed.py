@@ -1,4 +1,4 @@
-"""Speed of the model that a config names: samples and operations a second, memory, and how it compares."""
+"""Speed of the model that a config names: samples and operations per second, memory, and how it compares."""
 
 from functools import partial
 from itertools import chain, product
@@ -26,7 +26,7 @@ class Measurement(NamedTuple):
     Attributes:
         timing: of one call with the whole batch.
         samples_per_s: clips, by the median of wall time.
-        flop_per_s: operations a second, two a multiply-add that is performed, by the shortest wall time.
+        flop_per_s: operations per second, two per multiply-add that is performed, by the shortest wall time.
         peak_share: of that in the device's matrix product, by its shortest wall time, timed between the calls.
         peak_flop_per_s: the device's matrix product.
         memory_bytes: the most that weights, gradients, activations and workspaces took; on the CPU, by which the
@@ -61,7 +61,7 @@ def benchmark(
     Args:
         cfg: the whole config.
         device: CPU or GPU.
-        batch_size: clips a call.
+        batch_size: clips per call.
         num_rounds: timed calls of each formulation and pass.
         dtype: float32, or bfloat16 by autocast.
         has_compiled: time ``torch.compile`` of the model, too.

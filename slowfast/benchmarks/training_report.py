@@ -14,7 +14,7 @@ def describe_training(cfg: CfgNode, measurements: Sequence[TrainMeasurement]) ->
     """What was measured, a Markdown table, what each number of processes makes of the device, and the bottleneck."""
     first = measurements[0]
     clip = f"{cfg.DATA.NUM_FRAMES} frames of {cfg.DATA.TRAIN_CROP_SIZE} px"
-    size = f"{first.videos_per_step} videos ({first.clips_per_step} clips) a step"
+    size = f"{first.videos_per_step} videos ({first.clips_per_step} clips) per step"
     nodes = f", on one node of NUM_SHARDS {cfg.NUM_SHARDS}" if cfg.NUM_SHARDS > 1 else ""
     lines = [f"{cfg.MODEL.MODEL_NAME}, {clip}, {first.precision}, {size}{nodes}", "", *_table(measurements), ""]
     lines += [line for m in measurements for line in (_device_line(m), *_few_batches(m))]
@@ -32,7 +32,7 @@ def bottleneck(measurement: TrainMeasurement) -> str:
 
 
 def efficiency(measurement: TrainMeasurement, base: TrainMeasurement, part: str) -> float:
-    """Videos a second and process, as a share of those with the number of processes that is compared with."""
+    """Videos per second and process, as a share of those with the number of processes that is compared with."""
     own, others = (m.rates[part].videos_per_s / m.num_processes for m in (measurement, base))
     return own / others
 
@@ -40,7 +40,7 @@ def efficiency(measurement: TrainMeasurement, base: TrainMeasurement, part: str)
 def _table(measurements: Sequence[TrainMeasurement]) -> list[str]:
     base = min(measurements, key=lambda m: m.num_processes)
     has_scaling = len(measurements) > 1
-    titles = ["processes", "part", "videos/s", "clips/s", "median s a step", "10 % to 90 %", "of it waiting for data"]
+    titles = ["processes", "part", "videos/s", "clips/s", "median s per step", "10 % to 90 %", "of it waiting for data"]
     if has_scaling:
         titles += [f"rate, in those of {_processes(base)}", "efficiency"]
     lines = ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
@@ -61,8 +61,8 @@ def _device_line(m: TrainMeasurement) -> str:
     turns = "" if m.num_workers else ", so that loading and computing take turns"
     return (
         f"{_processes(m)}: {m.device}, DATA_LOADER.NUM_WORKERS {m.num_workers}{turns}; computing alone "
-        f"{m.flop_per_s / 1e9:.1f} GFLOP/s a process, {m.peak_share:.0%} of a matrix product; memory "
-        f"{m.memory_bytes / 2**30:.2f} GiB a process; both together reach "
+        f"{m.flop_per_s / 1e9:.1f} GFLOP/s per process, {m.peak_share:.0%} of a matrix product; memory "
+        f"{m.memory_bytes / 2**30:.2f} GiB per process; both together reach "
         f"{m.rates[TOGETHER].videos_per_s / slower:.0%} of the slower side alone"
     )
 

@@ -58,8 +58,8 @@ class TrainMeasurement:
         videos_per_step, clips_per_step: of all processes.
         num_batches: loaded by each process while it was measured.
         rates: of each of PARTS.
-        flop_per_s: of the first process computing alone, two a multiply-add of forward and backward that is performed,
-            by the shortest step.
+        flop_per_s: of the first process computing alone, two per multiply-add of forward and backward that is
+            performed, by the shortest step.
         peak_share: of that in a matrix product on the same device, which all processes compute at the same time.
         memory_bytes: of the first process: on a GPU the most that its tensors took, else what it has in RAM.
     """
@@ -277,7 +277,7 @@ def _first_batch(run: TrainRun) -> Batch:
 
 
 def _flop_per_step(cfg: CfgNode, batch: Batch) -> int:
-    """Operations of this process's forward and backward passes, two a multiply-add."""
+    """Operations of this process's forward and backward passes, two per multiply-add."""
     with torch.device("meta"):
         model = build_model(cfg)
     num_clips, (num_frames, height, width) = len(batch.clips), batch.clips.shape[2:]

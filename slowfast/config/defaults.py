@@ -94,7 +94,7 @@ _C.DATA.PATH_LABEL_SEPARATOR = " "
 _C.DATA.LABEL_PATH_TEMPLATE = "somesomev1_rgb_{}_split.txt"
 # File name of a frame in a folder of frames; the braces take the frame's number, which starts at 1.
 _C.DATA.IMAGE_TEMPLATE = "{:05d}.jpg"
-# Class names in label order: a file, one a line, or a shipped list such as kinetics400_uniformer; "" for none.
+# Class names in label order: a file, one per line, or a shipped list such as kinetics400_uniformer; "" for none.
 _C.DATA.CLASS_NAMES_FILE = ""
 # Videos have one or more labels each, joined by ";" in the list: path,3;17. Needs LOSS_FUNC bce_logit, and a data set
 # whose lists hold path and label: kinetics, kinetics_sparse, mit, ucf101_video or hmdb_video.
@@ -148,7 +148,7 @@ _C.DATA_LOADER.VIDEO_TIMEOUT_S = 60.0
 _C.AUG = CfgNode()
 # Augment training clips by what follows.
 _C.AUG.ENABLE = False
-# Augmented clips drawn from each video a step (repeated augmentation), at least 1.
+# Augmented clips drawn from each video per step (repeated augmentation), at least 1.
 _C.AUG.NUM_SAMPLE = 1
 # RandAugment policy (arXiv 1909.13719), such as rand-m7-n4-mstd0.5-inc1: m magnitude, n operations, mstd noise
 # of the magnitude, inc1 stronger with magnitude; "" for none.
@@ -196,14 +196,14 @@ _C.MODEL.LABEL_SMOOTHING = 0.0
 # Directory under which published weights are looked for.
 _C.MODEL.WEIGHTS_DIR = "weights"
 # Order of the classes in the weights that training starts from, or a public checkpoint to test: "" as the source
-# implies (our own carry their names); a shipped list such as kinetics400_uniformer, or a file of names, one a line;
+# implies (our own carry their names); a shipped list such as kinetics400_uniformer, or a file of names, one per line;
 # same, to assert that it is ours; reset, to start the classifier afresh.
 _C.MODEL.CHECKPOINT_CLASS_ORDER = ""
 # Compile the model with torch.compile; the first steps then take minutes. Needs a C++ compiler on the CPU.
 _C.MODEL.COMPILE = False
 # Recompute activations in the backward pass to save memory (gradient checkpointing).
 _C.MODEL.USE_CHECKPOINT = False
-# Leading blocks that are recomputed. Uniformer: four entries, one a stage; Uniformerv2: the first entry counts.
+# Leading blocks that are recomputed. Uniformer: four entries, one per stage; Uniformerv2: the first entry counts.
 _C.MODEL.CHECKPOINT_NUM = [0, 0, 0, 0]
 # Decay per step of the exponential moving average of the weights, in [0, 1).
 _C.MODEL.EMA_DECAY = 0.9999

@@ -63,7 +63,7 @@ def _defaults() -> CfgNode:
     section.N_HEAD = 12
     # Hidden width of their feed-forward networks over N_DIM.
     section.MLP_FACTOR = 4.0
-    # Dropout of their feed-forward networks, at least one rate a block, each in [0, 1).
+    # Dropout of their feed-forward networks, at least one rate per block, each in [0, 1).
     section.MLP_DROPOUT = [0.5, 0.5, 0.5, 0.5]
     # Stochastic depth of the last global UniBlock, in [0, 1); it grows linearly from 0 at the first.
     section.DROP_PATH_RATE = 0.0

@@ -32,8 +32,8 @@ def collate(
     """Concatenate the views of all readable videos and list the others; a batch may be empty of clips.
 
     Args:
-        samples: one a video.
-        has_label_per_view: give every view the label of its video, as training needs it; otherwise one label a video.
+        samples: one per video.
+        has_label_per_view: give every view the label of its video, as training needs it; otherwise one label per video.
         num_classes: K of a multi-label run, else None.
     """
     good = [sample for sample in samples if isinstance(sample, Sample)]

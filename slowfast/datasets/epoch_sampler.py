@@ -18,7 +18,7 @@ class EpochSampler(Sampler[SampleKey]):
     Args:
         num_videos: length of the list.
         rank, world_size: this process among all.
-        step_size: videos a step on this process; only training uses it.
+        step_size: videos per step on this process; only training uses it.
         is_train: shuffle and drop the remainder.
         seed: of the shuffle.
     """

@@ -62,7 +62,7 @@ def sparse_indices(
     if span is not None:
         if view_idx is not None:
             raise ValueError("test views are of the whole video, and take no span")
-        # As published: frames a second as the list tells, and a number of frames that is not rounded.
+        # As published: frames per second as the list tells, and a number of frames that is not rounded.
         first_frame = int(num_video_frames / span.total_s * span.start_s)
         num_frames = num_video_frames / span.total_s * (span.end_s - span.start_s)
     segment = max(num_frames - 1, 0) / clip_len

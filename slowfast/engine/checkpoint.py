@@ -36,7 +36,7 @@ class CheckpointFolder:
 
     A file holds ``model_state``, ``ema_state``, ``optimizer_state`` and ``scaler_state``; ``epoch`` (0-based, the last
     one finished, -1 for none) and ``step`` (steps done of the one after it, of ``videos_per_step`` videos each in the
-    order that ``seed`` gives); ``rank_states`` (random generators and running averages, one entry a process);
+    order that ``seed`` gives); ``rank_states`` (random generators and running averages, one entry per process);
     ``best_accuracy``, ``config`` (resolved, as YAML), ``class_names`` (or None) and ``versions``: tensors and plain
     containers only, read with ``weights_only=True``.
 

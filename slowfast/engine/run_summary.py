@@ -1,6 +1,6 @@
 """What a run is going to do, in the figures that people get wrong, and a warning where they differ from published ones.
 
-What is compared is the learning rate a video, the peak learning rate divided by the videos of a step: the UniFormer
+What is compared is the learning rate per video, the peak learning rate divided by the videos of a step: the UniFormer
 recipes scale the one with the other (1e-4 for 32 videos, 4e-4 for 128), and the UniFormerV2 recipes were published for
 batches of 64 to 512 videos. A slip (a default left in place, a batch for one GPU with the learning rate of 32) is
 usually off by more than the recipes of a model differ from each other.
@@ -89,7 +89,7 @@ def recipe_warning(cfg: CfgNode, *, lr: float, num_videos: int) -> str | None:
     per_base = lr / cfg.SOLVER.BASE_LR if cfg.SOLVER.BASE_LR else 1.0  # nodes, with BASE_LR_SCALE_NUM_SHARDS
     low, high = (bound * num_videos / per_base for bound in (published.low, published.high))
     return (
-        f"learning rate {lr:.3g} for {num_videos} videos a step is {lr / num_videos:.2g} a video, outside the "
+        f"learning rate {lr:.3g} for {num_videos} videos per step is {lr / num_videos:.2g} per video, outside the "
         f"{published.low:.2g} to {published.high:.2g} of the published recipes of {published.model}; for this batch "
         f"they mean SOLVER.BASE_LR {low:.2g} to {high:.2g}"
     )

@@ -1,4 +1,4 @@
-"""Scoring: videos in, one row of scores a video out. Validation and testing use it, and whatever else scores videos."""
+"""Scoring: videos in, one row of scores per video out. Validation, testing and whatever else scores videos use it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

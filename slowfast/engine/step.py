@@ -33,7 +33,7 @@ class StepResult:
         losses: float (A,), the mean loss of each of the A accumulated batches.
         grad_norm: of the averaged gradient before clipping, float scalar.
         has_diverged: bool scalar; a loss is not finite, or the gradient where no loss scale adapts to that (float16).
-        video_idx: rows of the list, one tensor a batch.
+        video_idx: rows of the list, one tensor per batch.
         num_correct, num_clips: right predictions, float scalar, among how many clips.
         data_time_s: waiting for the data.
         num_replaced: unreadable videos.
@@ -77,7 +77,7 @@ def take_step(run: TrainRun, batches: Iterator[Batch], epoch: int, step_idx: int
         if run.mixup is not None:
             rng = step_generator(run.cfg.RNG_SEED, epoch, step_idx * num_batches + i)
             clips, targets = run.mixup(clips, targets, rng)
-        # The processes average their gradients once a step, in the last backward pass.
+        # The processes average their gradients once per step, in the last backward pass.
         with distributed.gradient_sync(run.model, is_on=i + 1 == num_batches):
             with autocast(run.device, run.autocast_dtype):
                 logits = run.model(clips)

@@ -162,7 +162,7 @@ def _log_steps(run: TrainRun, meter: StepMeter, lr: float) -> None:
     refuse_lost_scale(run)
     eta_s = (cfg.SOLVER.MAX_EPOCH * num_steps - num_done) * values["step_time_s"]
     logger.info(
-        "epoch %d/%d step %d/%d: loss %.4f, top-1 %.1f %%, gradient %.3g, lr %.3g, %.3f s a step (%.3f s waiting for "
+        "epoch %d/%d step %d/%d: loss %.4f, top-1 %.1f %%, gradient %.3g, lr %.3g, %.3f s per step (%.3f s waiting for "
         "data), %.1f clips/s, %.2f GiB, %s left%s",
         epoch + 1,
         cfg.SOLVER.MAX_EPOCH,

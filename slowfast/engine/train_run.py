@@ -79,17 +79,17 @@ class TrainRun:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimizer updates an epoch."""
+        """Optimizer updates per epoch."""
         return self.train_loader.sampler.num_steps
 
     @property
     def own_videos_per_epoch(self) -> int:
-        """Videos an epoch on this process."""
+        """Videos per epoch on this process."""
         return self.steps_per_epoch * self.videos_per_step // distributed.world_size()
 
     @property
     def videos_per_step(self) -> int:
-        """Videos a step, of all processes."""
+        """Videos per step, of all processes."""
         return self.train_loader.sampler.videos_per_step
 
     def state_dict(self) -> dict[str, Any]:

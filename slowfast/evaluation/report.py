@@ -20,7 +20,7 @@ class TestReport:
         expected: videos in the list.
         scored: videos that were read and scored; accuracy is over these.
         failed: videos that could not be read.
-        top1, top5: percent of the scored videos; of several labels a video, one among the predictions is enough.
+        top1, top5: percent of the scored videos; of several labels per video, one among the predictions is enough.
         failures: path and cause of each failed video.
         mean_average_precision: of a multi-label run, in percent; otherwise None.
     """

@@ -6,7 +6,7 @@ from torch import Tensor
 def combine_views(
     logits: Tensor, num_views: int, *, has_probabilities: bool, method: str, is_multi_label: bool = False
 ) -> Tensor:
-    """One row of scores a video.
+    """One row of scores per video.
 
     Args:
         logits: (N * V, K), the views of a video one after the other.

@@ -29,7 +29,7 @@ class Transformer(nn.Module):
         return_list: 0-based ViT layers after which a global UniBlock reads, in increasing order.
         num_heads: heads of the global UniBlocks.
         mlp_factor: hidden width of their feed-forward networks over C.
-        mlp_dropout: their dropout, one rate a block.
+        mlp_dropout: their dropout, one rate per block.
         drop_path: stochastic-depth rate of the last global UniBlock (it grows linearly from 0).
         backbone_drop_path: the same for the ViT blocks.
         cls_dropout: dropout before the classifier.

@@ -51,7 +51,7 @@ class CrossAttention(FastPrimitive, _AttentionProjections):
 
     With one query, keys and values need not be computed for every token. A score is q . (W_k y + b_k) =
     (W_k^T q) . y + q . b_k, whose second term is the same for all tokens and cancels in the softmax; and the weights
-    of a head sum to one, so that its output is W_v (sum_i a_i y_i) + b_v. Both products with y act on C channels a
+    of a head sum to one, so that its output is W_v (sum_i a_i y_i) + b_v. Both products with y act on C channels per
     head, and the 2 * L * C^2 multiply-adds of the key and value projections are gone. b_k has no effect on the
     output (nor, hence, a gradient); it stays a parameter because checkpoints carry it.
     """

@@ -1,6 +1,6 @@
 """The local and the global UniBlock of UniFormerV2 (arXiv 2211.09552, section 3).
 
-Tokens are (N, T, L, C) throughout: N videos, T frames (after temporal downsampling), L = 1 + H * W tokens a frame
+Tokens are (N, T, L, C) throughout: N videos, T frames (after temporal downsampling), L = 1 + H * W tokens per frame
 with the class token first, C channels. Parameter names are those of the published checkpoints.
 """
 

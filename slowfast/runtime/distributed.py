@@ -58,7 +58,7 @@ def is_main() -> bool:
 
 
 def processes_per_node(num_gpus: int) -> int:
-    """Processes on this node: what torchrun started, or one a GPU, at least one."""
+    """Processes on this node: what torchrun started, or one per GPU, at least one."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", max(num_gpus, 1)))
 
 

@@ -48,7 +48,7 @@ def setup_logging(output_dir: Path | None) -> None:
 
 
 class MetricsLog:
-    """One JSON object a line in ``output_dir``/metrics.jsonl, and TensorBoard if asked for; rank 0 only.
+    """One JSON object per line in ``output_dir``/metrics.jsonl, and TensorBoard if asked for; rank 0 only.
 
     What is there of an earlier run is put aside as metrics.1.jsonl, metrics.2.jsonl, ... A run that goes on keeps its
     lines up to where it goes on, and drops those of steps that it takes again.

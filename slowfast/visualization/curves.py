@@ -70,7 +70,7 @@ PANELS = (
     Panel("learning rate", (Curve("train", "lr", "training"),)),
     Panel("norm of the gradient", (Curve("train", "grad_norm", "training", is_noisy=True),), may_be_log=True),
     Panel(
-        "seconds a step",
+        "seconds per step",
         (Curve("train", "step_time_s", "all"), Curve("train", "data_time_s", "waiting for data", ":")),
         may_be_log=True,
     ),

@@ -68,8 +68,8 @@ def test_checkpointing_counts_nothing_twice(family):
 def test_the_folded_cross_attention_saves_keys_and_values():
     tokens, width, heads = 4 * 17, 24, 3
     complexity = measure_complexity(tiny_uniformerv2(), (3, 4, 16, 16))
-    # In each global block: no keys and values of all tokens, but the query and the output folded once a head, and
-    # scores and sums of C values a head in place of C / heads.
+    # In each global block: no keys and values of all tokens, but the query and the output folded once per head, and
+    # scores and sums of C values per head in place of C / heads.
     saved = 2 * tokens * width**2 - 2 * width**2 - 2 * tokens * width * (heads - 1)
     assert complexity.plain_multiply_adds - complexity.multiply_adds == 2 * saved
 

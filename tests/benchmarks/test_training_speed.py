@@ -83,7 +83,7 @@ def test_figures_hang_together_and_nothing_is_left_behind(
     assert not (tmp_path / "run").exists() and not list((tmp_path / "temporary").iterdir())
     assert "LOCAL_WORLD_SIZE" not in os.environ
     assert describe_training(cfg, [measurement])[0] == (
-        "Uniformerv2, 2 frames of 16 px, float32, 4 videos (12 clips) a step, on one node of NUM_SHARDS 4"
+        "Uniformerv2, 2 frames of 16 px, float32, 4 videos (12 clips) per step, on one node of NUM_SHARDS 4"
     )
 
 

@@ -70,11 +70,12 @@ REFUSED = [
     ),
     (
         ["MODEL.LOSS_FUNC", "bce_logit"],
-        "DATA.MULTI_LABEL is False and MODEL.LOSS_FUNC bce_logit; bce_logit is for several labels a video: set MULTI",
+        "DATA.MULTI_LABEL is False and MODEL.LOSS_FUNC bce_logit; bce_logit is for several labels per video: set MULTI",
     ),
     (
         ["DATA.MULTI_LABEL", True],
-        "DATA.MULTI_LABEL is True and MODEL.LOSS_FUNC cross_entropy; several labels a video need bce_logit: set MODEL",
+        "DATA.MULTI_LABEL is True and MODEL.LOSS_FUNC cross_entropy; "
+        "several labels per video need bce_logit: set MODEL",
     ),
     (
         [*MULTI_LABEL, "MIXUP.ENABLE", True],

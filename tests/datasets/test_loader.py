@@ -148,7 +148,7 @@ def test_a_training_batch_has_a_clip_and_a_label_a_video(video_set: Path):
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_test_batches_keep_all_views_of_a_video_together(video_set: Path, num_workers: int):
     batches = epoch_of(config(video_set, "DATA_LOADER.NUM_WORKERS", num_workers), "test")
-    assert [len(batch.labels) for batch in batches] == [2, 2, 2]  # 12 views a batch, 6 a video
+    assert [len(batch.labels) for batch in batches] == [2, 2, 2]  # 12 views per batch, 6 per video
     assert all(batch.clips.shape == (12, 3, 2, 16, 16) for batch in batches)
     assert video_idxs(batches) == list(range(6))
 

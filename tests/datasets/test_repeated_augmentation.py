@@ -1,4 +1,4 @@
-"""Repeated augmentation: several seeded clips a video, each with its label, whatever the number of workers."""
+"""Repeated augmentation: several seeded clips per video, each with its label, whatever the number of workers."""
 
 from pathlib import Path
 

@@ -53,14 +53,14 @@ def test_the_margin(factor):
 def test_outside_the_range_one_line_names_what_is_set_and_how_to_mend_it():
     cfg = load_config(B16, ["SOLVER.BASE_LR", 0.1])
     assert recipe_warning(cfg, lr=0.1, num_videos=64) == (
-        "learning rate 0.1 for 64 videos a step is 0.0016 a video, outside the 7.8e-09 to 3.1e-07 of the published "
+        "learning rate 0.1 for 64 videos per step is 0.0016 per video, outside the 7.8e-09 to 3.1e-07 of the published "
         "recipes of UniFormerV2-B/16; for this batch they mean SOLVER.BASE_LR 5e-07 to 2e-05"
     )
 
 
 def test_one_gpu_with_the_learning_rate_of_eight_is_outside():
     cfg = load_config(ROOT / "exp" / "uniformer_s16x4_k400" / "config.yaml", ["NUM_GPUS", 1, "TRAIN.BATCH_SIZE", 4])
-    assert recipe_warning(cfg, lr=1e-4, num_videos=4).startswith("learning rate 0.0001 for 4 videos a step")
+    assert recipe_warning(cfg, lr=1e-4, num_videos=4).startswith("learning rate 0.0001 for 4 videos per step")
 
 
 def test_the_remedy_counts_the_nodes_that_scale_the_learning_rate():

@@ -85,7 +85,7 @@ def test_videos_that_cannot_be_read_at_all_and_no_videos(video_set: Path, tmp_pa
 
 
 def test_views_are_scored_and_combined_as_the_config_says(video_set: Path):
-    """Two clips of three crops each, four views a pass."""
+    """Two clips of three crops each, four views per pass."""
     record = VideoRecord(str(video_set / "videos" / "test_2.mp4"), label=0)
     results, model = {}, Brightness()
     for name, overrides in {
@@ -130,7 +130,7 @@ def test_a_scorer_may_be_made_of_plain_arguments_alone(video_set: Path):
     )
     model = Brightness()
     result = scorer.score_records(model, dataset.records[1:2])
-    assert model.batch_sizes == [1] * 3  # three crops of one clip, one a pass
+    assert model.batch_sizes == [1] * 3  # three crops of one clip, one per pass
     assert result.scores.shape == (1, 3) and result.scores.min() > 1 and result.scores.max() < 256
 
 

@@ -42,7 +42,7 @@ def test_more_classes_counted_never_lower_the_accuracy(seed: int, num_videos: in
     assert accuracies[0] == pytest.approx(100 * (scores.argmax(1) == labels).double().mean().item())
 
 
-# Several labels a video
+# Several labels per video
 
 SHOWN = torch.tensor([[1.0, 0.0, 1.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
 

@@ -52,7 +52,7 @@ def test_two_processes_train_as_one_and_score_every_video_once(video_set: Path, 
     for name, value in trained_weights(tmp_path / "two").items():
         torch.testing.assert_close(value, expected[name], rtol=1e-4, atol=1e-6, msg=f"{name} differs")
 
-    assert outcome.out.count("over 1 scored videos (1 expected, 0 failed)") == 2  # one process speaks, once an epoch
+    assert outcome.out.count("over 1 scored videos (1 expected, 0 failed)") == 2  # one process speaks, once per epoch
     assert outcome.out.count("over 5 scored videos (5 expected, 0 failed)") == 1
     assert [row["path"] for row in predictions(tmp_path / "two")] == [
         str(video_set / f"videos/test_{i}.mp4") for i in range(5)

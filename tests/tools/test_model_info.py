@@ -29,8 +29,8 @@ def test_one_model(monkeypatch):
         ("plain formulation, all", "4.00 G"),
         ("as computed here", "3.50 G"),
         ("activations", "6.00 M"),
-        ("peak memory of a step", "2.00 GiB, and 0.50 GiB a further clip"),
-        ("with MODEL.CHECKPOINT_NUM", "1.00 GiB, and 0.25 GiB a further clip"),
+        ("peak memory of a step", "2.00 GiB, and 0.50 GiB per further clip"),
+        ("with MODEL.CHECKPOINT_NUM", "1.00 GiB, and 0.25 GiB per further clip"),
     ]
 
 

@@ -52,7 +52,7 @@ def test_each_panel_has_the_values_of_the_log():
     np.testing.assert_allclose(loss.get_ydata(), [3.0 / (i + 1) for i in range(20)])
     assert [line.get_ydata()[-1] for line in axes["accuracy (%)"].lines] == [41.0, 50.0, 80.0]
     assert axes["accuracy (%)"].lines[1].get_xdata().tolist() == [20, 40]
-    assert [line.get_ydata()[0] for line in axes["seconds a step"].lines] == [0.5, 0.1]
+    assert [line.get_ydata()[0] for line in axes["seconds per step"].lines] == [0.5, 0.1]
     assert axes["clips/s"].lines[0].get_ydata()[0] == 32.0
     labels = [text.get_text() for text in axes["accuracy (%)"].get_legend().get_texts()]
     assert labels == ["training, top-1", "validation, top-1", "validation, top-5"]

@@ -1,6 +1,6 @@
 """Class names of public data sets, in the orders that public checkpoints use, and names that mean the same class.
 
-One ``.txt`` file a list, one name a line, in the order of the labels:
+One ``.txt`` file per list, one name per line, in the order of the labels:
 
 - ``kinetics{400,600}_uniformer``: the order of the UniFormer authors' lists and checkpoints;
 - ``kinetics{400,600,700}_alphabetical``: the order of most other lists, and of MMAction2's checkpoints;
@@ -48,7 +48,7 @@ def load_label_list(name: str) -> list[str]:
         raise UserError(f"{path}: cannot read the class names: {error}") from None
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise UserError(f"{path}: {twice!r} occurs twice; expected distinct class names, one a line")
+        raise UserError(f"{path}: {twice!r} occurs twice; expected distinct class names, one per line")
     return names
 
 

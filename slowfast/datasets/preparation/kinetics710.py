@@ -61,7 +61,7 @@ class MergeSummary:
     counts: Counter
 
     def lines(self) -> list[str]:
-        """For people, one line a source and split."""
+        """For people, one line per source and split."""
         lines = []
         for name, split in dict.fromkeys((name, split) for name, split, _ in self.counts):
             reasons = {reason: n for (*key, reason), n in self.counts.items() if key == [name, split]}

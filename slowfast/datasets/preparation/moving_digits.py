@@ -115,7 +115,7 @@ def write_moving_digits(
     """Write the data set: videos, ``train.csv``, ``val.csv``, ``test.csv``, ``classes.txt``, ``dataset.json``.
 
     A list line is ``path,label`` with the path relative to ``root``. Videos are MP4 (H.264, yuv420p,
-    B-frames) at 25 frames a second. Equal arguments and library versions give equal bytes, whatever the
+    B-frames) at 25 frames per second. Equal arguments and library versions give equal bytes, whatever the
     number of workers. The manifest ``dataset.json`` is written last; a folder whose manifest matches and
     whose files exist is left as it is, one that an interrupted run left without a manifest is written anew.
 

@@ -167,7 +167,7 @@ def _refuse_unknown_order(
 ) -> NoReturn:
     if are_theirs_known:
         cause = "DATA.CLASS_NAMES_FILE is empty, so that the order of your labels is not known"
-        remedy = "set it to the names of your classes, one a line in the order of the labels"
+        remedy = "set it to the names of your classes, one per line in the order of the labels"
     else:
         lists = IMPLIED_LISTS.get(translation.origin, {}).get(num_theirs, [])
         cause = f"the order of the {num_theirs} classes of {translation.layout} is not known"

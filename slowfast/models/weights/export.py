@@ -89,7 +89,7 @@ def _source_names(
     name = implied_list(translation.origin, num_rows, source)
     if name is None:
         candidates = IMPLIED_LISTS.get(translation.origin, {}).get(num_rows, [])
-        accepted = " or ".join(candidates) or "a list or a file of class names, one a line"
+        accepted = " or ".join(candidates) or "a list or a file of class names, one per line"
         raise UserError(
             f"{source}: the order of its {num_rows} classes is not known; give --source-classes: {accepted}"
         )

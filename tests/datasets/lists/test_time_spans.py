@@ -27,7 +27,7 @@ def published_bounds(num_frames: int, clip_len: int, span: TimeSpan) -> list[tup
 
 
 def test_segments_are_those_of_the_part():
-    # 300 frames in 10 s; seconds 4 to 6 are 60 frames from frame 120 on, 59 / 4 = 14.75 a segment.
+    # 300 frames in 10 s; seconds 4 to 6 are 60 frames from frame 120 on, 59 / 4 = 14.75 per segment.
     span = TimeSpan(10.0, 4.0, 6.0)
     assert published_bounds(300, 4, span) == [(120, 135), (135, 150), (150, 164), (164, 179)]
     rng = np.random.default_rng(0)
@@ -37,7 +37,7 @@ def test_segments_are_those_of_the_part():
 
 
 def test_the_number_of_frames_is_not_rounded():
-    # 3.1 s of 10 frames in 10 s are 3.1 frames: 2.1 / 1 a segment rounds to 2; 3 frames would give 2, 3.6 give 3.
+    # 3.1 s of 10 frames in 10 s are 3.1 frames: 2.1 / 1 per segment rounds to 2; 3 frames would give 2, 3.6 give 3.
     for length_s, last in ((3.1, 2), (3.4, 2), (3.6, 3)):
         rng = np.random.default_rng(0)
         draws = {sparse_indices(10, 1, None, span=TimeSpan(10.0, 0.0, length_s), rng=rng)[0] for _ in range(200)}

@@ -169,7 +169,7 @@ def test_activitynet_and_hacs(tmp_path: Path, name: str, prefix: str):
     texts = make(name, tmp_path)
     names = load_label_list("activitynet200")
     archery, surfing = names.index("Archery"), names.index("Surfing")
-    # One row a part to train on; one row a video and class to test on, of the whole video.
+    # One row per part to train on; one row per video and class to test on, of the whole video.
     assert rows(texts["train.csv"], TIME_SPAN, " ", tmp_path, 200) == [
         (f"{prefix}one.mp4", archery, None, 82.75, 6.5, 30.25),
         (f"{prefix}one.mp4", archery, None, 82.75, 40.0, 90.5),
