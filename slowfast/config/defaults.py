@@ -77,7 +77,7 @@ _C.TEST.CHECKPOINT_FILE_PATH = ""
 # Test the checkpoint with the best validation accuracy (mean average precision with DATA.MULTI_LABEL) rather than the
 # newest; the newest where none has been validated.
 _C.TEST.TEST_BEST = False
-# Test the moving average of the weights (MODEL.EMA_EPOCH) that a checkpoint holds beside the weights themselves.
+# Test the EMA of the weights (MODEL.EMA_EPOCH) that a checkpoint holds beside the weights themselves.
 _C.TEST.USE_EMA = False
 # Test (and validate) under autocast, in the type that TRAIN.MIXED_PRECISION_DTYPE names; False is float32.
 _C.TEST.MIXED_PRECISION = False
@@ -205,9 +205,9 @@ _C.MODEL.COMPILE = False
 _C.MODEL.USE_CHECKPOINT = False
 # Leading blocks that are recomputed. Uniformer: four entries, one per stage; Uniformerv2: the first entry counts.
 _C.MODEL.CHECKPOINT_NUM = [0, 0, 0, 0]
-# Decay per step of the exponential moving average of the weights, in [0, 1).
+# Decay per step of the EMA (exponential moving average) of the weights, in [0, 1).
 _C.MODEL.EMA_DECAY = 0.9999
-# First epoch (0-based) that keeps the moving average; -1 keeps none.
+# First epoch (0-based) that keeps the EMA; -1 keeps none.
 _C.MODEL.EMA_EPOCH = -1
 
 _C.BN = CfgNode()

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from slowfast.datasets import build_class_names, build_dataset, build_loader
 from slowfast.datasets.transforms.mixup import Mixup
 from slowfast.engine.checkpoint import CheckpointFolder, head_rules
-from slowfast.engine.ema import WeightAverage
+from slowfast.engine.ema import WeightEma
 from slowfast.engine.output_dir import start_output
 from slowfast.engine.scoring import Scorer, build_normalize
 from slowfast.engine.train_run import Progress, TrainRun
@@ -84,7 +84,7 @@ def _assemble(
     cfg: CfgNode, device: torch.device, model: nn.Module, loaders: list[DataLoader], class_names: list[str] | None
 ) -> TrainRun:
     """Put a run together that stands at its beginning."""
-    average = WeightAverage(model, cfg.MODEL.EMA_DECAY) if cfg.MODEL.EMA_EPOCH >= 0 else None
+    ema = WeightEma(model, cfg.MODEL.EMA_DECAY) if cfg.MODEL.EMA_EPOCH >= 0 else None
     dtype = autocast_dtype(cfg.TRAIN.MIXED_PRECISION_DTYPE, device) if cfg.TRAIN.MIXED_PRECISION else None
     optimizer = build_optimizer(cfg, model)
     if cfg.MODEL.COMPILE:
@@ -93,7 +93,7 @@ def _assemble(
         cfg=cfg,
         device=device,
         model=distributed.wrap_model(model, device),
-        average=average,
+        ema=ema,
         optimizer=optimizer,
         scaler=gradient_scaler(device, dtype),
         autocast_dtype=dtype,

@@ -202,7 +202,7 @@ def load_trained_model(cfg: CfgNode, source: str, device: torch.device) -> tuple
     """The model of a config with the weights to score with, a row for every class among them.
 
     Args:
-        cfg: the whole config; with ``TEST.USE_EMA`` the weights are a checkpoint's moving average.
+        cfg: the whole config; with ``TEST.USE_EMA`` the weights are a checkpoint's EMA.
         source: a file, an address or ``timm:<model>``.
         device: where the model goes.
 
@@ -214,5 +214,5 @@ def load_trained_model(cfg: CfgNode, source: str, device: torch.device) -> tuple
     """
     model = build_model(cfg)
     rules = head_rules(cfg, build_class_names(cfg), is_test=True)
-    report = load_source(model, source, rules, is_average=cfg.TEST.USE_EMA)
+    report = load_source(model, source, rules, is_ema=cfg.TEST.USE_EMA)
     return model.to(device), report

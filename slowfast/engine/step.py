@@ -98,7 +98,7 @@ def take_step(run: TrainRun, batches: Iterator[Batch], epoch: int, step_idx: int
 
 
 def _update(run: TrainRun, epoch: int) -> Tensor:
-    """Clip the gradient, move the weights and their average; returns the gradient's norm before clipping."""
+    """Clip the gradient, move the weights and their EMA; returns the gradient's norm before clipping."""
     solver = run.cfg.SOLVER
     run.scaler.unscale_(run.optimizer)
     grad_norm = clip_gradients(
@@ -106,8 +106,8 @@ def _update(run: TrainRun, epoch: int) -> Tensor:
     ).detach()
     run.scaler.step(run.optimizer)
     run.scaler.update()
-    if run.average is not None and epoch >= run.cfg.MODEL.EMA_EPOCH:
-        run.average.update(run.bare_model)
+    if run.ema is not None and epoch >= run.cfg.MODEL.EMA_EPOCH:
+        run.ema.update(run.bare_model)
     return grad_norm
 
 

@@ -91,8 +91,8 @@ def _start_epoch(run: TrainRun) -> StepMeter:
         seed_process(run.cfg.RNG_SEED, epoch, distributed.rank())
     else:
         _load_rank_state(run, meter, run.progress.rank_state)
-    if run.average is not None and epoch == run.cfg.MODEL.EMA_EPOCH and num_steps == 0:
-        run.average.load_state_dict(run.bare_model.state_dict())
+    if run.ema is not None and epoch == run.cfg.MODEL.EMA_EPOCH and num_steps == 0:
+        run.ema.load_state_dict(run.bare_model.state_dict())
     return meter
 
 
@@ -138,7 +138,7 @@ def finish_epoch(run: TrainRun) -> None:
     cfg, epoch, accuracy = run.cfg, run.progress.num_epochs, None
     if is_validated(cfg, epoch):
         if cfg.BN.USE_PRECISE_STATS:
-            models = [run.bare_model] if not run.is_averaging else [run.bare_model, run.average.model]
+            models = [run.bare_model] if not run.has_ema else [run.bare_model, run.ema.model]
             for model in models:
                 with autocast(run.device, run.autocast_dtype):
                     update_bn_stats(model, training_clips(run, epoch), cfg.BN.NUM_BATCHES_PRECISE)
@@ -191,12 +191,12 @@ def training_clips(run: TrainRun, epoch: int) -> Iterator[Tensor]:
 def validate(run: TrainRun, epoch: int) -> float | None:
     """Accuracy in percent on the central view of the validation videos, after an epoch; None on ranks other than 0.
 
-    It is top-1, and for videos of several labels the mean average precision. With a moving average of the weights, its
+    It is top-1, and for videos of several labels the mean average precision. With an EMA of the weights, its
     accuracy is logged beside.
     """
     accuracy = _validate_model(run, run.bare_model, epoch, "val")
-    if run.average is not None and epoch >= run.cfg.MODEL.EMA_EPOCH:
-        _validate_model(run, run.average.model, epoch, "val_ema")
+    if run.ema is not None and epoch >= run.cfg.MODEL.EMA_EPOCH:
+        _validate_model(run, run.ema.model, epoch, "val_ema")
     return accuracy
 
 
@@ -210,7 +210,7 @@ def _validate_model(run: TrainRun, model: nn.Module, epoch: int, kind: str) -> f
     report, _, _ = report_on(result, run.val_loader.dataset)
     for path, cause in report.failures:
         logger.warning("%s could not be read: %s", path, cause)
-    logger.info("validation%s: %s", " of the average" if kind == "val_ema" else "", report.summary())
+    logger.info("validation%s: %s", " of the EMA" if kind == "val_ema" else "", report.summary())
     is_multi_label = report.mean_average_precision is not None
     run.metrics.write(
         kind,

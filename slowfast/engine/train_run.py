@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from slowfast.datasets.transforms.mixup import Mixup
 from slowfast.engine.checkpoint import CheckpointFolder, check_class_names, load_optimizer, load_own_weights
-from slowfast.engine.ema import WeightAverage
+from slowfast.engine.ema import WeightEma
 from slowfast.engine.scoring import Scorer
 from slowfast.runtime import distributed
 from slowfast.runtime.log import MetricsLog
@@ -41,7 +41,7 @@ class Progress:
 class TrainRun:
     """Everything that a run of training is made of.
 
-    ``model`` is wrapped for several processes; ``bare_model`` is not. ``average`` is None without ``MODEL.EMA_EPOCH``,
+    ``model`` is wrapped for several processes; ``bare_model`` is not. ``ema`` is None without ``MODEL.EMA_EPOCH``,
     ``mixup`` without ``MIXUP.ENABLE``, ``autocast_dtype`` where training is in float32. ``normalize`` takes uint8 clips
     (N, C, T, H, W) on the device to float32. ``progress`` is replaced as the run goes on. ``metrics`` is there once
     ``OUTPUT_DIR`` may be written to.
@@ -50,7 +50,7 @@ class TrainRun:
     cfg: CfgNode
     device: torch.device
     model: nn.Module
-    average: WeightAverage | None
+    ema: WeightEma | None
     optimizer: torch.optim.Optimizer
     scaler: torch.amp.GradScaler
     autocast_dtype: torch.dtype | None
@@ -72,10 +72,10 @@ class TrainRun:
         return distributed.unwrap_model(self.model)
 
     @property
-    def is_averaging(self) -> bool:
-        """Whether the moving average of the weights has begun."""
+    def has_ema(self) -> bool:
+        """Whether the EMA of the weights has begun."""
         begun = self.progress.num_epochs + (self.progress.num_steps > 0) > self.cfg.MODEL.EMA_EPOCH
-        return self.average is not None and begun
+        return self.ema is not None and begun
 
     @property
     def steps_per_epoch(self) -> int:
@@ -96,7 +96,7 @@ class TrainRun:
         """What a checkpoint holds (see ``CheckpointFolder``); all processes call this together, rank 0's is whole."""
         return {
             "model_state": self.bare_model.state_dict(),
-            "ema_state": self.average.state_dict() if self.is_averaging else None,
+            "ema_state": self.ema.state_dict() if self.has_ema else None,
             "optimizer_state": self.optimizer.state_dict(),
             "scaler_state": self.scaler.state_dict(),
             "epoch": self.progress.num_epochs - 1,
@@ -126,9 +126,9 @@ class TrainRun:
         load_own_weights(self.bare_model, content, self.cfg, source)
         check_class_names(content.get("class_names"), self.class_names, source)
         load_optimizer(self.optimizer, content["optimizer_state"], source)
-        if self.average is not None:
-            # A run that starts to average only now starts from the weights themselves.
-            self.average.load_state_dict(content.get("ema_state") or content["model_state"])
+        if self.ema is not None:
+            # A run whose EMA begins only now starts it from the weights themselves.
+            self.ema.load_state_dict(content.get("ema_state") or content["model_state"])
         if content.get("scaler_state"):
             self.scaler.load_state_dict(content["scaler_state"])
         self.progress, changes = self._progress_of(content)

@@ -29,7 +29,7 @@ from tests.videos import write_list
 
 TRACES_DIR = Path(__file__).parents[1] / "golden" / "traces"
 # Name of a trace -> (config beside it, step at which the run is asked to stop, to be started again; None for none).
-# That is in the middle of the third epoch, where the moving average has begun.
+# That is in the middle of the third epoch, where the EMA has begun.
 TRACES = {"uniformer": ("uniformer", None), "uniformerv2": ("uniformerv2", None), "resumed": ("uniformerv2", 9)}
 # Elsewhere than where a trace was recorded, this many steps agree to this relative difference.
 NUM_CLOSE_STEPS, CLOSE = 5, 1e-4
@@ -46,7 +46,7 @@ class Trace:
     Attributes:
         place: versions of libraries, kind of CPU, number of threads, and ``inputs`` of that CPU, by name.
         steps: (loss, gradient norm) of each step, exact.
-        weights_sha256: of the final weights and their moving average.
+        weights_sha256: of the final weights and their EMA.
     """
 
     place: dict[str, Any]

@@ -22,7 +22,7 @@ from tests.command_line import ROOT, RUN_NET, run_commands, run_net, tiny_argume
 from tests.free_port import free_port
 from tests.run_state import assert_same_state, metrics
 
-# Every part that has a state: augmentation, dropout, mixing, a moving average, precise statistics, accumulated batches,
+# Every part that has a state: augmentation, dropout, mixing, an EMA, precise statistics, accumulated batches,
 # a log line that spans several steps, worker processes.
 EVERYTHING = [
     *("TRAIN.BATCH_SIZE", 1, "SOLVER.ACCUM_STEPS", 2, "SOLVER.MAX_EPOCH", 6, "LOG_PERIOD", 3, "TEST.ENABLE", "False"),

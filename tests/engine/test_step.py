@@ -1,4 +1,4 @@
-"""Steps of training: accumulation, precision, moving average, divergence."""
+"""Steps of training: accumulation, precision, EMA, divergence."""
 
 import re
 from pathlib import Path
@@ -99,21 +99,21 @@ def test_a_run_may_be_tested_by_its_moving_average(video_set: Path, tmp_path: Pa
     content = trained(video_set, tmp_path, *overrides)
     assert any(not torch.equal(content["ema_state"][name], value) for name, value in content["model_state"].items())
     scores = {}
-    for is_average in (False, True):
-        arguments = tiny_arguments(video_set, tmp_path, "TRAIN.ENABLE", "False", "TEST.USE_EMA", is_average)
+    for is_ema in (False, True):
+        arguments = tiny_arguments(video_set, tmp_path, "TRAIN.ENABLE", "False", "TEST.USE_EMA", is_ema)
         outcome = run_net(*arguments)
         assert outcome.code == 0, outcome.err
-        scores[is_average] = (tmp_path / "test" / "predictions.csv").read_text()
+        scores[is_ema] = (tmp_path / "test" / "predictions.csv").read_text()
     assert scores[False] != scores[True]
     swapped = {**content, "model_state": content["ema_state"]}
-    torch.save(swapped, tmp_path / "average.pyth")
-    path = ["TEST.CHECKPOINT_FILE_PATH", tmp_path / "average.pyth"]
+    torch.save(swapped, tmp_path / "ema.pyth")
+    path = ["TEST.CHECKPOINT_FILE_PATH", tmp_path / "ema.pyth"]
     assert run_net(*tiny_arguments(video_set, tmp_path, "TRAIN.ENABLE", "False", *path)).code == 0
     assert (tmp_path / "test" / "predictions.csv").read_text() == scores[True]
     torch.save({**content, "ema_state": None}, tmp_path / "none.pyth")
     path[1] = tmp_path / "none.pyth"
     outcome = run_net(*tiny_arguments(video_set, tmp_path, "TRAIN.ENABLE", "False", "TEST.USE_EMA", "True", *path))
-    assert outcome.error == f"{path[1]}: holds no moving average of the weights; set TEST.USE_EMA to False"
+    assert outcome.error == f"{path[1]}: holds no EMA of the weights; set TEST.USE_EMA to False"
 
 
 @pytest.mark.slow
@@ -170,4 +170,4 @@ def test_a_moving_average_that_has_not_begun_is_not_saved(video_set: Path, tmp_p
     content = trained(video_set, tmp_path, "MODEL.EMA_EPOCH", 1)
     assert content["ema_state"] is None
     arguments = tiny_arguments(video_set, tmp_path, "TRAIN.ENABLE", "False", "TEST.USE_EMA", "True")
-    assert run_net(*arguments).error.endswith("holds no moving average of the weights; set TEST.USE_EMA to False")
+    assert run_net(*arguments).error.endswith("holds no EMA of the weights; set TEST.USE_EMA to False")

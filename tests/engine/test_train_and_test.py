@@ -222,12 +222,12 @@ def test_a_moving_average_starts_from_the_weights_of_its_first_epoch(video_set: 
     overrides = ["MODEL.EMA_EPOCH", 2, "MODEL.EMA_DECAY", 0.9999, "SOLVER.MAX_EPOCH", 3, "TEST.ENABLE", "False"]
     outcome = run_net(*tiny_arguments(video_set, tmp_path, *overrides, "SOLVER.WARMUP_EPOCHS", 0))
     assert outcome.code == 0, outcome.err
-    average, start, now = (
+    ema, start, now = (
         checkpoint(tmp_path, epoch)[kind]["backbone.conv1.weight"]
         for epoch, kind in ((2, "ema_state"), (1, "model_state"), (2, "model_state"))
     )
     # Two steps, of 1 / 10,000 each, from where the epoch began towards where it ended.
-    assert 0 < (average - start).norm() < 3e-4 * (now - start).norm()
+    assert 0 < (ema - start).norm() < 3e-4 * (now - start).norm()
     assert [line["step"] for line in metrics(tmp_path, "val_ema")] == [6]
 
 

@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 
 @pytest.mark.parametrize("is_within_epoch", [True, False])
 def test_a_restored_run_saves_what_it_was_restored_from(is_within_epoch: bool, video_set: Path, tmp_path: Path):
-    """Weights, their average, moments, loss scale, progress and random generators; the folder is each run's own."""
+    """Weights, their EMA, moments, loss scale, progress and random generators; the folder is each run's own."""
     overrides = ["MODEL.EMA_EPOCH", 0, "MODEL.EMA_DECAY", 0.5, "TRAIN.MIXED_PRECISION_DTYPE", "fp16"]
     run = build_run(tiny_config(video_set, tmp_path / "one", *overrides), CPU)
     with closing(run.metrics):

@@ -16,7 +16,7 @@ def test_a_run_is_drawn(video_set: Path, tmp_path: Path, monkeypatch: pytest.Mon
     with Image.open(tmp_path / "curves.png") as picture:
         assert picture.format == "PNG" and min(picture.size) > 800
         colors = {color for _, color in picture.convert("RGB").getcolors(maxcolors=2**24)}
-    assert {(31, 119, 180), (255, 127, 14), (214, 39, 40)} <= colors  # of training, validation and the average
+    assert {(31, 119, 180), (255, 127, 14), (214, 39, 40)} <= colors  # of training, validation and the EMA
 
 
 def test_mistakes_are_one_line(tmp_path: Path):

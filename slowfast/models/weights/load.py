@@ -16,19 +16,19 @@ from slowfast.models.weights.sources import ACCEPTED_SOURCES, translate_source
 from slowfast.models.weights.translation import Translation
 
 
-def load_source(model: VideoModel, name: str, rules: HeadRules, *, is_average: bool = False) -> WeightsReport:
+def load_source(model: VideoModel, name: str, rules: HeadRules, *, is_ema: bool = False) -> WeightsReport:
     """Load a file, an address or ``timm:<model>`` of any public source.
 
     Args:
         model: the bare model.
         name: see ``weight_files``.
         rules: for the head.
-        is_average: take the moving average that a checkpoint of ours holds beside the weights themselves.
+        is_ema: take the EMA that a checkpoint of ours holds beside the weights themselves.
 
     Raises:
         UserError: if it cannot be had or does not fit; the model is untouched then.
     """
-    return apply_translation(model, translate_source(name, is_average=is_average), name, rules)
+    return apply_translation(model, translate_source(name, is_ema=is_ema), name, rules)
 
 
 def load_pretrained(cfg: CfgNode, model: VideoModel, rules: HeadRules) -> WeightsReport | None:

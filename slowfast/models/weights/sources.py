@@ -20,24 +20,24 @@ ACCEPTED_SOURCES = (
 )
 
 
-def translate_source(name: str, *, is_average: bool = False) -> Translation:
+def translate_source(name: str, *, is_ema: bool = False) -> Translation:
     """Read a file, an address or ``timm:<model>`` and translate it.
 
     Args:
         name: see ``weight_files``.
-        is_average: take the moving average that a checkpoint of ours holds beside the weights themselves.
+        is_ema: take the EMA that a checkpoint of ours holds beside the weights themselves.
 
     Raises:
         UserError: if it cannot be had, or is no source that is carried over exactly.
     """
     refuse_light(name)
-    if name.startswith(TIMM_PREFIX) and not is_average:
+    if name.startswith(TIMM_PREFIX) and not is_ema:
         return load_timm(name.removeprefix(TIMM_PREFIX))
     try:
         checkpoint = read_checkpoint(name)
-        if is_average:
+        if is_ema:
             if not checkpoint.get("ema_state"):
-                raise UserError(f"{name}: holds no moving average of the weights; set TEST.USE_EMA to False")
+                raise UserError(f"{name}: holds no EMA of the weights; set TEST.USE_EMA to False")
             checkpoint = {**checkpoint, "model_state": checkpoint["ema_state"]}
         return translate(checkpoint, _hugging_face_config(name))
     except UserError as error:
