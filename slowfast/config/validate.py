@@ -147,18 +147,18 @@ def extra_transforms_are_used(cfg: CfgNode) -> str | None:
 
 
 def many_labels_have_their_loss(cfg: CfgNode) -> str | None:
-    """Several labels a video go with a loss that takes them, and are neither mixed nor split by ";"."""
+    """Several labels per video go with a loss that takes them, and are neither mixed nor split by ";"."""
     name = cfg.MODEL.LOSS_FUNC
     told = f"DATA.MULTI_LABEL is {cfg.DATA.MULTI_LABEL} and MODEL.LOSS_FUNC {name}"
     if not cfg.DATA.MULTI_LABEL:
         if LOSS_TARGETS[name] != ("several",):
             return None
-        return f"{told}; {name} is for several labels a video: set MULTI_LABEL to True or LOSS_FUNC to cross_entropy"
+        return f"{told}; {name} is for several labels per video: set MULTI_LABEL to True or LOSS_FUNC to cross_entropy"
     if cfg.MIXUP.ENABLE:
         return "DATA.MULTI_LABEL is True and MIXUP.ENABLE True; only single labels are mixed: set MIXUP.ENABLE to False"
     if "several" not in LOSS_TARGETS[name]:
         needed = losses_for("several")
-        return f"{told}; several labels a video need {needed}: set MODEL.LOSS_FUNC to it or MULTI_LABEL to False"
+        return f"{told}; several labels per video need {needed}: set MODEL.LOSS_FUNC to it or MULTI_LABEL to False"
     if ";" in cfg.DATA.PATH_LABEL_SEPARATOR:
         told = f"DATA.MULTI_LABEL is True and DATA.PATH_LABEL_SEPARATOR {cfg.DATA.PATH_LABEL_SEPARATOR!r}"
         return f"{told}; ';' joins the labels of a video: give another separator, such as ','"

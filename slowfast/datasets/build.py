@@ -27,7 +27,7 @@ def build_list(cfg: CfgNode, split: Split) -> VideoList:
     """Read the list of a split of the config's data set.
 
     Raises:
-        UserError: for an unknown data set, a bad list (file:line), or several labels a video where there is one.
+        UserError: for an unknown data set, a bad list (file:line), or several labels per video where there is one.
     """
     entry = _entry_of(cfg, is_test=split == "test")
     check_multi_label(cfg, entry, split)
@@ -37,7 +37,7 @@ def build_list(cfg: CfgNode, split: Split) -> VideoList:
 def build_dataset(cfg: CfgNode, split: Split) -> TrainClipDataset | EvalClipDataset:
     """Read the list of a split and build its data set.
 
-    Training draws ``AUG.NUM_SAMPLE`` clips a video (one without ``AUG.ENABLE``). Validation takes one central view.
+    Training draws ``AUG.NUM_SAMPLE`` clips per video (one without ``AUG.ENABLE``). Validation takes one central view.
     Testing takes ``TEST.NUM_ENSEMBLE_VIEWS`` temporal times ``TEST.NUM_SPATIAL_CROPS`` spatial views (1: the centre).
 
     Raises:
@@ -103,7 +103,7 @@ def build_class_names(cfg: CfgNode) -> list[str] | None:
 
 
 def videos_per_batch(cfg: CfgNode, dataset: TrainClipDataset | EvalClipDataset) -> int:
-    """Videos a batch on this process.
+    """Videos per batch on this process.
 
     ``TRAIN.BATCH_SIZE`` counts videos on a node, ``TEST.BATCH_SIZE`` views on a node; both are split over the node's
     processes. All views of a video stay together.

@@ -178,7 +178,7 @@ def _load_folder(cfg: CfgNode, split: Split) -> list[VideoRecord]:
     if not cfg.DATA.PATH_TO_DATA_DIR or not root.is_dir():
         raise UserError(
             f"DATA.PATH_TO_DATA_DIR {str(cfg.DATA.PATH_TO_DATA_DIR)!r}: is no folder; expected one with the folders "
-            f"train, val and test, with a folder of videos a class in each"
+            f"train, val and test, with a folder of videos per class in each"
         )
     folder = _first_that_exists([root / name for name in VAL_IF_NO_TEST[split]], split)
     return load_class_folders(
@@ -220,7 +220,7 @@ for _name, _entry in _ENTRIES.items():
 
 
 def check_multi_label(cfg: CfgNode, entry: DatasetEntry, split: Split) -> None:
-    """Refuse several labels a video where the annotations have room for one.
+    """Refuse several labels per video where the annotations have room for one.
 
     Raises:
         UserError: for ``DATA.MULTI_LABEL`` and a data set without lists of path and label.
@@ -229,7 +229,7 @@ def check_multi_label(cfg: CfgNode, entry: DatasetEntry, split: Split) -> None:
         key, name = ("TEST", cfg.TEST.DATASET) if split == "test" else ("TRAIN", cfg.TRAIN.DATASET)
         able = ", ".join(name for name, other in DATASET_REGISTRY if other.has_plain_lists)
         raise UserError(
-            f"DATA.MULTI_LABEL is True, but {key}.DATASET {name} has one label a video; accepted: {able}, or set "
+            f"DATA.MULTI_LABEL is True, but {key}.DATASET {name} has one label per video; accepted: {able}, or set "
             f"DATA.MULTI_LABEL to False"
         )
 

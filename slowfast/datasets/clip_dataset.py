@@ -100,7 +100,7 @@ def _check_classes(lists: Sequence[VideoList]) -> None:
 
 
 class TrainClipDataset(_ClipDataset):
-    """One random choice of frames a video, augmented one or more times (repeated augmentation, arXiv 1901.09335).
+    """One random choice of frames per video, augmented one or more times (repeated augmentation, arXiv 1901.09335).
 
     An unreadable video is replaced by another, and named in the sample. All draws of repeat r depend on
     (seed, epoch, video_idx, r) alone, so that neither workers nor ranks change the clips.
@@ -108,7 +108,7 @@ class TrainClipDataset(_ClipDataset):
     Args:
         transform: augmentation.
         seed: of all draws.
-        num_repeats: clips a video; they show the same frames, which are read once.
+        num_repeats: clips per video; they show the same frames, which are read once.
     """
 
     def __init__(
@@ -162,7 +162,7 @@ class EvalClipDataset(_ClipDataset):
 
     Args:
         transform: resize and spatial crops.
-        num_temporal_views: clips a video; view v of a sample is clip v // crops, crop v % crops.
+        num_temporal_views: clips per video; view v of a sample is clip v // crops, crop v % crops.
     """
 
     def __init__(
@@ -179,7 +179,7 @@ class EvalClipDataset(_ClipDataset):
 
     @property
     def num_views(self) -> int:
-        """Views a video: temporal clips times spatial crops."""
+        """Views per video: temporal clips times spatial crops."""
         return self.num_temporal_views * len(self.transform.spatial_idxs)
 
     def __getitem__(self, key: SampleKey) -> Sample | FailedVideo:

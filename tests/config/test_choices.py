@@ -136,12 +136,12 @@ MIXED = ["MIXUP.ENABLE", True]
         (
             ("class",),
             SEVERAL,
-            "DATA.MULTI_LABEL is True and MODEL.LOSS_FUNC mine; several labels a video need bce_logit",
+            "DATA.MULTI_LABEL is True and MODEL.LOSS_FUNC mine; several labels per video need bce_logit",
         ),
         (("mixed",), MIXED, None),
         (("mixed",), [], "MIXUP.ENABLE is False and MODEL.LOSS_FUNC mine; mine needs mixed targets: set MIXUP.ENABLE"),
         (("several",), SEVERAL, None),
-        (("several",), [], "DATA.MULTI_LABEL is False and MODEL.LOSS_FUNC mine; mine is for several labels a video"),
+        (("several",), [], "DATA.MULTI_LABEL is False and MODEL.LOSS_FUNC mine; mine is for several labels per video"),
         (("class", "mixed"), [], None),
         (("class", "mixed"), MIXED, None),
         (("class", "mixed", "several"), SEVERAL, None),
@@ -164,7 +164,7 @@ def test_a_rule_tells_every_loss_that_would_do():
     with registered(LOSS_REGISTRY, len, name="mine", targets=("mixed", "several")):
         assert losses_for("mixed") == "soft_cross_entropy or mine"
         with pytest.raises(
-            UserError, match=r"several labels a video need bce_logit or mine: set MODEL.LOSS_FUNC to it"
+            UserError, match=r"several labels per video need bce_logit or mine: set MODEL.LOSS_FUNC to it"
         ):
             load_config(None, SEVERAL)
     assert losses_for("mixed") == "soft_cross_entropy"

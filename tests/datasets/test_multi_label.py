@@ -77,7 +77,7 @@ def test_semicolons_are_not_taken_for_a_separator(tmp_path: Path):
 
 
 def test_several_labels_without_the_key_are_an_error_that_names_it(tmp_path: Path):
-    message = ":1: label '3;17' of 'a.mp4,3;17' is not an integer; several labels a video need DATA.MULTI_LABEL True"
+    message = ":1: label '3;17' of 'a.mp4,3;17' is not an integer; several labels per video need DATA.MULTI_LABEL True"
     with pytest.raises(UserError, match=re.escape(message)):
         load(tmp_path, "a.mp4,3;17\n", form=PATH_LABEL)
 
@@ -99,7 +99,7 @@ def test_other_data_sets_are_refused_with_those_accepted(tmp_path: Path, name: s
         with pytest.raises(UserError) as error:
             build_dataset(config(tmp_path, f"{key}.DATASET", name), split)
         assert str(error.value) == (
-            f"DATA.MULTI_LABEL is True, but {key}.DATASET {name} has one label a video; accepted: kinetics, "
+            f"DATA.MULTI_LABEL is True, but {key}.DATASET {name} has one label per video; accepted: kinetics, "
             "kinetics_sparse, mit, ucf101_video, hmdb_video, or set DATA.MULTI_LABEL to False"
         )
 

@@ -83,9 +83,9 @@ MISTAKES: dict[str, tuple[Callable[[Path, Path], list], list[str]]] = {
         [f"NUM_GPUS {TOO_MANY_GPUS}, but this machine has {TOO_MANY_GPUS - 1}"],
     ),
     "several nodes that cannot meet": (keys("NUM_SHARDS", 2), ["NUM_SHARDS 2", "--init_method"]),
-    "several labels a video": (
+    "several labels per video": (
         list_of("videos/train_0.mp4,0;1\n"),
-        ["train.csv:1: label '0;1'", "several labels a video need DATA.MULTI_LABEL True"],
+        ["train.csv:1: label '0;1'", "several labels per video need DATA.MULTI_LABEL True"],
     ),
     "unknown key": (keys("SOLVER.BASE_RL", 1), ["unknown key SOLVER.BASE_RL", "SOLVER.BASE_LR"]),
     "value of another type": (keys("SOLVER.MAX_EPOCH", "many"), ["SOLVER.MAX_EPOCH"]),

@@ -145,7 +145,8 @@ def test_an_own_loss_takes_the_targets_that_it_declares(tmp_path: Path):
     assert torch.equal(loss(logits, labels), loss(logits, F.one_hot(labels).float()))
     loss(logits, labels).backward()
     assert 0 < loss(logits, labels) < F.cross_entropy(logits, labels) and logits.grad.abs().sum() > 0
-    with pytest.raises(UserError, match=r"DATA.MULTI_LABEL is True and MODEL.LOSS_FUNC focal; several labels a video"):
+    refused = r"DATA.MULTI_LABEL is True and MODEL.LOSS_FUNC focal; several labels per video"
+    with pytest.raises(UserError, match=refused):
         config(tmp_path, "MODEL.LOSS_FUNC", "focal", "DATA.MULTI_LABEL", True)
 
 

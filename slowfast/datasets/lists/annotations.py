@@ -139,7 +139,7 @@ def _separator_hint(line: str, form: ListForm, separator: str, *, is_fixed_separ
     if form.looks_separated_by(line, separator):
         return ""
     if form is PATH_LABEL and PATH_LABELS.looks_separated_by(line, separator):
-        return "; several labels a video need DATA.MULTI_LABEL True"
+        return "; several labels per video need DATA.MULTI_LABEL True"
     for candidate, name in _SEPARATORS.items():
         if candidate != separator and form.looks_separated_by(line, candidate):
             written = "$'\\t'" if candidate == "\t" else repr(candidate)  # as a shell takes it
@@ -177,7 +177,7 @@ def load_list(
     prefix: str = "",
     is_fixed_separator: bool = False,
 ) -> list[VideoRecord]:
-    """Read a list, one record a line; empty lines are skipped.
+    """Read a list, one record per line; empty lines are skipped.
 
     Args:
         path: the list file, UTF-8.
@@ -225,7 +225,7 @@ def load_path_label_list(path: Path, *, separator: str, num_classes: int, prefix
 
 
 def load_class_names(path: Path, num_classes: int) -> list[str]:
-    """Read class names, one a line, in the order of the labels.
+    """Read class names, one per line, in the order of the labels.
 
     Raises:
         UserError: if the file cannot be read or does not hold ``num_classes`` distinct names.
@@ -237,6 +237,6 @@ def load_class_names(path: Path, num_classes: int) -> list[str]:
     if len(names) != num_classes or len(set(names)) != num_classes:
         raise UserError(
             f"DATA.CLASS_NAMES_FILE {path}: {len(names)} names, {len(set(names))} of them distinct; "
-            f"expected one a line for each of MODEL.NUM_CLASSES {num_classes} classes"
+            f"expected one per line for each of MODEL.NUM_CLASSES {num_classes} classes"
         )
     return names

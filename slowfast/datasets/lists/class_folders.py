@@ -25,7 +25,7 @@ def list_class_folders(folder: Path) -> list[str]:
     except OSError as error:
         raise UserError(f"{folder}: cannot list the class folders: {error.strerror}") from None
     if not names:
-        raise UserError(f"{folder}: has no sub-folders; expected one a class, with the class's videos in it")
+        raise UserError(f"{folder}: has no sub-folders; expected one per class, with the class's videos in it")
     return names
 
 

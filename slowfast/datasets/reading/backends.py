@@ -112,7 +112,7 @@ def video_reader(backend: str) -> SourceOpener:
 
     Args:
         backend: DATA.DECODING_BACKEND. Published configs say decord, so without decord PyAV stands in, with a warning
-            (one a process).
+            (one per process).
 
     Raises:
         UserError: if torchcodec is asked for and does not load.

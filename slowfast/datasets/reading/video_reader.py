@@ -25,7 +25,7 @@ class VideoReader(FrameSource):
     """Reads chosen frames of one video file.
 
     Frame i is the i-th in presentation order, as if everything were decoded. Rotation metadata is not applied.
-    Decoding is single-threaded: data loaders already run one worker a core.
+    Decoding is single-threaded: data loaders already run one worker per core.
 
     The packets are indexed once. Where that tells the order of frames for certain, only what the wanted frames need is
     decoded; otherwise everything up to the last one.

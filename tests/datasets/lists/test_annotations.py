@@ -105,7 +105,7 @@ def test_class_names_are_the_lines_in_order(tmp_path: Path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a\nb\n", "2 names, 2 of them distinct; expected one a line for each of MODEL.NUM_CLASSES 3 classes"),
+        ("a\nb\n", "2 names, 2 of them distinct; expected one per line for each of MODEL.NUM_CLASSES 3 classes"),
         ("a\nb\nc\nd\n", "4 names, 4 of them distinct"),
         ("a\nb\na\n", "3 names, 2 of them distinct"),
         ("", "0 names"),
