@@ -10,7 +10,7 @@ from tests.process_state import process_state_kept
 from tests.videos import write_video_set
 
 # Examples may be slow where cores are shared, so they have no deadline; the same ones are drawn every time, so that a
-# failure is one of the change at hand.
+# failure is one of the current change.
 settings.register_profile("repository", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("repository")
 

@@ -54,7 +54,7 @@ def main() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description="Submit training (TRAIN.ENABLE) and testing (TEST.ENABLE) to SLURM. A job that reaches its time "
-        "limit or is pre-empted saves, requeues itself and goes on from there.",
+        "limit or is pre-empted saves, requeues itself and resumes from there.",
     )
     add = parser.add_argument
     add("--num_shards", type=positive_int, metavar="N", help="nodes (default: NUM_SHARDS of the config)")

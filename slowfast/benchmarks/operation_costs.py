@@ -109,8 +109,8 @@ def _sum_of_products(arguments: Arguments, _result: Tensor) -> int:
 
 def _convolution(arguments: Arguments, result: Tensor) -> int:
     """Each output, or each input of a transposed one, meets one filter."""
-    weight, meeting = arguments["weight"], arguments["input"] if arguments["transposed"] else result
-    return meeting.numel() * math.prod(weight.shape[1:])
+    weight, elements = arguments["weight"], arguments["input"] if arguments["transposed"] else result
+    return elements.numel() * math.prod(weight.shape[1:])
 
 
 def _convolution_backward(arguments: Arguments, _result: Any) -> int:

@@ -17,7 +17,7 @@ _C.OUTPUT_DIR = "./runs/default"
 _C.NUM_GPUS = 1
 # Nodes (machines) that work together, at least 1.
 _C.NUM_SHARDS = 1
-# Seconds without a sign of life after which a process of several counts as lost, which ends the others; at least 1.
+# Seconds without a heartbeat after which a process of several counts as lost, which ends the others; at least 1.
 _C.PEER_TIMEOUT_S = 120.0
 # Seed of Python, NumPy and torch, at least 0; each process derives its own from it.
 _C.RNG_SEED = 1
@@ -46,7 +46,7 @@ _C.TRAIN.CHECKPOINT_PERIOD = 10
 _C.TRAIN.NUM_CHECKPOINTS_KEPT = 5
 # Seconds after which checkpoint_last.pyth is written within an epoch, too; 0 writes it at the end of epochs only.
 _C.TRAIN.CHECKPOINT_SECONDS = 1800.0
-# Go on from the newest checkpoint of OUTPUT_DIR if it has one.
+# Resume from the newest checkpoint of OUTPUT_DIR if it has one.
 _C.TRAIN.AUTO_RESUME = True
 # Checkpoint whose weights training starts from, at epoch 0, a file or an address; "" for what PRETRAIN says.
 _C.TRAIN.CHECKPOINT_FILE_PATH = ""

@@ -110,7 +110,7 @@ def _assemble(
 
 
 def _begin_output(run: TrainRun, *, is_new: bool) -> None:
-    """Make ``OUTPUT_DIR`` or go on in it; a new run moves what another one left there out of its way."""
+    """Make ``OUTPUT_DIR`` or resume in it; a new run moves what another one left there out of its way."""
     cfg, output_dir = run.cfg, Path(run.cfg.OUTPUT_DIR)
     start_output(cfg, output_dir)
     if distributed.is_main():
@@ -127,11 +127,11 @@ def _begin_output(run: TrainRun, *, is_new: bool) -> None:
 
 
 def _log_resumption(state: Progress, source: Path, changes: list[str]) -> None:
-    """Log where a run goes on; a warning says if it will not repeat the one before it bit by bit."""
-    logger.info("going on from %s: %d epochs and %d steps done", source, state.num_epochs, state.num_steps)
+    """Log where a run resumes; a warning says if it will not repeat the one before it bit by bit."""
+    logger.info("resuming from %s: %d epochs and %d steps done", source, state.num_epochs, state.num_steps)
     if changes:
         logger.warning(
-            "the rest of epoch %d draws other random numbers than without the interruption: %s; it goes on at step %d",
+            "the rest of epoch %d draws other random numbers than without the interruption: %s; it resumes at step %d",
             state.num_epochs + 1,
             ", ".join(changes),
             state.num_steps + 1,

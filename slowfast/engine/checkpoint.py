@@ -192,7 +192,7 @@ def head_rules(cfg: CfgNode, class_names: list[str] | None, *, is_test: bool = F
 
 
 def load_own_weights(model: nn.Module, content: dict[str, Any], cfg: CfgNode, path: Path) -> None:
-    """Restore a model to go on training.
+    """Restore a model to resume training.
 
     Args:
         model: the bare model.
@@ -227,7 +227,7 @@ def _model_differences(checkpoint: dict[str, Any], cfg: CfgNode) -> list[str]:
 
 
 def check_class_names(theirs: list[str] | None, ours: list[str] | None, path: Path) -> None:
-    """Refuse to go on with other classes.
+    """Refuse to resume with other classes.
 
     Raises:
         UserError: if the names of a checkpoint's classes are not ours, in our order.
@@ -248,7 +248,7 @@ def check_class_names(theirs: list[str] | None, ours: list[str] | None, path: Pa
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any], path: Path) -> None:
-    """Restore an optimizer to go on training.
+    """Restore an optimizer to resume training.
 
     Raises:
         UserError: if the state is of another kind of optimizer or of other parameters.

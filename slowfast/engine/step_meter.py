@@ -60,7 +60,7 @@ class StepMeter:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """What a run that goes on within an epoch needs for the same lines."""
+        """What a run that resumes within an epoch needs for the same lines."""
         return {
             "sums": self.sums.cpu(),
             "num_steps": self.num_steps,
@@ -69,7 +69,7 @@ class StepMeter:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
+        """Resume from there."""
         self.sums = state["sums"].to(self.device)
         self.num_steps, self.num_replaced = state["num_steps"], state["num_replaced"]
         self.start = time.perf_counter() - state["elapsed_s"]

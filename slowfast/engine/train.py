@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 
 def train(cfg: CfgNode, device: torch.device) -> None:
-    """Train from the config to ``SOLVER.MAX_EPOCH``, going on from the newest checkpoint of ``OUTPUT_DIR``.
+    """Train from the config to ``SOLVER.MAX_EPOCH``, resuming from the newest checkpoint of ``OUTPUT_DIR``.
 
     Raises:
         UserError: for bad lists, weights or checkpoints, before anything is written.
@@ -97,7 +97,7 @@ def _start_epoch(run: TrainRun) -> StepMeter:
 
 
 def _rank_state(run: TrainRun, meter: StepMeter) -> dict[str, Any]:
-    """What this process needs to go on within an epoch."""
+    """What this process needs to resume within an epoch."""
     return {"random": random_states(run.device), "meter": meter.state_dict()}
 
 

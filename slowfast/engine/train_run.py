@@ -28,7 +28,7 @@ class Progress:
         num_epochs: finished, their validation included.
         num_steps: done of the epoch after them; all of its steps, where only its validation is left.
         best_accuracy: best validation accuracy in percent so far.
-        rank_state: of this process, to go on within an epoch; None for what a new epoch begins with.
+        rank_state: of this process, to resume within an epoch; None for what a new epoch begins with.
     """
 
     num_epochs: int = 0

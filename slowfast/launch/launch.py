@@ -229,10 +229,10 @@ def _stop_signals_noted() -> Iterator[None]:
 
 
 def _stop(cause: str, rank: int) -> None:
-    """Say that the job was asked to stop, and see to it that it goes on; one process of the job does."""
+    """Say that the job was asked to stop, and see to it that it resumes; one process of the job does."""
     if rank > 0:
         return
-    logger.info("stopped by %s; the same command goes on from the last checkpoint", cause)
+    logger.info("stopped by %s; the same command resumes from the last checkpoint", cause)
     requeue_job(cause)
 
 

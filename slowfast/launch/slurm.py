@@ -85,7 +85,7 @@ def why_not_requeued(job: SlurmJob, *, has_sigterm: bool) -> str:
     if job.state != "RUNNING":
         return f"it is {job.state}, so it has been cancelled, or SLURM requeues it itself"
     if not job.is_requeueable:
-        return "it may not be (--no-requeue, or no batch job); submit it again to go on"
+        return "it may not be (--no-requeue, or no batch job); submit it again to resume"
     if has_sigterm and not job.is_preempted:
         return "SIGTERM came without pre-emption, because another of its processes failed or by hand"
     return ""

@@ -1,7 +1,7 @@
 """Being asked to stop: SIGTERM, and the signal that SLURM sends before it ends or pre-empts a job.
 
 The handlers only take a note. Training looks at it between steps, saves where it stands and raises ``Interrupted``,
-which the launch turns into a clean exit; the same command then goes on from there.
+which the launch turns into a clean exit; the same command then resumes from there.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ _received: signal.Signals | None = None
 
 
 class Interrupted(Exception):
-    """The run was asked to stop, and did; what is needed to go on is saved.
+    """The run was asked to stop, and did; what is needed to resume is saved.
 
     Args:
         cause: what asked, such as "SIGTERM".

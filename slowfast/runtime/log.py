@@ -50,8 +50,8 @@ def setup_logging(output_dir: Path | None) -> None:
 class MetricsLog:
     """One JSON object per line in ``output_dir``/metrics.jsonl, and TensorBoard if asked for; rank 0 only.
 
-    What is there of an earlier run is put aside as metrics.1.jsonl, metrics.2.jsonl, ... A run that goes on keeps its
-    lines up to where it goes on, and drops those of steps that it takes again.
+    What is there of an earlier run is archived as metrics.1.jsonl, metrics.2.jsonl, ... A run that resumes keeps its
+    lines up to where it resumes, and drops those of steps that it takes again.
 
     Args:
         output_dir: an existing directory.

@@ -26,7 +26,7 @@ def parameter_groups(
     """Group the trainable parameters by weight decay and by learning-rate factor.
 
     The groups, and the parameters in each, come in the order in which the model registers them: the same for every
-    run of a config, as going on from a checkpoint needs it.
+    run of a config, as resuming from a checkpoint needs it.
 
     Args:
         model: the bare model; its ``backbone_parameters()`` are those of the pretrained backbone.

@@ -1,4 +1,4 @@
-"""Time and memory of the machine at hand."""
+"""Time and memory of this machine."""
 
 import subprocess
 import sys

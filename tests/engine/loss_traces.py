@@ -157,7 +157,7 @@ def trace_run(name: str, video_set: Path, output_dir: Path, *overrides: object) 
         assert outcome.code == 0 and "stopped by SIGTERM" in outcome.out, outcome
     outcome = run_net(*arguments)
     assert outcome.code == 0, outcome
-    assert stop_step is None or re.search("going on from .* 2 epochs and [123] steps done", outcome.out), outcome.out
+    assert stop_step is None or re.search("resuming from .* 2 epochs and [123] steps done", outcome.out), outcome.out
     lines = map(json.loads, (output_dir / "metrics.jsonl").read_text().splitlines())
     steps = [(line["loss"], line["grad_norm"]) for line in lines if line["kind"] == "train"]
     num_threads = json.loads((output_dir / "environment.json").read_text())["cpu_threads"]

@@ -105,7 +105,7 @@ def test_a_mistake_is_told_in_one_line_before_anything_is_written(name: str, vid
     assert not output_dir.exists()
 
 
-@pytest.mark.parametrize("stage", ["to train from", "to test", "to go on from"])
+@pytest.mark.parametrize("stage", ["to train from", "to test", "to resume from"])
 def test_a_checkpoint_of_another_architecture_is_refused(
     stage: str, finished_run: tuple[Path, Outcome], video_set: Path, tmp_path: Path
 ):
@@ -138,7 +138,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_an_older_one_and_stays(
     outcome = run_net(*tiny_arguments(video_set, tmp_path, "SOLVER.MAX_EPOCH", 2, "TEST.ENABLE", "False"))
     assert outcome.code == 0, outcome.err
     assert f"WARNING {damaged} cannot be read and is left out: " in outcome.out
-    assert f"going on from {tmp_path / 'checkpoints' / names[0]}: 2 epochs and 0 steps done" in outcome.out
+    assert f"resuming from {tmp_path / 'checkpoints' / names[0]}: 2 epochs and 0 steps done" in outcome.out
     assert damaged.read_bytes() == half
 
 
@@ -153,7 +153,7 @@ def test_weights_alone_are_not_gone_on_from(finished_run: tuple[Path, Outcome], 
 @pytest.mark.parametrize(
     "overrides", [["SOLVER.OPTIMIZING_METHOD", "sgd"], ["SOLVER.ZERO_WD_1D_PARAM", "True"]], ids=["kind", "groups"]
 )
-def test_another_optimizer_does_not_go_on(
+def test_another_optimizer_does_not_resume(
     finished_run: tuple[Path, Outcome], video_set: Path, tmp_path: Path, overrides: list[str]
 ):
     path = tmp_path / "checkpoints" / "checkpoint_epoch_00001.pyth"

@@ -140,7 +140,7 @@ class Program:
         return Path.touch, (self.path,)
 
 
-@pytest.mark.parametrize("use", ["to test", "to train from", "to go on from"])
+@pytest.mark.parametrize("use", ["to test", "to train from", "to resume from"])
 def test_a_checkpoint_runs_no_code(use: str, video_set: Path, tmp_path: Path):
     trap = tmp_path / "it ran"
     folder = CheckpointFolder(tmp_path / "run")
@@ -148,7 +148,7 @@ def test_a_checkpoint_runs_no_code(use: str, video_set: Path, tmp_path: Path):
     overrides = {
         "to test": ["TRAIN.ENABLE", "False"],
         "to train from": ["TRAIN.AUTO_RESUME", "False", "TRAIN.CHECKPOINT_FILE_PATH", path],
-        "to go on from": [],
+        "to resume from": [],
     }
     outcome = run_net(*tiny_arguments(video_set, tmp_path / "run", *overrides[use]))
     assert re.search(r"checkpoint_epoch_00000\.pyth|none of the checkpoints can be read", outcome.error)

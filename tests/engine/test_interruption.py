@@ -107,7 +107,7 @@ def test_a_run_that_is_killed_at_random_moments_ends_as_if_it_had_not_been(
     outcome = run_net(*arguments)
     assert outcome.code == 0, outcome.err
     assert re.search(
-        r"going on from .*checkpoint_(last|best|epoch_\d+).pyth: \d epochs and \d+ steps done", outcome.out
+        r"resuming from .*checkpoint_(last|best|epoch_\d+).pyth: \d epochs and \d+ steps done", outcome.out
     )
     assert_same_run(whole_run, tmp_path)
 
@@ -176,7 +176,7 @@ def test_two_processes_that_are_killed_end_as_if_they_had_not_been(video_set: Pa
         peer.kill()
         process.kill()
     out = run(killed)
-    found = re.search(r"going on from \S+: (\d) epochs and (\d) steps done", out)
+    found = re.search(r"resuming from \S+: (\d) epochs and (\d) steps done", out)
     assert found, out
     assert_same_run(whole, killed)
 
@@ -211,7 +211,7 @@ def stop(*arguments: object) -> NoReturn:
     raise Interrupted("SIGTERM")
 
 
-# Going on with another config
+# Resuming with another config
 
 
 @pytest.fixture(scope="module")
@@ -234,9 +234,9 @@ def copy_of(output_dir: Path, target: Path) -> Path:
 @pytest.mark.parametrize(
     ("overrides", "warning"),
     [
-        (["RNG_SEED", 2], "RNG_SEED is 2 and was 1; it goes on at step 3"),
-        (["TRAIN.BATCH_SIZE", 1], "a step takes 1 videos and took 2; it goes on at step 5"),
-        (["TRAIN.BATCH_SIZE", 4], "a step takes 4 videos and took 2; it goes on at step 2"),
+        (["RNG_SEED", 2], "RNG_SEED is 2 and was 1; it resumes at step 3"),
+        (["TRAIN.BATCH_SIZE", 1], "a step takes 1 videos and took 2; it resumes at step 5"),
+        (["TRAIN.BATCH_SIZE", 4], "a step takes 4 videos and took 2; it resumes at step 2"),
     ],
 )
 def test_a_run_that_goes_on_otherwise_says_that_it_will_not_be_the_same(
@@ -260,7 +260,7 @@ def test_a_run_that_goes_on_otherwise_says_that_it_will_not_be_the_same(
         (["SOLVER.OPTIMIZING_METHOD", "sgd"], r"its optimizer does not fit SOLVER"),
     ],
 )
-def test_a_run_does_not_go_on_with_another_model(
+def test_a_run_does_not_resume_with_another_model(
     overrides: list, message: str, stopped_run: Path, video_set: Path, tmp_path: Path
 ):
     output_dir = copy_of(stopped_run, tmp_path / "run")
@@ -270,7 +270,7 @@ def test_a_run_does_not_go_on_with_another_model(
     assert {path: path.read_bytes() for path in output_dir.rglob("*") if path.is_file()} == before
 
 
-def test_a_run_does_not_go_on_with_other_classes(stopped_run: Path, video_set: Path, tmp_path: Path):
+def test_a_run_does_not_resume_with_other_classes(stopped_run: Path, video_set: Path, tmp_path: Path):
     output_dir = copy_of(stopped_run, tmp_path / "run")
     path = output_dir / "checkpoints" / "checkpoint_last.pyth"
     content = torch.load(path, weights_only=True)

@@ -90,7 +90,7 @@ def test_float16_lowers_its_loss_scale_rather_than_stop(video_set: Path, tmp_pat
     outcome = run_net(*arguments)
     assert outcome.code == 0, outcome.err
     after = checkpoint(tmp_path, 1)
-    assert after["scaler_state"]["scale"] == 2.0**38  # went on from the saved scale, halved in both steps
+    assert after["scaler_state"]["scale"] == 2.0**38  # resumed from the saved scale, halved in both steps
     assert largest_difference(content, after) == 0
 
 

@@ -30,7 +30,7 @@ def lossless_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def found(lossless_set: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Trace]:
-    """What the code at hand computes, by the name of the trace."""
+    """What the current code computes, by the name of the trace."""
     folder = tmp_path_factory.mktemp("traces")
     return {name: trace_run(name, lossless_set, folder / name) for name in TRACES}
 

@@ -1,4 +1,4 @@
-"""A whole run through tools/run_net.py: what it prints and writes, and going on after an interruption."""
+"""A whole run through tools/run_net.py: what it prints and writes, and resuming after an interruption."""
 
 import json
 import re
@@ -113,7 +113,7 @@ def test_weights_change_and_stay_finite(finished_run: tuple[Path, Outcome]):
     assert all(value.isfinite().all() for value in last.values())
 
 
-# Going on
+# Resuming
 
 
 def test_going_on_from_a_checkpoint_gives_what_an_uninterrupted_run_gives(
@@ -209,7 +209,7 @@ def test_the_best_checkpoint_is_that_of_the_highest_validation_accuracy(
 ):
     accuracies = {0: 30.0, 1: 60.0, 2: 50.0, 3: 60.0, 4: 55.0, 5: 70.0}
     monkeypatch.setattr("slowfast.engine.train.validate", lambda run, epoch: accuracies[epoch])
-    # The second run goes on from the first and knows its best; an equal accuracy is no better.
+    # The second run resumes the first and knows its best; an equal accuracy is no better.
     for num_epochs, best_epoch, best_accuracy in ((4, 1, 60.0), (5, 1, 60.0), (6, 5, 70.0)):
         arguments = tiny_arguments(video_set, tmp_path, "SOLVER.MAX_EPOCH", num_epochs, "TEST.ENABLE", "False")
         assert run_net(*arguments).code == 0
@@ -356,7 +356,7 @@ def test_class_names_travel_with_the_checkpoint(video_set: Path, tmp_path: Path)
     assert outcome.code == 0, outcome.err
     assert checkpoint(tmp_path / "run", 0)["class_names"] == ["class 0", "class 1"]
     before = report(tmp_path / "run")
-    # Neither going on nor testing accepts other classes.
+    # Neither resuming nor testing accepts other classes.
     others.write_text("cat\ndog\n")
     for overrides in (["SOLVER.MAX_EPOCH", 2], ["TRAIN.ENABLE", "False"]):
         arguments = tiny_arguments(

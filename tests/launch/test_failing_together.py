@@ -229,7 +229,7 @@ def test_a_stop_signal_ends_all_in_peace(target: str, number: signal.Signals, tm
 
     (outcome,) = run_job("spawn", "stop_when_asked", tmp_path, meanwhile=stop)
     assert (outcome.code, outcome.err) == (0, "")
-    message = f"stopped by {number.name}; the same command goes on from the last checkpoint"
+    message = f"stopped by {number.name}; the same command resumes from the last checkpoint"
     assert outcome.out.count(message) == 1 and outcome.out.count("ended well") == 1
 
 
@@ -242,7 +242,7 @@ def test_a_stop_signal_ends_two_nodes_in_peace(tmp_path: Path):
 
     outcomes = run_job("nodes", "stop_when_asked", tmp_path, meanwhile=stop)
     assert [(outcome.code, outcome.err) for outcome in outcomes] == [(0, "")] * 2
-    assert [outcome.out.count("stopped by SIGTERM; the same command goes on") for outcome in outcomes] == [1, 0]
+    assert [outcome.out.count("stopped by SIGTERM; the same command resumes") for outcome in outcomes] == [1, 0]
 
 
 @pytest.mark.slow

@@ -133,7 +133,7 @@ def test_a_job_that_is_asked_to_stop_ends_well(capsys: pytest.CaptureFixture[str
         raise AssertionError("the signal was not noted")
 
     launch(load_config(None, ["NUM_GPUS", 0]), stopped)
-    assert "stopped by SIGTERM; the same command goes on from the last checkpoint\n" in capsys.readouterr().out
+    assert "stopped by SIGTERM; the same command resumes from the last checkpoint\n" in capsys.readouterr().out
     assert signal.getsignal(signal.SIGTERM) == before
 
 

@@ -49,7 +49,7 @@ def count_averages(wrapped: nn.Module, *, is_on: bool) -> int:
 
 
 def test_gradients_that_only_add_up_are_not_exchanged(tmp_path):
-    distributed.init_process_group(f"file://{tmp_path / 'meeting'}", 0, 1, CPU)
+    distributed.init_process_group(f"file://{tmp_path / 'rendezvous'}", 0, 1, CPU)
     try:
         for is_on, expected in ((False, 0), (True, 1)):
             assert count_averages(distributed.wrap_model(nn.Linear(2, 2), CPU), is_on=is_on) == expected
@@ -72,7 +72,7 @@ def test_torchrun_says_how_many_processes_a_node_has(monkeypatch: pytest.MonkeyP
 
 def test_a_group_of_one_process_works_like_any_other(tmp_path):
     """The collectives themselves, over gloo; several processes are tests/launch/test_launch.py's."""
-    distributed.init_process_group(f"file://{tmp_path / 'meeting'}", 0, 1, CPU)
+    distributed.init_process_group(f"file://{tmp_path / 'rendezvous'}", 0, 1, CPU)
     try:
         assert distributed.is_distributed() and dist.get_backend() == "gloo"
         assert distributed.rank() == 0 and distributed.world_size() == 1 and distributed.is_main()

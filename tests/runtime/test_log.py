@@ -58,7 +58,7 @@ def test_metrics_are_one_json_object_a_line(tmp_path: Path):
     }
     metrics.write("val", 4, epoch=1, top1=float("nan"))
     metrics.close()
-    log.MetricsLog(tmp_path, num_epochs=1, num_steps=4).write("val", 5, top1=1.0)  # a resumed run goes on
+    log.MetricsLog(tmp_path, num_epochs=1, num_steps=4).write("val", 5, top1=1.0)  # a resumed run
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [(line["kind"], line["step"]) for line in lines] == [("train", 3), ("val", 4), ("val", 5)]
     assert lines[1]["top1"] is None

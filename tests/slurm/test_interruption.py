@@ -1,4 +1,4 @@
-"""Jobs of two nodes that SLURM or its user interrupts: they go on where they stood, or stay ended, as they should."""
+"""Jobs of two nodes that SLURM or its user interrupts: they resume where they stood, or stay ended, as they should."""
 
 import os
 import re
@@ -25,8 +25,8 @@ def assert_as_uninterrupted(run: SubmittedRun, uninterrupted: SubmittedRun, num_
 
 
 def resumed_steps(run: SubmittedRun) -> list[int]:
-    """How many steps were done each time that the run went on."""
-    found = re.findall(r"going on from \S*.*/checkpoint_last.pyth: (\d+) epochs and (\d+) steps done", run.log)
+    """How many steps were done each time that the run resumed."""
+    found = re.findall(r"resuming from \S*.*/checkpoint_last.pyth: (\d+) epochs and (\d+) steps done", run.log)
     return [int(epochs) * STEPS_PER_EPOCH + int(steps) for epochs, steps in found]
 
 

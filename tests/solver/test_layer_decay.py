@@ -123,7 +123,7 @@ def test_every_trained_parameter_is_in_one_group_and_groups_come_in_one_order(
 
 
 def test_without_decay_the_groups_are_those_of_before():
-    """A run that was begun without the key goes on with it at 1."""
+    """A run that was begun without the key resumes with it at 1."""
     for cfg, num_groups in ((tiny_config(), 2), (tiny_config("SOLVER.ZERO_WD_1D_PARAM", True), 3)):
         assert len(build_optimizer(cfg, build_model(cfg)).param_groups) == num_groups
 

@@ -35,7 +35,7 @@ def find_bad_videos(
 ) -> list[BadVideo]:
     """Read every video once with the reader of training, and write a CSV file of the bad ones.
 
-    What is known is kept beside ``output``, in ``<output>.checked.jsonl``: another run goes on from there, and
+    What is known is kept beside ``output``, in ``<output>.checked.jsonl``: another run resumes from there, and
     checks anew only videos that have changed in size or time of change.
 
     Args:

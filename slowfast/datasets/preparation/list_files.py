@@ -1,4 +1,4 @@
-"""Writing lists and results: whole files or none, and logs that an interrupted run goes on from."""
+"""Writing lists and results: whole files or none, and logs that an interrupted run resumes from."""
 
 import csv
 import io

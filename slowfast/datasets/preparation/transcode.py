@@ -102,7 +102,7 @@ def transcode_folder(
 
     Sound is left out. Frame i of a result is frame i of its source; the frame rate is constant, the source's average.
     A result takes its place only after it has been decoded and compared with its source. Results that are there
-    already are kept, so that an interrupted run goes on. ``out`` also gets ``transcode.json`` (the settings) and
+    already are kept, so that an interrupted run resumes. ``out`` also gets ``transcode.json`` (the settings) and
     ``failed.csv``.
 
     Args:

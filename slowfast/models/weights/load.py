@@ -77,7 +77,7 @@ def apply_translation(model: VideoModel, translation: Translation, source: str, 
 
 
 def load_weights(model: VideoModel, state_dict: Mapping[str, Tensor], source: str) -> None:
-    """Load weights of the very same model, head included, as a run that goes on does.
+    """Load weights of the very same model, head included, as a run that resumes does.
 
     Args:
         model: the bare model.
