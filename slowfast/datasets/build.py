@@ -1,7 +1,7 @@
 """From a config to data sets and loaders."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
 import torch
@@ -13,7 +13,7 @@ from slowfast.datasets.clip_dataset import EvalClipDataset, TrainClipDataset
 from slowfast.datasets.collate import collate
 from slowfast.datasets.epoch_sampler import EpochSampler
 from slowfast.datasets.lists.video_list import VideoList
-from slowfast.datasets.records import VideoRecord
+from slowfast.datasets.records import Batch, FailedVideo, Sample, SampleKey, VideoRecord
 from slowfast.datasets.transforms.pipeline import EvalTransform, TrainTransform
 from slowfast.errors import UserError
 from slowfast.runtime import distributed
@@ -138,19 +138,50 @@ def build_loader(cfg: CfgNode, dataset: TrainClipDataset | EvalClipDataset) -> D
             f"the training list has {len(dataset)} videos, fewer than one step of {sampler.videos_per_step}; lower "
             f"TRAIN.BATCH_SIZE{' or SOLVER.ACCUM_STEPS' if cfg.SOLVER.ACCUM_STEPS > 1 else ''}"
         )
-    num_workers = cfg.DATA_LOADER.NUM_WORKERS
-    return DataLoader(
+    return clip_loader(
         dataset,
         batch_size=batch_size,
         sampler=sampler,
-        num_workers=num_workers,
+        num_workers=cfg.DATA_LOADER.NUM_WORKERS,
         collate_fn=partial(
             collate,
             has_label_per_view=is_train,
             num_classes=cfg.MODEL.NUM_CLASSES if cfg.DATA.MULTI_LABEL else None,
         ),
         pin_memory=cfg.DATA_LOADER.PIN_MEMORY and cfg.NUM_GPUS > 0,
-        persistent_workers=is_train and num_workers > 0,
+        keeps_workers=is_train,
+    )
+
+
+def clip_loader(
+    dataset: TrainClipDataset | EvalClipDataset,
+    *,
+    batch_size: int,
+    sampler: Iterable[SampleKey],
+    num_workers: int,
+    collate_fn: Callable[[list[Sample | FailedVideo]], Batch] = collate,
+    pin_memory: bool = False,
+    keeps_workers: bool = False,
+) -> DataLoader:
+    """The one way to load clips: how processes start, what stops them, and where their seeds come from.
+
+    Args:
+        dataset: of clips.
+        batch_size: videos per batch.
+        sampler: which videos, in which order.
+        num_workers: processes that load; 0 loads in this one.
+        collate_fn: puts a batch together.
+        pin_memory: put batches where a GPU copies them from without waiting.
+        keeps_workers: let the processes live from one epoch to the next.
+    """
+    return DataLoader(
+        dataset,
+        batch_size=batch_size,
+        sampler=sampler,
+        num_workers=num_workers,
+        collate_fn=collate_fn,
+        pin_memory=pin_memory,
+        persistent_workers=keeps_workers and num_workers > 0,
         worker_init_fn=ignore_stop_signals,
         multiprocessing_context=fork_server() if num_workers > 0 and distributed.is_distributed() else None,
         # Of its own: starting workers draws from it, and must not move the generator that dropout draws from.

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from slowfast.datasets import build_class_names, build_eval_dataset
+from slowfast.datasets.build import clip_loader
 from slowfast.datasets.clip_dataset import EvalClipDataset
-from slowfast.datasets.collate import collate
 from slowfast.datasets.records import FailedVideo, SampleKey, VideoRecord
 from slowfast.datasets.transforms.functional import normalize
 from slowfast.engine.checkpoint import head_rules
@@ -20,8 +20,7 @@ from slowfast.models import build_model
 from slowfast.models.weights.load import load_source
 from slowfast.models.weights.report import WeightsReport
 from slowfast.runtime import distributed
-from slowfast.runtime.fork_server import fork_server
-from slowfast.runtime.interruption import Interrupted, ignore_stop_signals, raise_if_stopped, stop_signal
+from slowfast.runtime.interruption import Interrupted, raise_if_stopped, stop_signal
 from slowfast.runtime.log import progress
 from slowfast.runtime.precision import autocast, autocast_dtype
 
@@ -127,15 +126,11 @@ class Scorer:
         batch_size = max(self.views_per_pass // dataset.num_views, 1)
         # Processes that load take longer to start than a few videos take to read.
         num_workers = self.num_workers if len(records) > batch_size else 0
-        return DataLoader(
+        return clip_loader(
             dataset,
             batch_size=batch_size,
             sampler=[SampleKey(0, idx) for idx in range(len(records))],
             num_workers=num_workers,
-            collate_fn=collate,
-            worker_init_fn=ignore_stop_signals,
-            multiprocessing_context=fork_server() if num_workers > 0 and distributed.is_distributed() else None,
-            generator=torch.Generator(),  # of its own, as every loader has
         )
 
     def _score_share(self, model: nn.Module, loader: DataLoader) -> VideoScores:
