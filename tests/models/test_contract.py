@@ -14,14 +14,7 @@ from tests.models.weights.layouts import golden_weights, tiny_cfg
 NUM_CLASSES = 5
 every_model = pytest.mark.parametrize("keys", [keys for _, keys in all_tiny_models()], ids=arrangement_names())
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """On tensors this small, threads cost more than they bring."""
-    num_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(num_threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def built(keys: dict, **changes: object) -> VideoModel:

@@ -6,14 +6,7 @@ import torch.nn.functional as F
 
 from slowfast.models.depthwise import DepthwiseConv3d, depthwise_conv3d
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """On tensors this small, threads cost more than they bring, above all on a busy machine."""
-    num_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(num_threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def by_definition(x, weight, bias):

@@ -15,14 +15,7 @@ from tests.golden_rule import golden_input, golden_state_dict, load_golden, rela
 from tests.models.published_gradients import published_gradients
 from tests.models.tiny_models import TINY_UNIFORMER, tiny_uniformer
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """On tensors this small, threads cost more than they bring, above all on a busy machine."""
-    num_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(num_threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def randomise(model):
