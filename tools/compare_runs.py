@@ -9,6 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from slowfast.config.command_line import exit_with_error
 from slowfast.engine.run_comparison import compare_runs
 from slowfast.errors import UserError
 
@@ -23,8 +24,7 @@ def main() -> None:
     try:
         comparison = compare_runs(*args.runs)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        exit_with_error(error)
     print(comparison.report())
     sys.exit(1 if comparison.differences else 0)
 
