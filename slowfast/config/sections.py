@@ -14,6 +14,7 @@ from slowfast.config.choices import accept_choice
 from slowfast.config.coerce import MULTI_TYPE_KEYS, KeyType
 from slowfast.config.ignored_keys import IGNORED_KEYS
 from slowfast.config.ranges import Range
+from slowfast.errors import UserError
 
 # Takes the config and returns None, or one line that names keys, values and remedy.
 Rule = Callable[[CfgNode], str | None]
@@ -63,14 +64,14 @@ def register_section(section: Section) -> None:
     """Add a section to every config that is made from now on.
 
     Raises:
-        ValueError: if there is one of that name, or one of its tables names a key that the section does not have.
+        UserError: if there is one of that name, or one of its tables names a key that the section does not have.
     """
     if section.name in SECTIONS:
-        raise ValueError(f"the config has a section {section.name} already")
+        raise UserError(f"the config has a section {section.name} already")
     keys = {f"{section.name}.{name}" for name in section.defaults}
     unknown = sorted({*section.types, *section.choices, *section.ranges, *section.random_start} - keys)
     if unknown:
-        raise ValueError(f"section {section.name} has no key {', '.join(unknown)}")
+        raise UserError(f"section {section.name} has no key {', '.join(unknown)}")
     SECTIONS[section.name] = section
     MULTI_TYPE_KEYS.update(section.types)
     IGNORED_KEYS.update(section.ignored)

@@ -101,7 +101,7 @@ def test_sections_of_models_shape_them():
     ],
 )
 def test_slips_of_a_section_are_told(changes, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         register_section(toy_section(**changes))
 
 
