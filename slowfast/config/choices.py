@@ -118,19 +118,15 @@ class ChoiceRegistry(Registry):
         """
         if obj is None:
             return partial(self.register, name=name)
-        name = name or getattr(obj, "__name__", "")
+        name = fold_case(self.keys[0], name or getattr(obj, "__name__", ""))
         if not name:
             raise UserError(f"{self._name} registry: {obj!r} has no name of its own; give register() a name")
+        if name in self:
+            raise UserError(f"{self._name} registry: {name!r} is taken by {self.get(name)!r}; give another name")
         self._do_register(name, obj)
-        return obj
-
-    def _do_register(self, name: str, obj: Any) -> None:
-        name = fold_case(self.keys[0], name)
-        if name in self._obj_map:
-            raise UserError(f"{self._name} registry: {name!r} is taken by {self._obj_map[name]!r}; give another name")
-        super()._do_register(name, obj)
         for key in self.keys:
             accept_choice(key, name)
+        return obj
 
     def unregister(self, name: str) -> None:
         """Take an object out again, as tests and notebooks need it."""
