@@ -219,11 +219,6 @@ def check_label(label: int, num_classes: int, where: str) -> None:
         raise UserError(f"{where}: label {label} is outside [0, {num_classes}); mend the list or set MODEL.NUM_CLASSES")
 
 
-def load_path_label_list(path: Path, *, separator: str, num_classes: int, prefix: str = "") -> list[VideoRecord]:
-    """Read a list in the form of Kinetics, ``path<sep>label``; arguments and errors as those of ``load_list``."""
-    return load_list(path, PATH_LABEL, separator=separator, num_classes=num_classes, prefix=prefix)
-
-
 def load_class_names(path: Path, num_classes: int) -> list[str]:
     """Read class names, one per line, in the order of the labels.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from slowfast.datasets.lists.annotations import load_class_names, load_path_label_list
+from slowfast.datasets.lists.annotations import PATH_LABEL, load_class_names, load_list
 from slowfast.datasets.records import VideoRecord
 from slowfast.errors import UserError
 
@@ -13,7 +13,7 @@ from slowfast.errors import UserError
 def load(tmp_path: Path, text: str | bytes, **arguments) -> list[tuple[str, int]]:
     path = tmp_path / "train.csv"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return load_path_label_list(path, **{"separator": ",", "num_classes": 10, **arguments})
+    return load_list(path, PATH_LABEL, **{"separator": ",", "num_classes": 10, **arguments})
 
 
 # Lists
@@ -78,12 +78,12 @@ def test_a_bad_line_is_an_error_that_names_file_and_line(tmp_path: Path, text: s
 
 def test_a_missing_list_is_an_error_that_names_the_key(tmp_path: Path):
     with pytest.raises(UserError, match=r"none.csv: no such list file; set DATA.PATH_TO_DATA_DIR"):
-        load_path_label_list(tmp_path / "none.csv", separator=",", num_classes=10)
+        load_list(tmp_path / "none.csv", PATH_LABEL, separator=",", num_classes=10)
 
 
 def test_a_folder_or_another_encoding_is_an_error_that_names_the_file(tmp_path: Path):
     with pytest.raises(UserError, match=f"{tmp_path}: cannot read the list file"):
-        load_path_label_list(tmp_path, separator=",", num_classes=10)
+        load_list(tmp_path, PATH_LABEL, separator=",", num_classes=10)
     with pytest.raises(UserError, match=r"train.csv: cannot read the list file: .*utf-8"):
         load(tmp_path, "Zürich.mp4,1\n".encode("latin-1"))
 
