@@ -7,16 +7,12 @@ from pathlib import Path
 import pytest
 
 from slowfast.config import load_config
-from slowfast.config.choices import LOSS_TARGETS, REGISTERED, ChoiceRegistry, accept_choice, losses_for, withdraw_choice
+from slowfast.config.choices import LOSS_TARGETS, REGISTERED, ChoiceRegistry, accept_choice, losses_for
 from slowfast.datasets.catalog import DATASET_REGISTRY
 from slowfast.datasets.transforms.registry import TRANSFORM_REGISTRY
 from slowfast.errors import UserError
-from slowfast.models import MODEL_REGISTRY
 from slowfast.solver.loss import LOSS_REGISTRY
-from slowfast.solver.optimizer import OPTIMIZER_REGISTRY
-from tests.registration import registered
-
-REGISTRIES = [MODEL_REGISTRY, DATASET_REGISTRY, TRANSFORM_REGISTRY, LOSS_REGISTRY, OPTIMIZER_REGISTRY]
+from tests.registration import REGISTRIES, registered, registrations_kept
 
 
 def test_the_declared_names_are_those_registered():
@@ -45,9 +41,8 @@ def test_a_program_knows_the_names_before_anything_is_registered():
 @pytest.fixture
 def registry():
     """One of its own, for a key of a few names."""
-    yield ChoiceRegistry("THING", "SOLVER.OPTIMIZING_METHOD")
-    for name in set(REGISTERED["SOLVER.OPTIMIZING_METHOD"]) - {"sgd", "adam", "adamw"}:
-        withdraw_choice("SOLVER.OPTIMIZING_METHOD", name)
+    with registrations_kept():
+        yield ChoiceRegistry("THING", "SOLVER.OPTIMIZING_METHOD")
 
 
 def test_a_registered_name_is_accepted_and_told(registry: ChoiceRegistry):

@@ -13,6 +13,7 @@ from slowfast.config import load_config
 from slowfast.config import plugins as plugins_module
 from slowfast.config.plugins import PicklesWithPlugins, describe_plugins, import_plugins, loaded_plugins
 from slowfast.errors import UserError
+from tests.registration import registrations_kept
 
 COUNTER = "import sys\nsys.plugin_counter = getattr(sys, 'plugin_counter', 0) + 1\n"
 
@@ -52,12 +53,8 @@ def test_a_config_names_files_beside_it_and_its_dump_names_them_anywhere(write, 
 
 def test_what_a_file_registers_is_there_before_the_rest_is_merged(write):
     text = "from slowfast.config.ignored_keys import IGNORED_KEYS\nIGNORED_KEYS['TOY.OLD'] = 'no effect'\n"
-    from slowfast.config.ignored_keys import IGNORED_KEYS
-
-    try:
+    with registrations_kept():
         load_config(write("TOY: {OLD: 1}\nPLUGINS: [toy.py]\n"), plugins=[write(text, "toy.py")])
-    finally:
-        IGNORED_KEYS.pop("TOY.OLD", None)
 
 
 def test_a_config_that_is_not_the_users_own_runs_nothing(write):

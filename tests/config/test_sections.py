@@ -6,30 +6,24 @@ import pytest
 from fvcore.common.config import CfgNode
 
 from slowfast.config import get_cfg, load_config
-from slowfast.config.choices import REGISTERED, accept_choice
-from slowfast.config.coerce import MULTI_TYPE_KEYS, KeyType, none_or, to_float
-from slowfast.config.ignored_keys import IGNORED_KEYS
+from slowfast.config.choices import accept_choice
+from slowfast.config.coerce import KeyType, none_or, to_float
 from slowfast.config.ranges import at_least
 from slowfast.config.sections import (
-    SECTIONS,
     Section,
     recipe_range,
     register_section,
     shapes_model,
 )
 from slowfast.errors import UserError
+from tests.registration import registrations_kept
 
 
 @pytest.fixture(autouse=True)
 def sections_kept() -> Iterator[None]:
     """What a test registers is gone after it."""
-    tables = (SECTIONS, MULTI_TYPE_KEYS, IGNORED_KEYS)
-    before, names = [dict(table) for table in tables], list(REGISTERED["MODEL.MODEL_NAME"])
-    yield
-    REGISTERED["MODEL.MODEL_NAME"][:] = names
-    for table, content in zip(tables, before, strict=True):
-        table.clear()
-        table.update(content)
+    with registrations_kept():
+        yield
 
 
 def toy_section(**changes: object) -> Section:

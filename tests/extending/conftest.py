@@ -1,22 +1,19 @@
 """The examples of docs/extending.md, imported as code from outside is."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from slowfast.config import plugins as plugins_module
 from slowfast.config.plugins import import_plugins
-from slowfast.config.sections import SECTIONS
-from slowfast.datasets.catalog import DATASET_REGISTRY
-from slowfast.datasets.transforms.registry import TRANSFORM_REGISTRY
-from slowfast.models import MODEL_REGISTRY
-from slowfast.solver.loss import LOSS_REGISTRY
-from slowfast.solver.optimizer import OPTIMIZER_REGISTRY
+from tests.registration import registrations_kept
+from tests.videos import numbered_frame
 
 PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
-REGISTRIES = (MODEL_REGISTRY, DATASET_REGISTRY, TRANSFORM_REGISTRY, LOSS_REGISTRY, OPTIMIZER_REGISTRY)
 
 
 @pytest.fixture(scope="session")
@@ -33,10 +30,15 @@ def example_files(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def own_parts(example_files: list[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Imports them; afterwards the registries and the config's sections are as before."""
     monkeypatch.setattr(plugins_module, "_LOADED", {})
-    names, sections = [registry.names() for registry in REGISTRIES], dict(SECTIONS)
-    yield import_plugins(example_files)
-    for registry, before in zip(REGISTRIES, names, strict=True):
-        for name in set(registry.names()) - set(before):
-            registry.unregister(name)
-    SECTIONS.clear()
-    SECTIONS.update(sections)
+    with registrations_kept():
+        yield import_plugins(example_files)
+
+
+@pytest.fixture
+def arrays(tmp_path: Path) -> Path:
+    """Eight videos of 6 frames, as training, validation and test list; video i shows numbers from 10 * i on."""
+    for i in range(8):
+        np.save(tmp_path / f"{i}.npy", np.stack([numbered_frame(10 * i + frame) for frame in range(6)]))
+    for split in ("train", "val", "test"):
+        (tmp_path / f"{split}.json").write_text(json.dumps({f"{i}.npy": i % 2 for i in range(8)}))
+    return tmp_path

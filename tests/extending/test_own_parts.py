@@ -19,22 +19,12 @@ from slowfast.errors import UserError
 from slowfast.solver.loss import LOSS_REGISTRY, build_loss
 from tests.registration import registered
 from tests.run_state import checkpoint, metrics
-from tests.videos import number_of, numbered_frame
+from tests.videos import number_of
 
 TINY = Path(__file__).parents[1] / "tiny.yaml"
 COLOURS = ["AUG.ENABLE", True, "AUG.AA_TYPE", "", "AUG.COLOR_JITTER", 0.0]
 
 pytestmark = pytest.mark.usefixtures("own_parts")
-
-
-@pytest.fixture
-def arrays(tmp_path: Path) -> Path:
-    """Eight videos of 6 frames, as training, validation and test list; video i shows numbers from 10 * i on."""
-    for i in range(8):
-        np.save(tmp_path / f"{i}.npy", np.stack([numbered_frame(10 * i + frame) for frame in range(6)]))
-    for split in ("train", "val", "test"):
-        (tmp_path / f"{split}.json").write_text(json.dumps({f"{i}.npy": i % 2 for i in range(8)}))
-    return tmp_path
 
 
 def config(folder: Path, *overrides: object) -> CfgNode:

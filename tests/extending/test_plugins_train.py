@@ -5,7 +5,6 @@ import re
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import yaml
@@ -13,7 +12,6 @@ import yaml
 from tests.command_line import ROOT, RUN_NET, run_commands
 from tests.extending.conftest import PAGE
 from tests.run_state import metrics
-from tests.videos import numbered_frame
 
 TINY = ROOT / "tests" / "tiny.yaml"
 CONFIG = {
@@ -29,16 +27,12 @@ CONFIG = {
 
 
 @pytest.fixture
-def folder(example_files: list[str], tmp_path: Path) -> Path:
+def folder(example_files: list[str], arrays: Path) -> Path:
     """Data, the examples' files and a config beside them."""
-    for i in range(8):
-        np.save(tmp_path / f"{i}.npy", np.stack([numbered_frame(10 * i + frame) for frame in range(6)]))
-    for split in ("train", "val", "test"):
-        (tmp_path / f"{split}.json").write_text(json.dumps({f"{i}.npy": i % 2 for i in range(8)}))
     for path in map(Path, example_files):
-        (tmp_path / path.name).write_text(path.read_text())
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(CONFIG))
-    return tmp_path
+        (arrays / path.name).write_text(path.read_text())
+    (arrays / "config.yaml").write_text(yaml.safe_dump(CONFIG))
+    return arrays
 
 
 def run(folder: Path, *overrides: object, config: str = "config.yaml", options: tuple = ()):
