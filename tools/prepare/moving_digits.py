@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from slowfast.datasets.preparation.moving_digits import CLASSES, DEFAULT_NUM_VIDEOS, write_moving_digits
+from slowfast.errors import UserError
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -33,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             num_workers=args.workers,
             overwrite=args.overwrite,
         )
-    except ValueError as error:
+    except UserError as error:
         parser.error(str(error))
     duration_s = time.perf_counter() - start_s
     counts = f"{args.num_train} train, {args.num_val} val and {args.num_test} test videos"

@@ -31,6 +31,7 @@ from slowfast.datasets.preparation.digit_scenes import (
     draw_scene,
     render_motion,
 )
+from slowfast.errors import UserError
 
 CLASSES: dict[str, tuple[str, ...]] = {"motion": MOTIONS, "static": tuple("0123456789")}
 SPLITS: tuple[str, ...] = ("train", "val", "test")
@@ -134,7 +135,7 @@ def write_moving_digits(
         ``root``.
 
     Raises:
-        ValueError: if an argument is out of range, or ``root`` holds other data and ``overwrite`` is off.
+        UserError: if an argument is out of range, or ``root`` holds other data and ``overwrite`` is off.
     """
     root = Path(root)
     num_videos = {"train": num_train, "val": num_val, "test": num_test}
@@ -220,14 +221,14 @@ def _text_files(variant: str, num_videos: Mapping[str, int]) -> dict[str, str]:
 
 def _check_arguments(*, variant: str, num_videos: Mapping[str, int], seed: int, num_workers: int) -> None:
     if variant not in CLASSES:
-        raise ValueError(f"variant is {variant!r}; accepted: {', '.join(CLASSES)}")
+        raise UserError(f"variant is {variant!r}; accepted: {', '.join(CLASSES)}")
     for split, num in num_videos.items():
         if num < 1:
-            raise ValueError(f"num_{split} is {num}; accepted: 1 or more videos")
+            raise UserError(f"num_{split} is {num}; accepted: 1 or more videos")
     if seed < 0:
-        raise ValueError(f"seed is {seed}; accepted: 0 or more")
+        raise UserError(f"seed is {seed}; accepted: 0 or more")
     if num_workers < 1:
-        raise ValueError(f"num_workers is {num_workers}; accepted: 1 or more processes")
+        raise UserError(f"num_workers is {num_workers}; accepted: 1 or more processes")
 
 
 def _holds_manifest(root: Path, manifest: Mapping[str, object], texts: Mapping[str, str]) -> bool:
@@ -239,18 +240,18 @@ def _holds_manifest(root: Path, manifest: Mapping[str, object], texts: Mapping[s
         lists = {root / name: text.encode() for name, text in texts.items()}
         foreign = [path.name for path, content in lists.items() if path.exists() and path.read_bytes() != content]
         if foreign:
-            raise ValueError(
+            raise UserError(
                 f"{root} has no {MANIFEST_NAME}, but files of another data set: {', '.join(foreign)}; {remedy}"
             )
         return False
     try:
         found = dict(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{path} is not a manifest of moving digits ({error}); {remedy}") from error
+        raise UserError(f"{path} is not a manifest of moving digits ({error}); {remedy}") from error
     names = [name for name in {**manifest, **found} if manifest.get(name) != found.get(name)]
     if names:
         differences = ", ".join(f"{name} is {found.get(name)!r}, not {manifest.get(name)!r}" for name in names)
-        raise ValueError(f"{root} holds a different set of moving digits: {differences}; {remedy}")
+        raise UserError(f"{root} holds a different set of moving digits: {differences}; {remedy}")
     return True
 
 

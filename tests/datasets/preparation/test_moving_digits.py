@@ -22,6 +22,7 @@ from slowfast.datasets.preparation.moving_digits import (
     split_digit_indices,
     write_moving_digits,
 )
+from slowfast.errors import UserError
 
 COUNTS = {"num_train": 16, "num_val": 8, "num_test": 8}
 TINY_COUNTS = {"num_train": 4, "num_val": 1, "num_test": 1}
@@ -249,9 +250,9 @@ def test_a_finished_set_is_left_alone_and_an_unfinished_one_completed(tmp_path: 
 def test_a_different_set_is_refused_unless_overwritten(tmp_path: Path):
     root = write_moving_digits(tmp_path, **TINY_COUNTS)
     before = contents(root)
-    with pytest.raises(ValueError, match=r"different set.*num_train is 4, not 2; choose another folder.*--overwrite"):
+    with pytest.raises(UserError, match=r"different set.*num_train is 4, not 2; choose another folder.*--overwrite"):
         write_moving_digits(root, **{**TINY_COUNTS, "num_train": 2})
-    with pytest.raises(ValueError, match="seed is 0, not 3"):
+    with pytest.raises(UserError, match="seed is 0, not 3"):
         write_moving_digits(root, **TINY_COUNTS, seed=3)
     assert contents(root) == before
 
@@ -262,10 +263,10 @@ def test_a_different_set_is_refused_unless_overwritten(tmp_path: Path):
 
 def test_other_peoples_lists_and_manifests_are_refused(tmp_path: Path):
     (tmp_path / "train.csv").write_text("somebody_elses.mp4,0\n")
-    with pytest.raises(ValueError, match=r"no dataset.json, but files of another data set: train.csv; choose another"):
+    with pytest.raises(UserError, match=r"no dataset.json, but files of another data set: train.csv; choose another"):
         write_moving_digits(tmp_path, **TINY_COUNTS)
     (tmp_path / "dataset.json").write_text("not JSON")
-    with pytest.raises(ValueError, match=r"dataset.json is not a manifest of moving digits"):
+    with pytest.raises(UserError, match=r"dataset.json is not a manifest of moving digits"):
         write_moving_digits(tmp_path, **TINY_COUNTS)
     assert (tmp_path / "train.csv").read_text() == "somebody_elses.mp4,0\n"
 
@@ -287,7 +288,7 @@ def test_other_peoples_lists_and_manifests_are_refused(tmp_path: Path):
     ],
 )
 def test_arguments_out_of_range_are_refused(tmp_path: Path, argument: dict, message: str):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         write_moving_digits(tmp_path / "root", **argument)
     assert not (tmp_path / "root").exists()
 
