@@ -50,7 +50,7 @@ LATE_IMPORTS = {
 BANNED_NAMES = {"utils", "util", "misc", "helper", "helpers", "common"}
 BANNED_ENDINGS = ("_co", "_special")
 # Functions of level 1 that the config may come to; they may hand it on to functions that take it first.
-CONFIG_DOORS = ("build_", "_build_", "from_config", "load_pretrained", "pretrained_source", "_load_")
+CONFIG_DOORS = ("build_", "_build_", "from_config", "pretrained_source", "_load_")
 MUTATING_METHODS = {
     *(
         "defrost",

@@ -16,9 +16,9 @@ from slowfast.engine.output_dir import start_output
 from slowfast.engine.scoring import Scorer, build_normalize
 from slowfast.engine.train_run import Progress, TrainRun
 from slowfast.errors import UserError
-from slowfast.models import build_model
+from slowfast.models import VideoModel, build_model
 from slowfast.models.weights.files import read_checkpoint
-from slowfast.models.weights.load import load_pretrained, load_source
+from slowfast.models.weights.load import load_source
 from slowfast.models.weights.report import WeightsReport
 from slowfast.runtime import distributed
 from slowfast.runtime.log import MetricsLog
@@ -60,12 +60,11 @@ def _checkpoint_to_resume(cfg: CfgNode) -> Path | None:
     return distributed.from_main(CheckpointFolder(Path(cfg.OUTPUT_DIR)).newest() if is_wanted else None)
 
 
-def _load_start_weights(cfg: CfgNode, model: nn.Module, class_names: list[str] | None) -> WeightsReport | None:
-    """Weights of a run that starts at epoch 0: ``TRAIN.CHECKPOINT_FILE_PATH``, else the pretraining."""
+def _load_start_weights(cfg: CfgNode, model: VideoModel, class_names: list[str] | None) -> WeightsReport | None:
+    """Weights of a run that starts at epoch 0: ``TRAIN.CHECKPOINT_FILE_PATH``, else what its family starts from."""
     rules = head_rules(cfg, class_names)
-    if cfg.TRAIN.CHECKPOINT_FILE_PATH:
-        return load_source(model, cfg.TRAIN.CHECKPOINT_FILE_PATH, rules)
-    return load_pretrained(cfg, model, rules)
+    source = cfg.TRAIN.CHECKPOINT_FILE_PATH or model.weights.pretrained_source(cfg)
+    return load_source(model, source, rules) if source else None
 
 
 def _placed(cfg: CfgNode, model: nn.Module, device: torch.device) -> nn.Module:

@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping, Sequence
 
 import torch
-from fvcore.common.config import CfgNode
 from torch import Tensor
 
 from slowfast.errors import UserError
@@ -29,19 +28,6 @@ def load_source(model: VideoModel, name: str, rules: HeadRules, *, is_ema: bool 
         UserError: if it cannot be had or does not fit; the model is untouched then.
     """
     return apply_translation(model, translate_source(name, is_ema=is_ema), name, rules)
-
-
-def load_pretrained(cfg: CfgNode, model: VideoModel, rules: HeadRules) -> WeightsReport | None:
-    """Give a new model the weights that training starts from, which its family's keys name.
-
-    Returns:
-        What was done; None if training starts at random.
-
-    Raises:
-        UserError: if the file is missing, saying where to put it, or does not fit; the model is untouched then.
-    """
-    name = model.weights.pretrained_source(cfg)
-    return load_source(model, name, rules) if name else None
 
 
 def apply_translation(model: VideoModel, translation: Translation, source: str, rules: HeadRules) -> WeightsReport:

@@ -18,7 +18,7 @@ from slowfast.config import load_config
 from slowfast.errors import UserError
 from slowfast.models.weights import files as weight_files
 from slowfast.models.weights.files import direct_address, find_weights, read_checkpoint, state_dict_of
-from slowfast.models.weights.load import load_pretrained, load_source
+from slowfast.models.weights.load import load_source
 from tests.models.weights.image_vits import CLIP, TEXT_TOWER, assert_same_tokens, image_vit
 from tests.models.weights.layouts import TINY_V1, TINY_V2, clip_names, golden_weights, rules, tiny_cfg, tiny_v1, tiny_v2
 
@@ -244,10 +244,12 @@ def test_other_addresses_stay_as_they_are():
 # ---------------------------------------------------------------- what the config names
 
 
-def pretrain(keys, model=None, class_names=None, **changes):
+def pretrain(keys, model=None, head=None, **changes):
+    """Load what a new run of the config starts from."""
     cfg = tiny_cfg(keys, **changes)
-    tiny = {"Uniformer": tiny_v1, "Uniformerv2": tiny_v2}[cfg.MODEL.MODEL_NAME]
-    return load_pretrained(cfg, model or tiny(), rules(class_names))
+    model = model or {"Uniformer": tiny_v1, "Uniformerv2": tiny_v2}[cfg.MODEL.MODEL_NAME]()
+    source = model.weights.pretrained_source(cfg)
+    return load_source(model, source, head or rules(None)) if source else None
 
 
 def test_none_starts_at_random():
@@ -301,9 +303,8 @@ def test_names_of_the_uniformer_model_zoo(tmp_path):
     weights = golden_weights(tiny_v1(MODEL__NUM_CLASSES=400))
     torch.save({"model_state": weights}, tmp_path / "uniformer_small_k400_16x4.pth")
     model = tiny_v1(MODEL__NUM_CLASSES=174)
-    report = load_pretrained(
-        tiny_cfg(keys, UNIFORMER__PRETRAIN_NAME="uniformer_small_k400_16x4"), model, rules(resets_other_size=True)
-    )
+    head = rules(resets_other_size=True)
+    report = pretrain(keys, model, head, UNIFORMER__PRETRAIN_NAME="uniformer_small_k400_16x4")
     assert report.missing == ["head.weight", "head.bias"]
     with pytest.raises(UserError, match=rf"there is no {tmp_path}/uniformer_base_in1k\.pth; download these weights"):
         pretrain(keys, model, UNIFORMER__PRETRAIN_NAME="uniformer_base_in1k")
