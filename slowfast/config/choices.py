@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from fvcore.common.config import CfgNode
 from fvcore.common.registry import Registry
 
 from slowfast.errors import UserError
@@ -145,6 +146,15 @@ class ChoiceRegistry(Registry):
         if folded not in self._obj_map:
             raise UserError(why_refused(key, name, list(self._obj_map)))
         return self._obj_map[folded]
+
+    def build(self, cfg: CfgNode, key: str, name: str) -> Any:
+        """What a key names, ready for use: by its classmethod ``from_config(cfg)`` if it has one, else as it is.
+
+        Raises:
+            UserError: if there is no such object; names the key and what is accepted.
+        """
+        found = self.find(key, name)
+        return found.from_config(cfg) if hasattr(found, "from_config") else found
 
     def names(self) -> list[str]:
         """All names, in the order in which they were registered."""

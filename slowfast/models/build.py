@@ -19,4 +19,4 @@ def build_model(cfg: CfgNode) -> VideoModel:
     Raises:
         UserError: if no model has that name.
     """
-    return MODEL_REGISTRY.find("MODEL.MODEL_NAME", cfg.MODEL.MODEL_NAME).from_config(cfg)
+    return MODEL_REGISTRY.build(cfg, "MODEL.MODEL_NAME", cfg.MODEL.MODEL_NAME)

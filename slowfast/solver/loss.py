@@ -66,7 +66,5 @@ def build_loss(cfg: CfgNode) -> Loss:
     Raises:
         UserError: if it is none of those registered.
     """
-    loss, smoothing = LOSS_REGISTRY.find("MODEL.LOSS_FUNC", cfg.MODEL.LOSS_FUNC), cfg.MODEL.LABEL_SMOOTHING
-    if hasattr(loss, "from_config"):
-        return loss.from_config(cfg)
+    loss, smoothing = LOSS_REGISTRY.build(cfg, "MODEL.LOSS_FUNC", cfg.MODEL.LOSS_FUNC), cfg.MODEL.LABEL_SMOOTHING
     return partial(loss, label_smoothing=smoothing) if smoothing else loss

@@ -58,7 +58,7 @@ def build_extra_transforms(cfg: CfgNode) -> tuple[CheckedTransform, ...]:
     """
     if not cfg.AUG.ENABLE:
         return ()
-    found = [(name, TRANSFORM_REGISTRY.find("AUG.EXTRA_TRANSFORMS", name)) for name in cfg.AUG.EXTRA_TRANSFORMS]
     return tuple(
-        CheckedTransform(name, each.from_config(cfg) if hasattr(each, "from_config") else each) for name, each in found
+        CheckedTransform(name, TRANSFORM_REGISTRY.build(cfg, "AUG.EXTRA_TRANSFORMS", name))
+        for name in cfg.AUG.EXTRA_TRANSFORMS
     )
