@@ -21,7 +21,7 @@ _V2_NAMES = {
     "backbone.transformer.norm.": "backbone.transformer.proj.0.",
     "cls_head.fc_cls.": "backbone.transformer.proj.2.",
 }
-_V1_NAMES = {"backbone.": "", "cls_head.fc_cls.": "head."}
+_V1_NAMES = {"cls_head.fc_cls.": "head.", "backbone.": ""}
 
 
 def is_mmaction2(weights: Mapping[str, Tensor]) -> bool:
@@ -79,12 +79,9 @@ def v1_to_mmaction2(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     ):
         if is_set:
             raise UserError(f"MMAction2 does not build a UniFormer with UNIFORMER.{key} True; it cannot be exported")
-    return {
-        f"cls_head.fc_cls.{name.removeprefix('head.')}" if name.startswith("head.") else f"backbone.{name}": value
-        for name, value in weights.items()
-    }
+    return {_renamed(name, _V1_NAMES): value for name, value in weights.items()}
 
 
 def _renamed(name: str, names: Mapping[str, str]) -> str:
-    """Our name as MMAction2's."""
+    """Our name as MMAction2's: of the prefixes the first that fits."""
     return next((old + name.removeprefix(new) for old, new in names.items() if name.startswith(new)), name)
