@@ -1,6 +1,5 @@
 """Scoring any videos with a trained model, in a few lines and as a test of the same config would."""
 
-import csv
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -16,15 +15,15 @@ from slowfast.datasets.records import SampleKey, VideoRecord
 from slowfast.engine.scoring import Scorer, load_trained_model
 from slowfast.runtime.interruption import Interrupted
 from tests.command_line import Outcome, tiny_config
+from tests.run_state import predictions
 
 CPU = torch.device("cpu")
 UNUSED = Path("unused")  # OUTPUT_DIR of what writes nothing
 
 
-def predictions(output_dir: Path) -> tuple[list[str], Tensor]:
+def scores_of_test(output_dir: Path) -> tuple[list[str], Tensor]:
     """Paths and scores of a test's report."""
-    with (output_dir / "test" / "predictions.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = predictions(output_dir)
     return [row["path"] for row in rows], torch.tensor([[*map(float, row["scores"].split())] for row in rows])
 
 
@@ -43,7 +42,7 @@ class Brightness(nn.Module):
 
 def test_three_lines_score_a_video_as_the_test_of_the_run_did(finished_run: tuple[Path, Outcome]):
     output_dir, _ = finished_run
-    paths, scores = predictions(output_dir)
+    paths, scores = scores_of_test(output_dir)
     video = paths[4]
 
     cfg = load_config(output_dir / "config.yaml")
@@ -60,7 +59,7 @@ def test_scores_come_in_the_order_of_the_records_and_failures_with_their_cause(
     num_workers: int, finished_run: tuple[Path, Outcome], tmp_path: Path
 ):
     output_dir, _ = finished_run
-    paths, scores = predictions(output_dir)
+    paths, scores = scores_of_test(output_dir)
     (tmp_path / "text.mp4").write_text("no video")
     wanted = [paths[5], str(tmp_path / "missing.mp4"), paths[0], str(tmp_path / "text.mp4"), paths[3], paths[0]]
     cfg = load_config(output_dir / "config.yaml", ["DATA_LOADER.NUM_WORKERS", num_workers])
