@@ -20,7 +20,7 @@ def load_source(model: VideoModel, name: str, rules: HeadRules, *, is_ema: bool 
 
     Args:
         model: the bare model.
-        name: see ``weight_files``.
+        name: see ``files.py``.
         rules: for the head.
         is_ema: take the EMA that a checkpoint of ours holds beside the weights themselves.
 

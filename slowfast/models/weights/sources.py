@@ -24,7 +24,7 @@ def translate_source(name: str, *, is_ema: bool = False) -> Translation:
     """Read a file, an address or ``timm:<model>`` and translate it.
 
     Args:
-        name: see ``weight_files``.
+        name: see ``files.py``.
         is_ema: take the EMA that a checkpoint of ours holds beside the weights themselves.
 
     Raises:
