@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from functools import partial
+from numbers import Rational
 from pathlib import Path
 
 import av
@@ -202,8 +203,8 @@ def _encode(source: Path, target: Path, settings: Settings) -> list[np.ndarray]:
         if not reading.streams.video:
             raise VideoReadError("has no video stream")
         reading.streams.video[0].thread_type = "NONE"
-        rate = reading.streams.video[0].average_rate or Fraction(25)
-        stream = writing.add_stream("libx264", rate=rate.limit_denominator(65535), options=options)
+        rate = frame_rate(reading.streams.video[0].average_rate)
+        stream = writing.add_stream("libx264", rate=rate, options=options)
         stream.pix_fmt = "yuv420p"
         for idx, frame in enumerate(reading.decode(video=0)):
             if idx == 0:
@@ -212,12 +213,22 @@ def _encode(source: Path, target: Path, settings: Settings) -> list[np.ndarray]:
                 frame, stream.width, stream.height, format="yuv420p", interpolation=Interpolation.BICUBIC
             )
             thumbnails.append(thumbnail(scaled))
-            scaled.pts, scaled.time_base = idx, 1 / stream.codec_context.framerate
+            scaled.pts, scaled.time_base = idx, 1 / rate
             writing.mux(stream.encode(scaled))
         if not thumbnails:
             raise VideoReadError("its video stream has no frames")
         writing.mux(stream.encode())
     return thumbnails
+
+
+def frame_rate(average: Rational | None) -> Fraction:
+    """The constant rate of a result, in frames per second.
+
+    Args:
+        average: of the source; None or 0 where its file does not tell, which counts as 25. From PyAV 19 on it is a type
+            of PyAV's own, which has a numerator and a denominator but not all of Fraction's methods.
+    """
+    return Fraction(average or 25).limit_denominator(65535)
 
 
 def scaled_size(width: int, height: int, short_side: int) -> tuple[int, int]:

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 from fractions import Fraction
+from numbers import Rational
 from pathlib import Path
 
 import av
@@ -13,6 +14,7 @@ import pytest
 from slowfast.datasets.preparation import transcode
 from slowfast.datasets.preparation.transcode import (
     Settings,
+    frame_rate,
     measure_speed_up,
     scaled_size,
     transcode_folder,
@@ -138,6 +140,28 @@ def test_a_good_file_is_never_replaced_by_a_bad_one(tmp_path: Path, monkeypatch:
 )
 def test_the_short_side_shrinks_and_sides_are_even(size: tuple[int, int], short_side: int, expected: tuple[int, int]):
     assert scaled_size(*size, short_side) == expected
+
+
+@Rational.register
+class OwnRational:
+    """Has what PyAV 19's own type has of a Fraction."""
+
+    def __init__(self, numerator: int, denominator: int) -> None:
+        self.numerator, self.denominator = numerator, denominator
+
+    def __bool__(self) -> bool:
+        return self.numerator != 0 != self.denominator
+
+
+@pytest.mark.parametrize("kind", [Fraction, OwnRational])
+def test_the_frame_rate_is_a_fraction_whatever_type_pyav_gives(kind: type):
+    assert frame_rate(kind(30000, 1001)) == Fraction(30000, 1001)
+    assert frame_rate(kind(1_000_000, 33_333_333)) == Fraction(1_000_000, 33_333_333).limit_denominator(65535)
+    assert frame_rate(kind(0, 1)) == frame_rate(None) == 25
+
+
+def test_a_frame_rate_of_none_over_zero_is_unknown():
+    assert frame_rate(OwnRational(1, 0)) == 25
 
 
 def test_variable_frame_rates_and_odd_sizes_become_constant_and_even(tmp_path: Path):
