@@ -29,6 +29,7 @@ from slowfast.datasets.sampling import sparse_indices
 from slowfast.datasets.transforms.functional import draw_resized_crop, normalize, resized_size, spatial_crop
 from slowfast.datasets.transforms.pipeline import EvalTransform, TrainTransform
 from slowfast.datasets.transforms.rand_augment import RandAugment
+from slowfast.runtime.fork_server import fork_server
 
 CLIP_LEN, CROP_PX = 8, 224
 NUM_TEMPORAL_VIEWS, CROPS = 4, (0, 1, 2)
@@ -196,19 +197,24 @@ class _MemoryProbe(Dataset):
     """Loads training samples and gives the memory that its process then has, in MiB."""
 
     def __init__(self, paths: Sequence[Path], num_clips: int) -> None:
-        self._loads = [training_sample(path)["ours"] for path in paths]
+        self._paths = paths
         self._num_clips = num_clips
+        self._loads: dict[Path, Contender] = {}  # made where they run: functions within functions stay in their process
 
     def __len__(self) -> int:
         return self._num_clips
 
     def __getitem__(self, idx: int) -> float:
-        self._loads[idx % len(self._loads)]()
+        path = self._paths[idx % len(self._paths)]
+        if path not in self._loads:
+            self._loads[path] = training_sample(path)["ours"]
+        self._loads[path]()
         num_pages = int(Path("/proc/self/statm").read_text().split()[1])
         return num_pages * 4096 / 2**20
 
 
 def worker_memory(paths: Sequence[Path], num_clips: int) -> Iterator[float]:
     """Memory of one worker process after each training sample, in MiB (Linux)."""
-    loader = DataLoader(_MemoryProbe(paths, num_clips), batch_size=None, num_workers=1)
+    probe = _MemoryProbe(paths, num_clips)
+    loader = DataLoader(probe, batch_size=None, num_workers=1, multiprocessing_context=fork_server())
     return map(float, loader)

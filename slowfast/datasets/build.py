@@ -183,7 +183,7 @@ def clip_loader(
         pin_memory=pin_memory,
         persistent_workers=keeps_workers and num_workers > 0,
         worker_init_fn=ignore_stop_signals,
-        multiprocessing_context=fork_server() if num_workers > 0 and distributed.is_distributed() else None,
+        multiprocessing_context=fork_server() if num_workers > 0 else None,
         # Of its own: starting workers draws from it, and must not move the generator that dropout draws from.
         generator=torch.Generator(),
     )

@@ -1,9 +1,10 @@
-"""Where processes that load data come from when several processes train together."""
+"""Where processes that load data come from."""
 
 import multiprocessing
 import multiprocessing.forkserver
 import multiprocessing.resource_tracker
 import signal
+import sys
 from functools import cache
 from multiprocessing.context import BaseContext
 
@@ -17,10 +18,16 @@ _PRELOADED = ["__main__", "slowfast.datasets"]
 def fork_server() -> BaseContext:
     """The context whose processes are forked by a process that has no threads.
 
-    A process of a group has threads of its own, which talk to the others. A fork copies the locks that they hold just
-    then, but not the threads that would release them: up to Python 3.11 even the interpreter's list of threads is such
-    a lock, and the new process may wait for it for ever. Spawning instead would import everything in each worker.
+    A process that trains has threads: NumPy's and PyTorch's, and those that talk to other processes. A fork copies the
+    locks that they hold just then, but not the threads that would release them: up to Python 3.11 even the
+    interpreter's list of threads is such a lock, and the new process may wait for it for ever; from 3.12 on Python
+    warns. Spawning instead would import everything in each worker.
+
+    The server starts in the background, and imports while the caller goes on. On macOS, whose own libraries do not
+    survive a fork, processes are spawned.
     """
+    if sys.platform == "darwin":
+        return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOADED)
     # The server and its workers leave stop signals to this process; they inherit that the signals are held back.

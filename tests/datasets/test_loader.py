@@ -1,5 +1,6 @@
 """Batches: which process sees which video, and that neither workers nor processes change a clip."""
 
+import os
 import re
 from itertools import chain
 from pathlib import Path
@@ -9,6 +10,7 @@ import torch
 from fvcore.common.config import CfgNode
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils.data import DataLoader, Dataset
 
 from slowfast.datasets import build_class_names, build_dataset, build_loader
 from slowfast.datasets.collate import collate
@@ -122,6 +124,24 @@ def test_workers_do_not_change_training_batches(video_set: Path):
         for one, other in zip(plain, by_workers, strict=True):
             assert torch.equal(one.clips, other.clips)
             assert torch.equal(one.labels, other.labels) and torch.equal(one.video_idx, other.video_idx)
+
+
+class ParentOfWorker(Dataset):
+    """Gives the process that the loading process was started by."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, idx: int) -> int:
+        return os.getppid()
+
+
+def test_loading_processes_are_not_forked_from_this_one(video_set: Path):
+    """It has threads, whose locks a fork would copy."""
+    cfg = config(video_set, "DATA_LOADER.NUM_WORKERS", 1)
+    context = build_loader(cfg, build_dataset(cfg, "train")).multiprocessing_context
+    loader = DataLoader(ParentOfWorker(), num_workers=1, multiprocessing_context=context)
+    assert next(iter(loader)).item() != os.getpid()
 
 
 def test_a_loader_with_workers_follows_the_epoch(video_set: Path):
