@@ -180,7 +180,7 @@ def serve_store(host: str, port: int) -> dist.TCPStore:
     """
     try:
         return dist.TCPStore(host, port, is_master=True, timeout=TIMEOUT, wait_for_workers=False)
-    except dist.DistError as error:
+    except RuntimeError as error:  # a DistNetworkError, which PyTorch 2.6 does not raise yet
         raise UserError(
             f"tcp://{host}:{port} cannot be opened here ({error}); is another job using the port?"
         ) from error
