@@ -1,5 +1,6 @@
 """Mixup and cutmix: timm's batch mode when its draws are replayed, and targets that are distributions."""
 
+from importlib.metadata import version
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from packaging.version import Version
 from torch import Tensor
 
 from slowfast.config.defaults import get_cfg
@@ -34,6 +36,8 @@ def make_batch(num_clips: int = 6, size: tuple[int, int] = (20, 24)) -> tuple[Te
 def test_batches_are_those_of_timm(changed: dict[str, float], monkeypatch: pytest.MonkeyPatch) -> None:
     timm = pytest.importorskip("timm.data.mixup")
     ours = mixup(**changed)
+    if ours.cutmix_alpha > 0 and Version(version("timm")) < Version("1.0.29"):
+        pytest.skip("timm before 1.0.29 cuts boxes of odd sides a pixel too short")
     theirs = timm.Mixup(
         mixup_alpha=ours.mixup_alpha,
         cutmix_alpha=ours.cutmix_alpha,
