@@ -182,6 +182,20 @@ def test_imports_stand_at_the_top_but_for_optional_dependencies():
 # Names
 
 
+def test_every_loader_says_where_its_processes_come_from():
+    """Left to PyTorch, they would be forked from a process that has threads."""
+    calls = [
+        node
+        for path in (ROOT / "slowfast").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "DataLoader"
+    ]
+    assert calls
+    for call in calls:
+        (context,) = (keyword.value for keyword in call.keywords if keyword.arg == "multiprocessing_context")
+        assert ast.unparse(context) in ("fork_server()", "fork_server() if num_workers > 0 else None")
+
+
 def test_no_file_has_a_name_that_says_nothing():
     folders = ("slowfast", "tools", "tests", "exp", "configs")
     paths = [path for folder in folders for path in (ROOT / folder).rglob("*") if "__pycache__" not in path.parts]
