@@ -13,6 +13,7 @@ from slowfast.benchmarks.complexity import count_operations
 from slowfast.benchmarks.measure import Timing, matrix_product, peak_memory_bytes, time_alternately
 from slowfast.models import build_model
 from slowfast.models.reference import use_reference
+from slowfast.runtime.compiler import check_compiler
 from slowfast.runtime.memory import resident_bytes
 
 FORWARD, STEP = "forward", "forward + backward"
@@ -68,6 +69,7 @@ def benchmark(
         against_plain: time the model's reference (``use_reference``), too.
     """
     if has_compiled:
+        check_compiler("--compile", device)
         torch.compile(nn.Identity())  # brings in the compiler, which is not the model's memory
     idle_bytes = resident_bytes() if device.type == "cpu" else 0
     model = build_model(cfg).to(device)

@@ -21,6 +21,7 @@ from slowfast.models.weights.files import read_checkpoint
 from slowfast.models.weights.load import load_source
 from slowfast.models.weights.report import WeightsReport
 from slowfast.runtime import distributed
+from slowfast.runtime.compiler import check_compiler
 from slowfast.runtime.log import MetricsLog
 from slowfast.runtime.precision import autocast_dtype, gradient_scaler
 from slowfast.runtime.reproduce import seed_process
@@ -87,6 +88,7 @@ def _assemble(
     dtype = autocast_dtype(cfg.TRAIN.MIXED_PRECISION_DTYPE, device) if cfg.TRAIN.MIXED_PRECISION else None
     optimizer = build_optimizer(cfg, model)
     if cfg.MODEL.COMPILE:
+        check_compiler("MODEL.COMPILE True", device)
         model.compile()
     return TrainRun(
         cfg=cfg,

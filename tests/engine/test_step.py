@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from slowfast.errors import UserError
+from slowfast.runtime.compiler import check_compiler
 from tests.command_line import run_net, tiny_arguments
 from tests.run_state import checkpoint, metrics
 
@@ -118,11 +120,22 @@ def test_a_run_may_be_tested_by_its_moving_average(video_set: Path, tmp_path: Pa
 
 @pytest.mark.slow
 def test_a_compiled_model_trains_like_the_other(video_set: Path, tmp_path: Path):
+    try:
+        check_compiler("this test", torch.device("cpu"))
+    except UserError as missing:
+        pytest.skip(str(missing))
     plain = trained(video_set, tmp_path / "plain", *WITHOUT_DRAWS)
     compiled = trained(video_set, tmp_path / "compiled", *WITHOUT_DRAWS, "MODEL.COMPILE", "True")
     assert compiled["model_state"].keys() == plain["model_state"].keys()
     for line, expected in zip(*(metrics(tmp_path / n, "train") for n in ("compiled", "plain")), strict=True):
         assert line["loss"] == pytest.approx(expected["loss"], abs=1e-5)
+
+
+def test_a_compiled_model_needs_a_compiler(video_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    outcome = run_net(*tiny_arguments(video_set, tmp_path / "run", *ONE_EPOCH, "MODEL.COMPILE", "True"))
+    assert outcome.error.startswith("MODEL.COMPILE True needs a C++ compiler on the CPU, and no-such-compiler is not")
+    assert not (tmp_path / "run").exists()
 
 
 # Divergence

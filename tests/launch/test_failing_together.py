@@ -6,7 +6,6 @@ The jobs are those of tests/launch/job_program.py: each uses collectives of two 
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -64,8 +63,21 @@ def pid_of(folder: Path, rank: int) -> int:
 
 def is_running(pid: int) -> bool:
     """Whether a process is there and not only waiting for its parent to take note of its end."""
-    done = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return done.stdout.strip() != "" and not done.stdout.startswith("Z")
+    return read_stat(pid)[:1] not in ([], ["Z"])
+
+
+def read_stat(pid: int) -> list[str]:
+    """Of Linux, about a process: its state, its parent and so on; [] for one that is not there."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def num_children(pid: int) -> int:
+    """How many processes it has started that are there."""
+    everyone = (read_stat(int(path.name)) for path in Path("/proc").iterdir() if path.name.isdigit())
+    return sum(stat[1:2] == [str(pid)] for stat in everyone)
 
 
 def first_line(outcome: Outcome) -> str:
@@ -250,10 +262,8 @@ def test_a_stop_signal_while_the_processes_start_is_not_lost(tmp_path: Path):
     """They hold it back until they can take note of it."""
 
     def stop(pids: list[int]) -> None:
-        while True:  # until the children are there; they take seconds to import
-            listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pids[0])], capture_output=True, text=True)
-            if len(listed.stdout.split()) >= 3:  # the two, and what multiprocessing has to keep track
-                break
+        # Until the children are there, which take seconds to import: the two, and what multiprocessing keeps track with.
+        while num_children(pids[0]) < 3:
             time.sleep(0.01)
         os.kill(pids[0], signal.SIGTERM)
 
