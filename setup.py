@@ -10,7 +10,7 @@ setup(
     packages=find_packages(include=["slowfast", "slowfast.*"]),
     package_data={"slowfast.datasets.labels": ["*.txt", "*.json"]},
     python_requires=">=3.10",
-    # Each has a lower bound, an exact release: .ci/oldest.sh runs the tests with just these.
+    # Each has a lower bound, which is a release that exists: .ci/oldest.sh runs the tests with just these.
     install_requires=[
         "torch>=2.6",
         "torchvision>=0.21",

@@ -262,7 +262,7 @@ def test_a_stop_signal_while_the_processes_start_is_not_lost(tmp_path: Path):
     """They hold it back until they can take note of it."""
 
     def stop(pids: list[int]) -> None:
-        # Until the children are there, which take seconds to import: the two, and what multiprocessing keeps track with.
+        # The two, which take seconds to import, and what multiprocessing keeps track with.
         while num_children(pids[0]) < 3:
             time.sleep(0.01)
         os.kill(pids[0], signal.SIGTERM)
