@@ -10,6 +10,7 @@ from torch import Tensor
 
 from slowfast.errors import UserError
 from slowfast.models.registry import MODEL_REGISTRY
+from slowfast.models.weights.family import Layout
 from slowfast.models.weights.files import TIMM_PREFIX, read_checkpoint, refuse_light, state_dict_of
 from slowfast.models.weights.timm_models import load_timm
 from slowfast.models.weights.translation import Translation
@@ -60,11 +61,10 @@ def translate(checkpoint: Mapping[str, Any], hugging_face_config: Mapping[str, A
         raise UserError(f"no weights in it, but {held}; accepted: {ACCEPTED_SOURCES}")
     if "class_names" in checkpoint:
         return _own(checkpoint, weights)
-    for _, model in MODEL_REGISTRY:
-        for layout in model.weights.layouts:
-            if layout.recognises(weights):
-                return layout.translate(weights, hugging_face_config)
-    return Translation("weights under this model's names", weights)
+    _, layout = _recognised(weights)
+    if layout is None:
+        return Translation("weights under this model's names", weights)
+    return layout.translate(weights, hugging_face_config)
 
 
 def _own(checkpoint: Mapping[str, Any], weights: dict[str, Tensor]) -> Translation:
@@ -73,19 +73,17 @@ def _own(checkpoint: Mapping[str, Any], weights: dict[str, Tensor]) -> Translati
     return Translation(
         layout="a checkpoint of this project",
         weights=weights,
-        family=config.get("MODEL", {}).get("MODEL_NAME", "") or _family_of(weights),
+        family=config.get("MODEL", {}).get("MODEL_NAME", "") or _recognised(weights)[0],
         origin="own",
         class_names=checkpoint["class_names"],
         config=config,
     )
 
 
-def _family_of(weights: dict[str, Tensor]) -> str:
-    """The family that publishes weights of such names; "" for none."""
-    families = (
-        name for name, model in MODEL_REGISTRY if any(layout.recognises(weights) for layout in model.weights.layouts)
-    )
-    return next(families, "")
+def _recognised(weights: Mapping[str, Tensor]) -> tuple[str, Layout | None]:
+    """The family that publishes weights of such names, and in which form; "" and None if there is none."""
+    known = ((name, layout) for name, model in MODEL_REGISTRY for layout in model.weights.layouts)
+    return next(((name, layout) for name, layout in known if layout.recognises(weights)), ("", None))
 
 
 def _hugging_face_config(name: str) -> dict[str, Any] | None:
