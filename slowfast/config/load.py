@@ -132,7 +132,7 @@ def _plugin_paths(entries: Sequence[Entry], plugins: Sequence[str], *, may_impor
     if paths and not may_import:
         remedy = f"read it, and if you trust it give --plugins {' --plugins '.join(paths)}"
         raise UserError(f"{named[0].where}: {PLUGINS_KEY} names code to run, in a config that is not yours; {remedy}")
-    return list(dict.fromkeys([*paths, *plugins]))
+    return [*paths, *plugins]
 
 
 def _base_paths(path: str, entry: Entry) -> list[str]:

@@ -5,18 +5,19 @@ their own. What comes with weights (the config in a checkpoint, or one that was 
 """
 
 import hashlib
-import importlib.util
 import pickle
 import sys
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from typing import Any
 
 from slowfast.errors import UserError
 
-# Resolved path -> SHA-256 of the content that was imported.
-_LOADED: dict[str, str] = {}
+# Resolved path -> the content that was imported.
+_LOADED: dict[str, bytes] = {}
 
 
 def import_plugins(paths: Iterable[str]) -> list[str]:
@@ -26,40 +27,47 @@ def import_plugins(paths: Iterable[str]) -> list[str]:
         paths: of the files, in the order in which they are imported.
 
     Returns:
-        Their resolved paths.
+        Their resolved paths, each once.
 
     Raises:
         UserError: if there is no such file, it raises an error (file:line), or it has changed since it was imported.
     """
-    return [_import(Path(path).expanduser()) for path in paths]
+    return list(dict.fromkeys(_import(Path(path).expanduser()) for path in paths))
 
 
 def loaded_plugins() -> dict[str, str]:
     """Resolved path -> SHA-256 of the content, of the files that have been imported, in order."""
-    return dict(_LOADED)
+    return {path: hashlib.sha256(content).hexdigest() for path, content in _LOADED.items()}
 
 
 def describe_plugins() -> list[str]:
     """One line for the log per imported file: its path and the SHA-256 of its content."""
-    return [f"plugin {path}, SHA-256 {digest}" for path, digest in _LOADED.items()]
+    return [f"plugin {path}, SHA-256 {digest}" for path, digest in loaded_plugins().items()]
 
 
 class PicklesWithPlugins:
     """A class whose objects may hold others of plugins' classes, and are sent to processes that have not imported them.
 
-    Such a process imports the files first and unpickles the rest of the object then.
+    Such a process imports the files first and unpickles the rest of the object then. It gets their content along: all
+    processes of a run work by the same code, also those that start after somebody has edited a file.
     """
 
     def __getstate__(self) -> dict[str, Any]:
         if not _LOADED:
             return self.__dict__
-        return {"plugins": list(_LOADED), "pickled": pickle.dumps(self.__dict__)}
+        return {"plugins": dict(_LOADED), "pickled": pickle.dumps(self.__dict__)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         if state.keys() == {"plugins", "pickled"}:
-            import_plugins(state["plugins"])
+            _import_contents(state["plugins"])
             state = pickle.loads(state["pickled"])  # made by ``__getstate__`` in a process of this run
         self.__dict__.update(state)
+
+
+def _import_contents(contents: Mapping[str, bytes]) -> None:
+    for path, content in contents.items():
+        if path not in _LOADED:
+            _execute(path, content)
 
 
 def _import(path: Path) -> str:
@@ -67,28 +75,32 @@ def _import(path: Path) -> str:
         content = path.read_bytes()
     except OSError as error:
         raise UserError(f"--plugins {path}: cannot be read: {error.strerror}") from None
-    resolved, digest = str(path.resolve()), hashlib.sha256(content).hexdigest()
+    resolved = str(path.resolve())
     if path.suffix != ".py":
         raise UserError(f"--plugins {path}: accepted: files of Python code, which end in .py")
-    if resolved in _LOADED:
-        if _LOADED[resolved] != digest:
-            raise UserError(f"--plugins {path}: has changed since it was imported; start the program again")
-        return resolved
-    # By content, not by name: two files of one name are two modules, and the same file is the same in every process.
-    name = f"slowfast_plugin_{path.stem}_{hashlib.sha256(resolved.encode()).hexdigest()[:8]}"
-    spec = importlib.util.spec_from_file_location(name, resolved)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[name]
-        raise UserError(f"{_place(error, resolved)}: {type(error).__name__}: {_first_line(error)}") from error
-    _LOADED[resolved] = digest
+    if resolved not in _LOADED:
+        _execute(resolved, content)
+    elif _LOADED[resolved] != content:
+        raise UserError(f"--plugins {path}: has changed since it was imported; start the program again")
     return resolved
 
 
-def _place(error: Exception, path: str) -> str:
+def _execute(path: str, content: bytes) -> None:
+    """Make a module of the very content whose hash is told; Python's own import might take an older one's bytecode."""
+    # By path, not by name: two files of one name are two modules, and the same file is the same in every process.
+    name = f"slowfast_plugin_{Path(path).stem}_{hashlib.sha256(path.encode()).hexdigest()[:8]}"
+    loader = SourceFileLoader(name, path)
+    module = module_from_spec(spec_from_loader(name, loader))
+    sys.modules[name] = module
+    try:
+        exec(loader.source_to_code(content, path), module.__dict__)
+    except (Exception, SystemExit) as error:  # a script that ends the program would end ours as if all were done
+        del sys.modules[name]
+        raise UserError(f"{_place(error, path)}: {type(error).__name__}: {_first_line(error)}") from error
+    _LOADED[path] = content
+
+
+def _place(error: BaseException, path: str) -> str:
     """file:line of an error: the last line of the plugin that led to it."""
     if isinstance(error, SyntaxError) and error.filename == path:
         return f"{path}:{error.lineno}"
@@ -96,6 +108,6 @@ def _place(error: Exception, path: str) -> str:
     return f"{path}:{lines[-1]}" if lines else path
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     text = error.msg if isinstance(error, SyntaxError) else str(error)
     return " ".join(text.split()) or "no message"

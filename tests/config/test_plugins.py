@@ -2,9 +2,11 @@
 
 import hashlib
 import multiprocessing
+import os
 import pickle
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -75,6 +77,8 @@ def test_a_config_that_is_not_the_users_own_runs_nothing(write):
         ("def f():\n    raise KeyError('a')\nf()\n", ":2", "KeyError: 'a'"),
         ("x = (\n", ":1", "SyntaxError: '(' was never closed"),
         ("raise RuntimeError\n", ":1", "RuntimeError: no message"),
+        ("import sys\nsys.exit()\n", ":2", "SystemExit: no message"),  # else a run ends well that never began
+        ("import sys\nsys.exit(3)\n", ":2", "SystemExit: 3"),
     ],
 )
 def test_an_error_in_a_file_is_one_line_with_its_place(write, text, place, message):
@@ -112,6 +116,29 @@ def test_two_files_of_one_name_are_two_modules(write):
     assert sorted(values) == [1, 2]
 
 
+def test_a_file_under_several_paths_is_one(write, tmp_path):
+    path = write(COUNTER, "a/counter")
+    (tmp_path / "link.py").symlink_to(path)
+    (tmp_path / "other.py").symlink_to(tmp_path / "link.py")
+    config = write("PLUGINS: [link.py, other.py]\n")
+    assert [path] == load_config(config, plugins=[str(tmp_path / "a" / ".." / "link.py")]).PLUGINS
+    assert sys.plugin_counter == 1
+
+
+def test_what_runs_is_what_the_hash_is_of(write, monkeypatch):
+    """Python takes bytecode for that of a file of the same second and length."""
+    path = write("VALUE = 1\n", "value.py")
+    time = Path(path).stat().st_mtime_ns
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    for value in (1, 2):
+        monkeypatch.setattr(plugins_module, "_LOADED", {})
+        write(f"VALUE = {value}\n", "value.py")
+        os.utime(path, ns=(time, time))
+        import_plugins([path])
+        (module,) = (module for name, module in sys.modules.items() if name.startswith("slowfast_plugin_value_"))
+        assert value == module.VALUE and module.__file__ == path
+
+
 class Holder(PicklesWithPlugins):
     def __init__(self, value: object) -> None:
         self.value = value
@@ -125,8 +152,14 @@ def test_objects_of_its_classes_reach_processes_that_have_not_imported_it(write)
     path = write("class Number:\n    def __init__(self, number):\n        self.number = number\n", "number.py")
     import_plugins([path])
     module = next(module for name, module in sys.modules.items() if name.startswith("slowfast_plugin_number_"))
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        assert pool.apply(_tell_value, (Holder(module.Number(7)),)) == 7
+    assert _in_a_new_process(_tell_value, Holder(module.Number(7))) == 7
+    write("raise RuntimeError('somebody edits it')\n", "number.py")
+    assert _in_a_new_process(_tell_value, Holder(module.Number(8))) == 8
+
+
+def _in_a_new_process(function: Callable[[Holder], int], holder: Holder) -> int:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, holder).result(timeout=60)
 
 
 def test_without_plugins_nothing_is_pickled_twice():
