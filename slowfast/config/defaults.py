@@ -6,7 +6,7 @@ The comment above a key gives its meaning, its unit and the values it takes. Typ
 
 from fvcore.common.config import CfgNode
 
-from slowfast.config.sections import SECTIONS
+from slowfast.config.sections import SECTIONS, SHARED_NAMES
 
 _C = CfgNode()
 
@@ -272,6 +272,8 @@ _C.SOLVER.CLIP_GRAD_VAL = 0.0
 _C.TENSORBOARD = CfgNode()
 # Write training curves for TensorBoard under OUTPUT_DIR.
 _C.TENSORBOARD.ENABLE = False
+
+SHARED_NAMES.update(_C)
 
 
 def get_cfg() -> CfgNode:

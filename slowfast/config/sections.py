@@ -58,16 +58,25 @@ class Section:
 
 
 SECTIONS: dict[str, Section] = {}
+# Sections and keys of the first level that all models share; ``defaults.py`` adds them.
+SHARED_NAMES: set[str] = set()
 
 
 def register_section(section: Section) -> None:
     """Add a section to every config that is made from now on.
 
     Raises:
-        UserError: if there is one of that name, or one of its tables names a key that the section does not have.
+        UserError: if its name is taken or none, its defaults are no CfgNode, or one of its tables names a key that
+            the section does not have.
     """
     if section.name in SECTIONS:
         raise UserError(f"the config has a section {section.name} already")
+    if section.name in SHARED_NAMES:
+        raise UserError(f"the config has {section.name} for all models already; give the section another name")
+    if not section.name.isidentifier():
+        raise UserError(f"{section.name!r} is no name of a section; accepted: letters, digits and _")
+    if not isinstance(section.defaults, CfgNode):
+        raise UserError(f"defaults of section {section.name} are {section.defaults!r}; accepted: a CfgNode")
     keys = {f"{section.name}.{name}" for name in section.defaults}
     unknown = sorted({*section.types, *section.choices, *section.ranges, *section.random_start} - keys)
     if unknown:
