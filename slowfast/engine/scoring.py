@@ -1,6 +1,7 @@
 """Scoring: videos in, one row of scores per video out. Validation, testing and whatever else scores videos use it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -137,9 +138,7 @@ class Scorer:
         """Score this process's videos, in the loader's order, until it is asked to stop."""
         num_views = loader.dataset.num_views
         video_idx, scores, failed = [], [], []
-        was_training = model.training
-        model.eval()
-        with torch.inference_mode():
+        with _evaluating(model), torch.inference_mode():
             for batch in progress(loader, "evaluating", len(loader)):
                 if stop_signal() is not None:
                     break
@@ -149,7 +148,6 @@ class Scorer:
                 logits = torch.cat([self._forward(model, clips) for clips in batch.clips.split(self.views_per_pass)])
                 video_idx.append(batch.video_idx)
                 scores.append(self._combine(logits, num_views).cpu())
-        model.train(was_training)
         return VideoScores(*_joined(video_idx, scores), failed)
 
     def _forward(self, model: nn.Module, clips: Tensor) -> Tensor:
@@ -167,6 +165,18 @@ class Scorer:
             method=self.method,
             is_multi_label=self.is_multi_label,
         )
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode within it; afterwards, also after an error, every part is in the mode that it was in."""
+    modes = [(part, part.training) for part in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for part, is_training in modes:
+            part.training = is_training
 
 
 def _joined(video_idx: list[Tensor], scores: list[Tensor]) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,7 @@
 """Scoring any videos with a trained model, in a few lines and as a test of the same config would."""
 
 import signal
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -131,6 +132,22 @@ def test_a_scorer_may_be_made_of_plain_arguments_alone(video_set: Path):
     result = scorer.score_records(model, dataset.records[1:2])
     assert model.batch_sizes == [1] * 3  # three crops of one clip, one per pass
     assert result.scores.shape == (1, 3) and result.scores.min() > 1 and result.scores.max() < 256
+
+
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_every_part_of_the_model_is_in_its_mode_again(video_set: Path, is_damaged: bool):
+    class Parts(Brightness):
+        def __init__(self) -> None:
+            super().__init__()
+            self.frozen, self.trained = nn.BatchNorm3d(3).eval(), nn.BatchNorm3d(3 + is_damaged)
+
+        def forward(self, clips: Tensor) -> Tensor:
+            return super().forward(self.trained(self.frozen(clips)))
+
+    scorer, model = Scorer.from_config(tiny_config(video_set, UNUSED), CPU), Parts()
+    with pytest.raises(RuntimeError) if is_damaged else nullcontext():
+        scorer.score_records(model, [VideoRecord(str(video_set / "videos" / "test_0.mp4"), label=0)])
+    assert [part.training for part in model.modules()] == [True, False, True]
 
 
 def test_scoring_stops_when_it_is_asked_to(video_set: Path, monkeypatch: pytest.MonkeyPatch):
