@@ -10,7 +10,8 @@ import torch
 from slowfast.benchmarks.measure import device_name
 from slowfast.benchmarks.model_speed import benchmark, describe_measurements
 from slowfast.config import add_config_arguments, load_config_or_exit
-from slowfast.config.command_line import positive_int
+from slowfast.config.command_line import exit_with_error, positive_int
+from slowfast.errors import UserError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -33,15 +34,18 @@ def main() -> None:
     cfg, device = load_config_or_exit(args), torch.device(args.device)
     clip = f"{cfg.DATA.NUM_FRAMES} frames, crops of {cfg.DATA.TEST_CROP_SIZE} px (training {cfg.DATA.TRAIN_CROP_SIZE})"
     print(f"{cfg.MODEL.MODEL_NAME}, {clip}, batch {args.batch}, {args.dtype}, on {device_name(device)}", flush=True)
-    measurements = benchmark(
-        cfg,
-        device,
-        batch_size=args.batch,
-        num_rounds=args.rounds,
-        dtype=DTYPES[args.dtype],
-        has_compiled=args.compile,
-        against_plain=args.against_plain,
-    )
+    try:
+        measurements = benchmark(
+            cfg,
+            device,
+            batch_size=args.batch,
+            num_rounds=args.rounds,
+            dtype=DTYPES[args.dtype],
+            has_compiled=args.compile,
+            against_plain=args.against_plain,
+        )
+    except UserError as error:
+        exit_with_error(error)
     print("\n".join(describe_measurements(measurements)))
 
 

@@ -11,6 +11,8 @@ from fvcore.common.config import CfgNode
 
 from slowfast.benchmarks.model_sizes import describe_sizes, model_sizes, sizes_table
 from slowfast.config import add_config_arguments, load_config, load_config_or_exit
+from slowfast.config.command_line import exit_with_error
+from slowfast.errors import UserError
 
 MODELS_DIR = Path(__file__).resolve().parents[1] / "configs" / "models"
 PUBLISHED_MODELS = {
@@ -45,7 +47,11 @@ def main() -> None:
     if args.all:
         lines = sizes_table((name, model_sizes(_published_config(name))) for name in PUBLISHED_MODELS)
     else:
-        lines = describe_sizes(model_sizes(load_config_or_exit(args)))
+        cfg = load_config_or_exit(args)
+        try:
+            lines = describe_sizes(model_sizes(cfg))
+        except UserError as error:
+            exit_with_error(error)
     print("\n".join(lines))
 
 

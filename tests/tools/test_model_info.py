@@ -1,6 +1,7 @@
 """tools/model_info.py: the sizes of one config and the table of the published models."""
 
 import pytest
+from torch import Tensor, nn
 
 from slowfast.benchmarks.complexity import Complexity
 from slowfast.benchmarks.model_sizes import ModelSizes, model_sizes
@@ -48,6 +49,23 @@ def test_a_bad_config_is_one_line():
     outcome = run_tool("model_info", "--cfg", TINY, "UNIFORMERV2.WIDTH", "100", "UNIFORMERV2.HEADS", "3")
     assert outcome.code == 2
     assert outcome.error.startswith("UNIFORMERV2.WIDTH is 100")
+
+
+@pytest.mark.parametrize("tool", ["model_info", "benchmark_model"])
+def test_an_operation_without_a_formula_is_one_line(tool: str, monkeypatch: pytest.MonkeyPatch):
+    class Products(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.product = nn.Bilinear(8, 8, 2)
+
+        def forward(self, clips: Tensor) -> Tensor:
+            return self.product(*2 * [clips.mean((1, 2, 3))[:, :8].contiguous()])
+
+    for place in ("model_sizes", "model_speed"):
+        monkeypatch.setattr(f"slowfast.benchmarks.{place}.build_model", lambda cfg: Products())
+    outcome = run_tool(tool, "--cfg", TINY)
+    assert outcome.code == 2
+    assert outcome.error.startswith("aten._trilinear.default of PyTorch ")
 
 
 def test_the_table_has_a_row_for_every_published_model(monkeypatch):
