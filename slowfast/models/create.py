@@ -47,14 +47,18 @@ def create_model(
     if name not in known:
         near = ", ".join(difflib.get_close_matches(name, known, n=3, cutoff=0.0))
         raise UserError(f"create_model: there is no model {name!r}; the nearest are {near} (slowfast.list_models())")
-    translation = None if weights is None else translate_source(weights)
-    num_rows = None if translation is None else _num_rows(translation)
     keys = [] if name in model_configs() else ["MODEL.MODEL_NAME", name]
+    base = model_configs().get(name)
+    translation, num_rows = None, None
+    if weights is not None:
+        translation = translate_source(weights)
+        model_name = load_config(base, [*keys, *overrides]).MODEL.MODEL_NAME
+        num_rows = _num_rows(translation, MODEL_REGISTRY.find("MODEL.MODEL_NAME", model_name))
     wanted = num_rows if num_classes in (None, 0) else num_classes
     for key, value in (("MODEL.NUM_CLASSES", wanted), ("DATA.NUM_FRAMES", num_frames)):
         if value is not None:
             keys += [key, value]
-    model = build_model(load_config(model_configs().get(name), [*keys, *overrides]))
+    model = build_model(load_config(base, [*keys, *overrides]))
     if translation is not None:
         # No list of videos says what the user's classes are: the rows stay as they are, or start afresh.
         order = "same" if num_rows == model.num_classes else "reset"
@@ -65,10 +69,10 @@ def create_model(
     return model
 
 
-def _num_rows(translation: Translation) -> int | None:
-    """Classes of the weights; None if they have no classifier of ours."""
-    heads = [f"{name}.weight" for _, model in MODEL_REGISTRY for name in model.classifier_names]
-    return next((len(translation.weights[name]) for name in heads if name in translation.weights), None)
+def _num_rows(translation: Translation, model: type[VideoModel]) -> int | None:
+    """Classes of the weights; None if they have no classifier of the model's."""
+    found = (translation.weights.get(f"{name}.weight") for name in model.classifier_names)
+    return next((len(weight) for weight in found if weight is not None and weight.ndim), None)
 
 
 def _no_list(name: str) -> list[str]:

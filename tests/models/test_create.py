@@ -5,10 +5,13 @@ import sys
 
 import pytest
 import torch
+from torch import nn
 
 import slowfast
 from slowfast.errors import UserError
+from slowfast.models import MODEL_REGISTRY, VideoModel
 from tests.models.weights.layouts import TINY_V2, golden_weights, tiny_v2
+from tests.registration import registered
 
 TINY = [word for pair in TINY_V2.items() if pair[0] != "MODEL.NUM_CLASSES" for word in pair]
 TINY += ["UNIFORMERV2.NO_LMHRA", False]
@@ -48,6 +51,34 @@ def test_the_classifier_of_weights_stays_or_starts_afresh(tmp_path, asked, expec
     head = "backbone.transformer.proj.2.weight"
     assert torch.equal(model.state_dict()["backbone.conv1.weight"], weights["backbone.conv1.weight"])
     assert (expected == 5 and torch.equal(model.state_dict()[head], weights[head])) is is_kept
+
+
+def test_the_classes_of_weights_are_the_rows_of_the_models_own_classifier(tmp_path):
+    """What another family calls its classifier may be any layer in this one."""
+
+    class Necked(VideoModel):
+        classifier_names = ("fc",)
+
+        def __init__(self, num_classes: int) -> None:
+            super().__init__()
+            self.num_features, self.num_classes, self.num_layers = 3, num_classes, 0
+            self.head, self.fc = nn.Linear(3, 9), nn.Linear(9, num_classes)
+
+        @classmethod
+        def from_config(cls, cfg):
+            return cls(cfg.MODEL.NUM_CLASSES)
+
+    torch.save({"model_state": Necked(4).state_dict()}, tmp_path / "a.pyth")
+    with registered(MODEL_REGISTRY, Necked):
+        model = slowfast.create_model("Necked", weights=str(tmp_path / "a.pyth"))
+    assert model.num_classes == 4
+
+
+def test_weights_whose_classifier_is_no_matrix_are_told(tmp_path):
+    weights = golden_weights(tiny_v2()) | {"backbone.transformer.proj.2.weight": torch.tensor(1.0)}
+    torch.save(weights, tmp_path / "a.pyth")
+    with pytest.raises(UserError, match=r"a\.pyth"):
+        slowfast.create_model("uniformerv2_b16", weights=str(tmp_path / "a.pyth"), overrides=TINY)
 
 
 def test_unknown_names_and_keys_are_told():
