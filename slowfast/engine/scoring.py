@@ -13,9 +13,11 @@ from torch.utils.data import DataLoader
 from slowfast.datasets import build_class_names, build_eval_dataset
 from slowfast.datasets.build import clip_loader
 from slowfast.datasets.clip_dataset import EvalClipDataset
+from slowfast.datasets.collate import label_tensor
 from slowfast.datasets.records import FailedVideo, SampleKey, VideoRecord
 from slowfast.datasets.transforms.functional import normalize
 from slowfast.engine.checkpoint import head_rules
+from slowfast.evaluation.report import TestReport, make_report
 from slowfast.evaluation.views import combine_views
 from slowfast.models import build_model
 from slowfast.models.weights.load import load_source
@@ -201,6 +203,15 @@ def build_normalize(cfg: CfgNode, device: torch.device) -> Callable[[Tensor], Te
     """What takes uint8 clips (N, C, T, H, W) on the device to float32, by ``DATA.MEAN`` and ``DATA.STD``."""
     mean, std = (torch.tensor(values, device=device) for values in (cfg.DATA.MEAN, cfg.DATA.STD))
     return partial(normalize, mean=mean, std=std)
+
+
+def report_on(result: VideoScores, dataset: EvalClipDataset) -> tuple[TestReport, list[str], Tensor]:
+    """The report, and the paths and labels of the scored videos."""
+    records = [dataset.records[idx] for idx in result.video_idx.tolist()]
+    is_multi_label = isinstance(dataset.records[0].label, tuple)
+    labels = label_tensor([record.label for record in records], result.scores.shape[1] if is_multi_label else None)
+    report = make_report(result.scores, labels, len(dataset), result.failures)
+    return report, [record.path for record in records], labels
 
 
 def load_trained_model(cfg: CfgNode, source: str, device: torch.device) -> tuple[nn.Module, WeightsReport]:

@@ -5,28 +5,16 @@ from pathlib import Path
 
 import torch
 from fvcore.common.config import CfgNode
-from torch import Tensor
 
 from slowfast.datasets import build_dataset, build_loader
-from slowfast.datasets.clip_dataset import EvalClipDataset
-from slowfast.datasets.collate import label_tensor
 from slowfast.engine.checkpoint import CheckpointFolder
 from slowfast.engine.output_dir import start_output
-from slowfast.engine.scoring import Scorer, VideoScores, load_trained_model
+from slowfast.engine.scoring import Scorer, load_trained_model, report_on
 from slowfast.errors import UserError
-from slowfast.evaluation.report import TestReport, make_report, write_report
+from slowfast.evaluation.report import write_report
 from slowfast.runtime import distributed
 
 logger = logging.getLogger(__name__)
-
-
-def report_on(result: VideoScores, dataset: EvalClipDataset) -> tuple[TestReport, list[str], Tensor]:
-    """The report, and the paths and labels of the scored videos."""
-    records = [dataset.records[idx] for idx in result.video_idx.tolist()]
-    is_multi_label = isinstance(dataset.records[0].label, tuple)
-    labels = label_tensor([record.label for record in records], result.scores.shape[1] if is_multi_label else None)
-    report = make_report(result.scores, labels, len(dataset), result.failures)
-    return report, [record.path for record in records], labels
 
 
 def _checkpoint_to_test(cfg: CfgNode) -> str:

@@ -16,9 +16,9 @@ from slowfast.engine.build import build_run
 from slowfast.engine.precise_bn import update_bn_stats
 from slowfast.engine.rank_agreement import Agreement, StepFlags
 from slowfast.engine.run_summary import log_plan
+from slowfast.engine.scoring import report_on
 from slowfast.engine.step import refuse_divergence, refuse_lost_scale, take_step
 from slowfast.engine.step_meter import StepMeter
-from slowfast.engine.test import report_on
 from slowfast.engine.train_run import Progress, TrainRun
 from slowfast.runtime import distributed
 from slowfast.runtime.interruption import Interrupted, stop_signal
