@@ -3,7 +3,6 @@
 import contextlib
 import multiprocessing
 import multiprocessing.connection
-import multiprocessing.resource_tracker
 import os
 import signal
 import sys
@@ -17,6 +16,7 @@ from types import FrameType
 from slowfast.launch.heartbeat import GRACE_S, LINGER_S, open_server, print_error, process_name
 from slowfast.launch.heartbeat_server import HeartbeatServer
 from slowfast.launch.process_group import Group, open_store
+from slowfast.runtime.fork_server import start_resource_tracker
 from slowfast.runtime.interruption import STOP_SIGNALS
 
 # After the first process has failed the others have this time to end by themselves; then they are killed.
@@ -90,7 +90,7 @@ def _remove_rendezvous(init_method: str) -> None:
 def _start(children: list[BaseProcess], target: Callable[..., None], groups: list[Group], arguments: tuple) -> None:
     """Start the processes with stop signals held back, until their handlers are there to note them."""
     context = multiprocessing.get_context("spawn")
-    multiprocessing.resource_tracker.ensure_running()  # else the first start does, which lets signals through again
+    start_resource_tracker()
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
         for group in groups:

@@ -31,10 +31,23 @@ def fork_server() -> BaseContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOADED)
     # The server and its workers leave stop signals to this process; they inherit that the signals are held back.
-    multiprocessing.resource_tracker.ensure_running()  # else the server's start does, which lets signals through again
+    start_resource_tracker()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
         multiprocessing.forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context
+
+
+def start_resource_tracker() -> None:
+    """Start multiprocessing's process that cleans up after the others, with stop signals held back for its whole life.
+
+    By itself it ignores SIGINT and SIGTERM alone: a SIGUSR2 to all processes of a job would end it. Its start lets
+    signals through that a caller has held back, which is why it comes first.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        multiprocessing.resource_tracker.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
