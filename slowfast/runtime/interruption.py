@@ -5,8 +5,10 @@ which the launch turns into a clean exit; the same command then resumes from the
 """
 
 import contextlib
+import multiprocessing
 import signal
 from collections.abc import Iterator
+from multiprocessing.util import Finalize
 from types import FrameType
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR2)
@@ -60,6 +62,20 @@ def ignore_stop_signals(worker_idx: int = 0) -> None:
     """
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+
+
+def _kill_daemons() -> None:
+    """End what Python is about to end by SIGTERM, and to wait for, when this program exits.
+
+    A run that fails leaves its loading processes as they are, and they would ignore that signal for ever.
+    """
+    for process in multiprocessing.active_children():
+        if process.daemon:
+            process.kill()
+
+
+# After all that tidies up in the order that it asks for (a pool's workers, say), and before Python's own turn.
+Finalize(None, _kill_daemons, exitpriority=0)
 
 
 def _note(number: int, frame: FrameType | None) -> None:
