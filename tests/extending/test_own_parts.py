@@ -1,6 +1,7 @@
 """A data set, a transform, a loss and an optimizer from outside the package work like ours."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,25 @@ def test_an_own_source_is_read_sampled_and_cropped_like_ours(arrays: Path):
     (arrays / "3.npy").write_text("no array")
     failure = dataset[SampleKey(0, 3)]
     assert isinstance(failure, FailedVideo) and failure.video_idx == 3 and "pickle" in failure.cause
+
+
+@pytest.mark.parametrize(
+    ("frames", "cause"),
+    [
+        (np.zeros((0, 8, 8, 3), np.uint8), "it has no frames"),
+        (np.zeros((4, 8, 8, 3), np.float32), r"frame \d is float32 \(8, 8, 3\); accepted: uint8 \(H, W, 3\)"),
+        (np.zeros((4, 8, 8), np.uint8), r"frame \d is uint8 \(8, 8\); accepted: uint8 \(H, W, 3\)"),
+        (np.zeros((4, 8, 8, 4), np.uint8), r"frame \d is uint8 \(8, 8, 4\); accepted"),
+        (np.zeros((4, 0, 8, 3), np.uint8), r"frame \d is uint8 \(0, 8, 3\); accepted"),
+    ],
+)
+def test_a_file_of_something_else_is_one_failed_video(arrays: Path, frames: np.ndarray, cause: str):
+    """Such a file must not end a training of days."""
+    np.save(arrays / "3.npy", frames)
+    failure = build_dataset(config(arrays), "test")[SampleKey(0, 3)]
+    assert isinstance(failure, FailedVideo) and re.fullmatch(cause + ".*", failure.cause)
+    sample = build_dataset(config(arrays), "train")[SampleKey(0, 3)]
+    assert [failed.video_idx for failed in sample.replaced] == [3]
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])

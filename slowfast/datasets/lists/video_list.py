@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from slowfast.datasets.reading.source import FrameSource, SourceOpener
+from slowfast.datasets.reading.source import FrameSource, SourceOpener, VideoReadError
 from slowfast.datasets.records import VideoRecord
 from slowfast.datasets.sampling import FrameSampler
 
@@ -34,6 +34,10 @@ def open_video(open_source: SourceOpener, record: VideoRecord) -> FrameSource:
     """Open the video of a record: by its path, and a folder of frames also by their number.
 
     Raises:
-        VideoReadError: if it cannot be opened.
+        VideoReadError: if it cannot be opened, or has no frames.
     """
-    return open_source(record.path) if record.num_frames is None else open_source(record.path, record.num_frames)
+    video = open_source(record.path) if record.num_frames is None else open_source(record.path, record.num_frames)
+    if video.num_frames < 1:
+        video.close()
+        raise VideoReadError("it has no frames")
+    return video

@@ -81,6 +81,9 @@ SourceOpener = Callable[..., FrameSource]
 
 def _stack(frames: Mapping[int, np.ndarray], indices: Sequence[int]) -> np.ndarray:
     """Frames by index, uint8 (H, W, 3) each, to uint8 (len(indices), H, W, 3)."""
+    for idx, frame in frames.items():
+        if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or frame.size == 0:
+            raise VideoReadError(f"frame {idx} is {frame.dtype} {frame.shape}; accepted: uint8 (H, W, 3)")
     sizes = sorted({frame.shape[:2] for frame in frames.values()})
     if len(sizes) > 1:
         raise VideoReadError(f"its frames change their size: {' and '.join(f'{h} x {w}' for h, w in sizes)} pixels")
