@@ -41,19 +41,23 @@ def run(folder: Path, *overrides: object, config: str = "config.yaml", options: 
     return run_commands(command, cwd=folder, environment={"OMP_NUM_THREADS": "1"})[0]
 
 
+SUBMIT = (ROOT / "tools" / "submit.py", "--cluster", "local", "--wait")
+
+
 @pytest.mark.parametrize(
-    ("overrides", "way"),
+    "way",
     [
-        (["DATA_LOADER.NUM_WORKERS", 1], ()),
+        (RUN_NET,),
         # Several processes are spawned, and load through a server that has imported nothing of this.
-        (["DATA_LOADER.NUM_WORKERS", 1], ("-m", "torch.distributed.run", "--nproc_per_node", "2")),
+        ("-m", "torch.distributed.run", "--nproc_per_node", "2", RUN_NET),
+        SUBMIT,
     ],
-    ids=["one process", "torchrun"],
+    ids=["one process", "torchrun", "submitted"],
 )
 @pytest.mark.slow
-def test_two_steps_and_a_test(folder: Path, overrides: list, way: tuple):
-    places = ["DATA.PATH_TO_DATA_DIR", folder, "OUTPUT_DIR", folder / "run"]
-    command = [sys.executable, *way, RUN_NET, "--cfg", folder / "config.yaml", *places, *overrides]
+def test_two_steps_and_a_test(folder: Path, way: tuple):
+    places = ["DATA.PATH_TO_DATA_DIR", folder, "OUTPUT_DIR", folder / "run", "DATA_LOADER.NUM_WORKERS", 1]
+    command = [sys.executable, *way, "--cfg", folder / "config.yaml", *places]
     (outcome,) = run_commands(command, cwd=folder.parent, environment={"OMP_NUM_THREADS": "1"})
     assert outcome.code == 0, outcome.err
     losses = [line["loss"] for line in metrics(folder / "run", "train")]
