@@ -18,7 +18,7 @@ from slowfast.datasets.transforms.pipeline import EvalTransform, TrainTransform
 from slowfast.errors import UserError
 from slowfast.runtime import distributed
 from slowfast.runtime.fork_server import fork_server
-from slowfast.runtime.interruption import ignore_stop_signals
+from slowfast.runtime.interruption import depend_on_parent
 
 logger = logging.getLogger(__name__)
 
@@ -182,7 +182,7 @@ def clip_loader(
         collate_fn=collate_fn,
         pin_memory=pin_memory,
         persistent_workers=keeps_workers and num_workers > 0,
-        worker_init_fn=ignore_stop_signals,
+        worker_init_fn=depend_on_parent,
         multiprocessing_context=fork_server() if num_workers > 0 else None,
         # Of its own: starting workers draws from it, and must not move the generator that dropout draws from.
         generator=torch.Generator(),

@@ -6,7 +6,9 @@ which the launch turns into a clean exit; the same command then resumes from the
 
 import contextlib
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Iterator
 from multiprocessing.util import Finalize
 from types import FrameType
@@ -53,13 +55,26 @@ def raise_if_stopped() -> None:
         raise Interrupted(_received.name)
 
 
-def ignore_stop_signals(worker_idx: int = 0) -> None:
-    """Let stop signals pass from now on.
+def depend_on_parent(worker_idx: int = 0) -> None:
+    """Leave stop signals to the parent, in a process that loads data, and end with it, however it ends.
 
-    In a process that loads data, they are the parent's concern: a scheduler signals every process of a job, and a
-    worker that died of it would fail the training that is about to save. Workers end when their parent does. In a
-    process that has done its work, they come too late.
+    A scheduler signals every process of a job, and a worker that died of it would fail the training that is about to
+    save. That the parent has been killed, only a thread of its own notices: PyTorch's workers look at the process that
+    forked them, and the fork server lives for as long as they do.
     """
+    ignore_stop_signals()
+    parent = multiprocessing.parent_process()
+
+    def end_with_parent() -> None:
+        parent.join()
+        os._exit(1)
+
+    if parent is not None:
+        threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+def ignore_stop_signals() -> None:
+    """Let stop signals pass from now on: in a process that has done its work, they come too late."""
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
