@@ -130,3 +130,22 @@ def write_video_set(
         write_list(root / f"{split}.csv", rows)
     (root / "classes.txt").write_text("".join(f"class {label}\n" for label in range(num_classes)))
     return root
+
+
+def truncate(path: Path, after_frames: int) -> Path:
+    """Cut an mp4 file, whose index stands before the frames, in the middle of a frame that is missed.
+
+    What an encoder makes differs from run to run: a cut at some share of the bytes may fall between two frames, or into
+    one that others do without. This one is also the last one shown of those before it.
+
+    Args:
+        path: as ``write_video`` writes it with ``is_faststart``.
+        after_frames: frames, in the order of the file, that stay whole at least.
+    """
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    shown_so_far = (max(packet.pts for packet in packets[: i + 1]) for i in range(len(packets)))
+    last_shown = [packet.pts == latest for packet, latest in zip(packets, shown_so_far, strict=True)]
+    cut = next(packet for i, packet in enumerate(packets) if i >= after_frames and last_shown[i])
+    path.write_bytes(path.read_bytes()[: cut.pos + cut.size // 2])
+    return path

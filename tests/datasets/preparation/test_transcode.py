@@ -22,7 +22,7 @@ from slowfast.datasets.preparation.transcode import (
 )
 from slowfast.datasets.reading.video_reader import VideoReader
 from slowfast.errors import UserError
-from tests.videos import decode_all, number_of, write_video
+from tests.videos import decode_all, number_of, truncate, write_video
 
 SETTINGS = Settings(short_side=32, gop=4, preset="ultrafast")
 
@@ -38,8 +38,7 @@ def root(tmp_path: Path) -> Path:
     write_video(root / "a" / "long.mp4", 50, height=64, width=96, gop=50, first_number=100)
     write_video(root / "short.mkv", 3, first_number=7)
     (root / "broken.mp4").write_text("no video")
-    whole = write_video(root / "truncated.mp4", 60, gop=10, is_faststart=True)
-    whole.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
+    truncate(write_video(root / "truncated.mp4", 60, gop=10, is_faststart=True), after_frames=40)
     return root
 
 
