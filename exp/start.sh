@@ -5,9 +5,7 @@
 # to is printed; it runs in the repository, from which relative paths start. A function "prepare" of the script is called
 # before it. torchrun and srun start a script as any program: torchrun --no-python ... exp/NAME/run.sh
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[1]}")"
-name=$(basename "$PWD")
-cd ../..
+cd "$(dirname "${BASH_SOURCE[1]}")"; name=${PWD##*/}; cd ../..
 OUTPUT_DIR=${OUTPUT_DIR:-runs/$name}
 config=(--cfg "exp/$name/config.yaml")
 for pair in OUTPUT_DIR=OUTPUT_DIR NUM_GPUS=NUM_GPUS NUM_SHARDS=NUM_SHARDS BATCH_SIZE=TRAIN.BATCH_SIZE \

@@ -1,9 +1,12 @@
 """What all tests share: a tiny data set, and that no test leaves traces in the next."""
 
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import settings
 
 from tests.process_state import process_state_kept
@@ -36,6 +39,9 @@ def video_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def unchanged_process() -> Iterator[None]:
-    """No test's log handlers, threads or random states reach the next."""
+    """No test's log handlers, threads or random states reach the next, and each draws the same numbers every time."""
     with process_state_kept():
+        random.seed(0)
+        np.random.seed(0)
+        torch.manual_seed(0)
         yield
