@@ -101,11 +101,15 @@ class HeartbeatServer:
                 return
             self._state.is_told = True
             for member in self._present():
-                is_awake = member.silent_s < 3 * INTERVAL_S
-                is_speaker = is_awake and member.node_idx not in self._state.told_nodes
-                if is_speaker:
-                    self._state.told_nodes.add(member.node_idx)
-                _send(member, kind="first", message=self._state.first, is_speaker=is_speaker)
+                self._tell(member)
+
+    def _tell(self, member: _Member) -> None:
+        """Send the first error to one, who is to print it if he is awake and nobody of his node has."""
+        is_awake = member.silent_s < 3 * INTERVAL_S
+        is_speaker = is_awake and member.node_idx not in self._state.told_nodes
+        if is_speaker:
+            self._state.told_nodes.add(member.node_idx)
+        _send(member, kind="first", message=self._state.first, is_speaker=is_speaker)
 
     def has_told(self, node_idx: int) -> bool:
         """Whether somebody has printed the first error on a node, or was asked to."""
@@ -208,7 +212,7 @@ class HeartbeatServer:
         elif kind == "leave":
             member.has_left = True
         if self._state.is_told and kind == "join":
-            _send(member, kind="first", message=self._state.first, is_speaker=False)
+            self._tell(member)
 
     def _look_for_lost(self, elapsed_s: float) -> None:
         for member in self._members:

@@ -71,7 +71,8 @@ def test_figures_hang_together_and_nothing_is_left_behind(
         assert 0 < rate.min_s <= rate.p10_s <= rate.median_s <= rate.p90_s
         assert rate.clips_per_s == pytest.approx(3 * rate.videos_per_s)
         assert 4 / rate.videos_per_s >= rate.min_s  # the mean of a step
-    assert measurement.rates[COMPUTING].data_time_s < 1e-3
+    computing = measurement.rates[COMPUTING]
+    assert computing.data_time_s < 0.2 * computing.median_s
     assert measurement.rates[LOADING].data_time_s == pytest.approx(4 / measurement.rates[LOADING].videos_per_s, rel=0.2)
 
     with torch.device("meta"):

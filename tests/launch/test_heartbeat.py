@@ -215,6 +215,18 @@ def test_what_the_starting_process_knows_comes_before_the_closed_connection(
     assert server.wait_until_all_left(None) == "rank 1 (host b) was killed by SIGKILL"
 
 
+def test_who_comes_after_the_first_error_prints_it_where_nobody_has(
+    server: HeartbeatServer, ends: list[int], capfd: pytest.CaptureFixture[str]
+):
+    server.claim("rank 1 (host b) was killed by SIGKILL", 1)
+    server.tell()
+    for rank in (0, 1, 2):  # two of node 0, whose first one prints it, and one of node 1
+        join(server, rank)
+        wait_for(lambda expected=rank + 1: len(ends) == expected)
+    assert ends == [1, 1, 1]
+    assert capfd.readouterr().err == "error: rank 1 (host b) was killed by SIGKILL\n"
+
+
 def test_a_process_that_stops_is_no_error_of_others_unless_they_go_on(
     server: HeartbeatServer, ends: list[int], capfd: pytest.CaptureFixture[str]
 ):
