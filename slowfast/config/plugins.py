@@ -5,7 +5,9 @@ their own. What comes with weights (the config in a checkpoint, or one that was 
 """
 
 import hashlib
+import os
 import pickle
+import re
 import sys
 import traceback
 from collections.abc import Iterable, Mapping
@@ -18,6 +20,8 @@ from slowfast.errors import UserError
 
 # Resolved path -> the content that was imported.
 _LOADED: dict[str, bytes] = {}
+# Resolved paths of the files that are just being imported, the outermost first.
+_importing: list[str] = []
 
 
 def import_plugins(paths: Iterable[str]) -> list[str]:
@@ -30,9 +34,10 @@ def import_plugins(paths: Iterable[str]) -> list[str]:
         Their resolved paths, each once.
 
     Raises:
-        UserError: if there is no such file, it raises an error (file:line), or it has changed since it was imported.
+        UserError: if there is no such file, it raises an error (file:line), it imports itself, or it has changed since
+            it was imported.
     """
-    return list(dict.fromkeys(_import(Path(path).expanduser()) for path in paths))
+    return list(dict.fromkeys(_import(Path(os.path.expanduser(path))) for path in paths))
 
 
 def loaded_plugins() -> dict[str, str]:
@@ -75,6 +80,8 @@ def _import(path: Path) -> str:
         content = path.read_bytes()
     except OSError as error:
         raise UserError(f"--plugins {path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:  # a NUL in the path
+        raise UserError(f"--plugins {str(path)!r}: cannot be read: {error}") from None
     resolved = str(path.resolve())
     if path.suffix != ".py":
         raise UserError(f"--plugins {path}: accepted: files of Python code, which end in .py")
@@ -87,16 +94,23 @@ def _import(path: Path) -> str:
 
 def _execute(path: str, content: bytes) -> None:
     """Make a module of the very content whose hash is told; Python's own import might take an older one's bytecode."""
-    # By path, not by name: two files of one name are two modules, and the same file is the same in every process.
-    name = f"slowfast_plugin_{Path(path).stem}_{hashlib.sha256(path.encode()).hexdigest()[:8]}"
+    if path in _importing:
+        raise UserError(f"{path} imports itself; leave that to --plugins")
+    # By path, not by name: two files of one name are two modules, and the same file is the same in every process. A dot
+    # would make it a module of a package that there is not, from which nothing can be unpickled.
+    stem = re.sub(r"\W", "_", Path(path).stem)
+    name = f"slowfast_plugin_{stem}_{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
     loader = SourceFileLoader(name, path)
     module = module_from_spec(spec_from_loader(name, loader))
     sys.modules[name] = module
+    _importing.append(path)
     try:
         exec(loader.source_to_code(content, path), module.__dict__)
     except (Exception, SystemExit) as error:  # a script that ends the program would end ours as if all were done
         del sys.modules[name]
         raise UserError(f"{_place(error, path)}: {type(error).__name__}: {_first_line(error)}") from error
+    finally:
+        _importing.remove(path)
     _LOADED[path] = content
 
 

@@ -94,6 +94,10 @@ def test_an_error_in_a_file_is_one_line_with_its_place(write, text, place, messa
 def test_files_that_cannot_be_imported_are_told(write, tmp_path):
     with pytest.raises(UserError, match=rf"^--plugins {tmp_path}/none\.py: cannot be read: No such file"):
         load_config(None, plugins=[f"{tmp_path}/none.py"])
+    with pytest.raises(UserError, match=r"^--plugins ~nobody-of-that-name/a\.py: cannot be read: No such file"):
+        load_config(None, plugins=["~nobody-of-that-name/a.py"])
+    with pytest.raises(UserError, match=r"^--plugins '.*a\\x00\.py': cannot be read: embedded null byte$"):
+        load_config(write('PLUGINS: ["a\\0.py"]\n', "nul.yaml"))
     with pytest.raises(UserError, match=r"code\.txt: accepted: files of Python code, which end in \.py$"):
         load_config(None, plugins=[write("x = 1", "code.txt")])
     config = write("PLUGINS: 3\n")
@@ -107,6 +111,19 @@ def test_a_file_that_changed_meanwhile_is_told(write):
     write(COUNTER + "# changed\n", "counter.py")
     with pytest.raises(UserError, match=r"counter\.py: has changed since it was imported; start the program again"):
         import_plugins([path])
+
+
+def test_a_file_that_imports_itself_is_told(write):
+    text = "from slowfast.config.plugins import import_plugins\nimport_plugins([{!r}])\n"
+    one, other = (write("", name) for name in ("one.py", "other.py"))
+    write(text.format(other), "one.py"), write(text.format(one), "other.py")
+    with pytest.raises(UserError) as error:
+        import_plugins([one])
+    led = f"{one}:2: UserError: {other}:2: UserError:"
+    assert str(error.value) == f"{led} {one} imports itself; leave that to --plugins"
+    write(COUNTER, "other.py")
+    import_plugins([one])  # the circle is gone, and so is what it left
+    assert [other, one] == list(loaded_plugins())
 
 
 def test_two_files_of_one_name_are_two_modules(write):
@@ -155,6 +172,19 @@ def test_objects_of_its_classes_reach_processes_that_have_not_imported_it(write)
     assert _in_a_new_process(_tell_value, Holder(module.Number(7))) == 7
     write("raise RuntimeError('somebody edits it')\n", "number.py")
     assert _in_a_new_process(_tell_value, Holder(module.Number(8))) == 8
+
+
+def test_a_file_may_have_any_name(write):
+    text = "class Number:\n    def __init__(self, number):\n        self.number = number\n"
+    names = ("my.model.v2.py", 'it\'s "mine"\n.py', "-größer.py", os.fsdecode(b"\xff.py"))
+    import_plugins([write(text, name) for name in names])
+    modules = [module for name, module in sys.modules.items() if name.startswith("slowfast_plugin_")]
+    assert len(modules) == len(names)
+    assert _in_a_new_process(_add_values, Holder([module.Number(7) for module in modules])) == 7 * len(names)
+
+
+def _add_values(holder: Holder) -> int:
+    return sum(number.number for number in holder.value)
 
 
 def _in_a_new_process(function: Callable[[Holder], int], holder: Holder) -> int:
