@@ -66,8 +66,8 @@ def register_section(section: Section) -> None:
     """Add a section to every config that is made from now on.
 
     Raises:
-        UserError: if its name is taken or none, its defaults are no CfgNode, or one of its tables names a key that
-            the section does not have.
+        UserError: if its name is taken or none, its defaults are no CfgNode, its models one text, or one of its tables
+            names a key that the section does not have.
     """
     if section.name in SECTIONS:
         raise UserError(f"the config has a section {section.name} already")
@@ -77,6 +77,8 @@ def register_section(section: Section) -> None:
         raise UserError(f"{section.name!r} is no name of a section; accepted: letters, digits and _")
     if not isinstance(section.defaults, CfgNode):
         raise UserError(f"defaults of section {section.name} are {section.defaults!r}; accepted: a CfgNode")
+    if isinstance(section.models, str):
+        raise UserError(f"models of section {section.name} are {section.models!r}; accepted: a tuple or list of names")
     keys = {f"{section.name}.{name}" for name in section.defaults}
     unknown = sorted({*section.types, *section.choices, *section.ranges, *section.random_start} - keys)
     if unknown:

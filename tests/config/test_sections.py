@@ -94,6 +94,7 @@ def test_sections_of_models_shape_them():
         ({"name": "NUM_GPUS"}, "the config has NUM_GPUS for all models already; give the section another name"),
         ({"name": "MY.TOY"}, r"'MY\.TOY' is no name of a section; accepted: letters, digits and _"),
         ({"defaults": {"WIDTH": 8}}, r"defaults of section TOY are \{'WIDTH': 8\}; accepted: a CfgNode"),
+        ({"models": "Toy"}, r"models of section TOY are 'Toy'; accepted: a tuple or list of names"),
         ({"ranges": {"TOY.WIDHT": at_least(1)}}, r"section TOY has no key TOY\.WIDHT"),
         ({"choices": {"WIDTH": (1,)}}, r"section TOY has no key WIDTH"),
     ],
