@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from slowfast.config.coerce import short
 from slowfast.errors import UserError
 
 FILE_NAME = "metrics.jsonl"
@@ -111,13 +113,18 @@ def _line(text: bytes, where: str) -> dict[str, Any]:
         shown = text[:60].decode(errors="replace")
         raise UserError(f'{where}: {shown!r} is no line of {FILE_NAME}, such as {{"kind": "train", "step": 10, ...}}')
     for name, value in line.items():
-        if name != "kind" and not (value is None or isinstance(value, int | float)):
-            raise UserError(f"{where}: {name} is {value!r}; accepted: numbers and null")
+        if name != "kind" and not (value is None or _is_number(value)):
+            raise UserError(f"{where}: {name} is {short(value)}; accepted: numbers and null")
     return line
 
 
+def _is_number(value: Any) -> bool:
+    """Whether a value is a number that fits a float: JSON's whole numbers have no bound."""
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) <= sys.float_info.max)
+
+
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+    return _is_number(value) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
 
 
 def distinct_names(files: Sequence[Path]) -> list[str]:

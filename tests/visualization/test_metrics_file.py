@@ -71,6 +71,8 @@ def test_a_whole_last_line_counts_without_its_end(tmp_path: Path):
         ('{"step": 1}\n', ":1: '{\"step\": 1}' is no line"),
         ('{"kind": "train", "step": null}\n', ":1: "),
         ('[{"kind": "train", "step": 1}]\n', ":1: "),
+        (LINE.replace("2.0", "9" * 400), f":1: loss is {'9' * 77}...; accepted: numbers and null"),
+        (f'{{"kind": "train", "step": {"9" * 400}}}\n', ":1: "),
         (LINE.replace("2.0", '"low"'), ":1: loss is 'low'; accepted: numbers and null"),
     ],
 )
