@@ -8,6 +8,7 @@ from fvcore.common.config import CfgNode
 from torch import nn
 
 from slowfast.config.choices import ChoiceRegistry
+from slowfast.errors import UserError
 
 ParameterGroups = list[dict[str, Any]]
 
@@ -108,7 +109,7 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
     """Build the optimizer that ``SOLVER.OPTIMIZING_METHOD`` names over ``parameter_groups``.
 
     Raises:
-        UserError: if it is none of those registered.
+        UserError: if it is none of those registered, or makes something else than an optimizer of these groups.
     """
     solver = cfg.SOLVER
     build = OPTIMIZER_REGISTRY.find("SOLVER.OPTIMIZING_METHOD", solver.OPTIMIZING_METHOD)
@@ -120,7 +121,15 @@ def build_optimizer(cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
         backbone_lr_ratio=solver.BACKBONE_LR_RATIO,
         layer_decay=solver.LAYER_DECAY,
     )
-    return build(cfg, groups)
+    optimizer = build(cfg, groups)
+    if not isinstance(optimizer, torch.optim.Optimizer) or any(
+        "lr_ratio" not in each for each in optimizer.param_groups
+    ):
+        raise UserError(
+            f"SOLVER.OPTIMIZING_METHOD {solver.OPTIMIZING_METHOD} gives {type(optimizer).__name__}; accepted: a "
+            f"torch.optim.Optimizer of the groups that it is given, each with its lr_ratio"
+        )
+    return optimizer
 
 
 def load_optimizer_state(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:

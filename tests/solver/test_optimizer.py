@@ -7,8 +7,16 @@ import torch
 from fvcore.common.config import CfgNode
 from torch import nn
 
+from slowfast.errors import UserError
 from slowfast.models import VideoModel, build_model
-from slowfast.solver.optimizer import build_optimizer, load_optimizer_state, parameter_groups, set_learning_rate
+from slowfast.solver.optimizer import (
+    OPTIMIZER_REGISTRY,
+    build_optimizer,
+    load_optimizer_state,
+    parameter_groups,
+    set_learning_rate,
+)
+from tests.registration import registered
 from tests.solver.optimizer_settings import settings_of, tiny_config
 
 
@@ -105,6 +113,21 @@ def test_the_config_names_the_optimizer(name: str, kind: type | None):
         assert (group["momentum"], group["dampening"], group["nesterov"]) == (0.8, 0.0, True)
     else:
         assert optimizer.defaults["betas"] == (0.9, 0.999) and optimizer.defaults["eps"] == 1e-8
+
+
+@pytest.mark.parametrize(
+    ("build", "kind"),
+    [
+        (lambda cfg, groups: torch.optim.SGD([p for group in groups for p in group["params"]], lr=0.1), "SGD"),
+        (lambda cfg, groups: None, "NoneType"),
+    ],
+)
+def test_what_is_no_optimizer_of_the_groups_is_refused(build, kind):
+    with registered(OPTIMIZER_REGISTRY, build, name="own"), pytest.raises(UserError) as error:
+        cfg = tiny_config("SOLVER.OPTIMIZING_METHOD", "own")
+        build_optimizer(cfg, build_model(cfg))
+    accepted = "a torch.optim.Optimizer of the groups that it is given, each with its lr_ratio"
+    assert str(error.value) == f"SOLVER.OPTIMIZING_METHOD own gives {kind}; accepted: {accepted}"
 
 
 def test_decay_and_rate_act_on_the_step():
