@@ -6,10 +6,12 @@ import pytest
 import torch
 from torch import nn
 
+from slowfast.config import load_config
 from slowfast.errors import UserError
 from slowfast.models import MODEL_REGISTRY, VideoModel, build_model, use_reference
 from tests.models.tiny_models import FREEZE, all_tiny_models, arrangement_names
 from tests.models.weights.layouts import golden_weights, tiny_cfg
+from tests.registration import registered
 
 NUM_CLASSES = 5
 every_model = pytest.mark.parametrize("keys", [keys for _, keys in all_tiny_models()], ids=arrangement_names())
@@ -198,6 +200,28 @@ def built_fresh(keys: dict, num_classes: int) -> VideoModel:
 def test_only_video_models_are_registered():
     with pytest.raises(UserError, match=r"^MODEL registry: .*Linear.* is no subclass of slowfast\.models\.VideoModel$"):
         MODEL_REGISTRY.register(nn.Linear)
+
+
+@pytest.mark.parametrize(
+    ("classifier_names", "num_logits", "told"),
+    [
+        (["head"], 5, "head of Odd puts out 5 logits, but MODEL.NUM_CLASSES is 3"),
+        (["fc"], 3, "Odd has no module 'fc'; its classifier_names name the layers that put out logits"),
+    ],
+)
+def test_a_model_whose_logits_are_not_the_classes_is_refused(classifier_names, num_logits, told):
+    """Else it trains, and what it reports is wrong, or it fails when its classifier is asked for."""
+
+    class Odd(VideoModel):
+        @classmethod
+        def from_config(cls, cfg):
+            model = cls()
+            model.classifier_names, model.head = classifier_names, nn.Linear(4, num_logits)
+            return model
+
+    with registered(MODEL_REGISTRY, Odd), pytest.raises(UserError) as error:
+        build_model(load_config(None, ["MODEL.MODEL_NAME", "Odd", "MODEL.NUM_CLASSES", 3]))
+    assert str(error.value) == told
 
 
 def test_a_model_without_numbered_layers_says_so():
