@@ -1,7 +1,7 @@
 """From a config to data sets and loaders."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 import torch
@@ -153,6 +153,22 @@ def build_loader(cfg: CfgNode, dataset: TrainClipDataset | EvalClipDataset) -> D
     )
 
 
+class _ClipLoader(DataLoader):
+    """A loader that tells a user's mistake, which a loading process has met, in one line, as it is told without one."""
+
+    def __iter__(self) -> Iterator[Batch]:
+        return _in_own_words(super().__iter__())
+
+
+def _in_own_words(batches: Iterator[Batch]) -> Iterator[Batch]:
+    try:
+        yield from batches
+    except UserError as error:  # PyTorch's text is the traceback of the process, at whose end is ours
+        raise UserError(
+            str(error).rpartition(f"{UserError.__module__}.{UserError.__qualname__}: ")[2].strip()
+        ) from error
+
+
 def clip_loader(
     dataset: TrainClipDataset | EvalClipDataset,
     *,
@@ -174,7 +190,7 @@ def clip_loader(
         pin_memory: put batches where a GPU copies them from without waiting.
         keeps_workers: let the processes live from one epoch to the next.
     """
-    return DataLoader(
+    return _ClipLoader(
         dataset,
         batch_size=batch_size,
         sampler=sampler,

@@ -145,6 +145,18 @@ def test_a_transform_that_gives_something_else_is_named(tmp_path: Path, result, 
     )
 
 
+def enlarge(clip: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
+    return clip.repeat(1, 1, 2, 2)
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_loading_process_tells_a_mistake_in_one_line(arrays: Path, num_workers: int):
+    with registered(TRANSFORM_REGISTRY, enlarge), pytest.raises(UserError) as error:
+        cfg = config(arrays, *COLOURS, "AUG.EXTRA_TRANSFORMS", ["enlarge"], "DATA_LOADER.NUM_WORKERS", num_workers)
+        next(iter(build_loader(cfg, build_dataset(cfg, "train"))))
+    assert re.fullmatch(r"AUG\.EXTRA_TRANSFORMS enlarge gives .*\(2, 3, 32, 32\)\); accepted: .*", str(error.value))
+
+
 # Losses
 
 
