@@ -5,6 +5,7 @@
 # to is printed; it runs in the repository, from which relative paths start. A function "prepare" of the script is called
 # before it. torchrun and srun start a script as any program: torchrun --no-python ... exp/NAME/run.sh
 set -euo pipefail
+unset CDPATH # in which cd would look for the folder first
 cd "$(dirname "${BASH_SOURCE[1]}")"; name=${PWD##*/}; cd ../..
 OUTPUT_DIR=${OUTPUT_DIR:-runs/$name}
 config=(--cfg "exp/$name/config.yaml")

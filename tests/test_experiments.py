@@ -200,6 +200,22 @@ def test_scripts_start_from_any_directory(folder, recorder, monkeypatch):
 # Several nodes
 
 
+def test_scripts_start_their_own_folder_whatever_cdpath_holds(tmp_path, recorder, monkeypatch):
+    (tmp_path / "exp" / "quickstart").mkdir(parents=True)
+    monkeypatch.chdir(ROOT)
+    command = start(Path("exp/quickstart/run.sh"), folder=recorder, CDPATH=str(tmp_path)).command
+    assert command[2] == "exp/quickstart/config.yaml"
+
+
+def test_the_quickstart_makes_its_data_in_a_folder_of_any_name(tmp_path):
+    """The data set's tool would take a leading minus for an option."""
+    python = tmp_path / "python"
+    python.write_text("#!/usr/bin/env bash\n[[ $1 != tools/prepare/* ]] || printf '%s\\n' \"$@\"\n")
+    python.chmod(0o755)
+    words = start(EXP / "quickstart" / "run.sh", folder=tmp_path, DATA_DIR="-my data").out.splitlines()
+    assert words == ["tools/prepare/moving_digits.py", "--workers", "2", "--", "-my data"]
+
+
 def test_several_nodes_do_not_start_as_one(tmp_path):
     """Refused by the real programs, and told what else there is."""
     done = start(EXP / FOUR_NODES / "run.sh", OUTPUT_DIR=str(tmp_path / "run"))
