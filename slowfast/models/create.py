@@ -38,15 +38,22 @@ def create_model(
             too.
         weights: a file or an address of any public source (MODEL_ZOO.md), or "timm:<model>"; None is a random start.
             A classifier for another number of classes than ``num_classes`` starts afresh; rows are not sorted anew.
-        overrides: keys and values of the config, such as ["UNIFORMERV2.FROZEN", True].
+        overrides: keys and values of the config, such as ["UNIFORMERV2.FROZEN", True]; none that another argument says.
 
     Raises:
         UserError: if there is no such model, an override is wrong, or the weights cannot be had or do not fit.
     """
     known = list_models()
     if name not in known:
-        near = ", ".join(difflib.get_close_matches(name, known, n=3, cutoff=0.0))
+        near = ", ".join(difflib.get_close_matches(str(name), known, n=3, cutoff=0.0))
         raise UserError(f"create_model: there is no model {name!r}; the nearest are {near} (slowfast.list_models())")
+    for argument, key, value in (
+        ("name", "MODEL.MODEL_NAME", name),
+        ("num_classes", "MODEL.NUM_CLASSES", num_classes),
+        ("num_frames", "DATA.NUM_FRAMES", num_frames),
+    ):
+        if value is not None and key in overrides[::2]:
+            raise UserError(f"create_model: {argument} is {value!r}, and overrides have {key}; leave one of them out")
     keys = [] if name in model_configs() else ["MODEL.MODEL_NAME", name]
     base = model_configs().get(name)
     translation, num_rows = None, None

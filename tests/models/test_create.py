@@ -31,6 +31,26 @@ def test_every_listed_model_is_built(name: str):
     assert model.get_classifier().out_features == 7
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"num_classes": 3, "overrides": ["MODEL.NUM_CLASSES", 7]}, "num_classes is 3, and overrides have MODEL"),
+        ({"num_frames": 8, "overrides": ["DATA.NUM_FRAMES", 4]}, "num_frames is 8, and overrides have DATA"),
+        ({"overrides": ["MODEL.MODEL_NAME", "Uniformer"]}, "name is 'uniformerv2_tiny', and overrides have MODEL"),
+    ],
+)
+def test_what_two_arguments_say_is_refused(arguments, told):
+    """Else one of them would have no effect, without a word."""
+    with pytest.raises(UserError, match=rf"^create_model: {told}.*; leave one of them out$"):
+        slowfast.create_model("uniformerv2_tiny", **arguments)
+
+
+@pytest.mark.parametrize("name", ["", "Uniformerv2", None, 3])
+def test_a_name_that_is_none_is_told(name):
+    with pytest.raises(UserError, match=rf"^create_model: there is no model {name!r}; the nearest are uniformer"):
+        slowfast.create_model(name)
+
+
 def test_a_model_without_weights_starts_at_random_in_training_mode():
     model = slowfast.create_model("uniformerv2_b16", overrides=TINY)
     assert model.training and model.num_classes == 400
