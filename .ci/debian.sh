@@ -11,7 +11,7 @@ if [[ -z ${HAS_OWN_MOUNTS:-} ]]; then
   # What is mounted from here on is seen by these processes alone, and gone when they end, however they end.
   HAS_OWN_MOUNTS=1 exec unshare --mount -- bash "${BASH_SOURCE[0]}" "$scratch"
 fi
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+CDPATH= cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source .ci/steps.sh
 unset PYTHONPATH VIRTUAL_ENV
 root=$scratch/debian

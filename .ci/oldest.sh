@@ -2,7 +2,7 @@
 # The fast tests with the oldest releases that setup.py allows, in a fresh virtual environment: .ci/oldest.sh FOLDER
 set -euo pipefail
 scratch=$1
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+CDPATH= cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source .ci/steps.sh
 unset PYTHONPATH VIRTUAL_ENV
 

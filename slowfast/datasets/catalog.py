@@ -100,9 +100,11 @@ class DatasetEntry:
         """Read the list of a split.
 
         Raises:
-            UserError: for a bad list (file:line).
+            UserError: for a bad list (file:line), or a label or number of class names that MODEL.NUM_CLASSES excludes.
         """
-        return replace(self.build_list_of(cfg, self.load_records(cfg, split)), class_names=self.build_names(cfg))
+        records = self.load_records(cfg, split)
+        _check_labels(records, split, cfg.MODEL.NUM_CLASSES)
+        return replace(self.build_list_of(cfg, records), class_names=self.build_names(cfg))
 
     def build_list_of(self, cfg: CfgNode, records: Sequence[VideoRecord]) -> VideoList:
         """Videos from elsewhere, of no known classes, opened and sampled as those of this data set."""
@@ -121,7 +123,22 @@ class DatasetEntry:
         """
         if cfg.DATA.CLASS_NAMES_FILE:
             return load_class_names(label_list_path(cfg.DATA.CLASS_NAMES_FILE), cfg.MODEL.NUM_CLASSES)
-        return self.load_class_names(cfg) if self.load_class_names else None
+        names = self.load_class_names(cfg) if self.load_class_names else None
+        if names is not None and len(names) != cfg.MODEL.NUM_CLASSES:
+            raise UserError(
+                f"the data set names {len(names)} classes, but MODEL.NUM_CLASSES is {cfg.MODEL.NUM_CLASSES}"
+            )
+        return names
+
+
+def _check_labels(records: Sequence[VideoRecord], split: Split, num_classes: int) -> None:
+    """Refuse what a reader of lists from outside lets through: such a label counts as a wrong prediction in a test."""
+    for record in records:
+        labels = record.label if isinstance(record.label, tuple) else (record.label,)
+        for label in labels:
+            if not 0 <= label < num_classes:
+                told = f"{split} list: {record.path} has label {label}; accepted: 0 to {num_classes - 1}"
+                raise UserError(f"{told}, as MODEL.NUM_CLASSES is {num_classes}")
 
 
 def _load_list_file(

@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Set
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,8 @@ from fvcore.common.config import CfgNode
 
 from slowfast.config import load_config
 from slowfast.datasets import build_dataset, build_loader
+from slowfast.datasets.catalog import DATASET_REGISTRY
+from slowfast.datasets.reading.source import FrameSource
 from slowfast.datasets.records import FailedVideo, SampleKey
 from slowfast.datasets.transforms.pipeline import TrainTransform
 from slowfast.datasets.transforms.registry import TRANSFORM_REGISTRY
@@ -20,7 +24,7 @@ from slowfast.errors import UserError
 from slowfast.solver.loss import LOSS_REGISTRY, build_loss
 from tests.registration import registered
 from tests.run_state import checkpoint, metrics
-from tests.videos import number_of
+from tests.videos import number_of, numbered_frame
 
 TINY = Path(__file__).parents[1] / "tiny.yaml"
 COLOURS = ["AUG.ENABLE", True, "AUG.AA_TYPE", "", "AUG.COLOR_JITTER", 0.0]
@@ -71,6 +75,40 @@ def test_a_file_of_something_else_is_one_failed_video(arrays: Path, frames: np.n
     assert isinstance(failure, FailedVideo) and re.fullmatch(cause + ".*", failure.cause)
     sample = build_dataset(config(arrays), "train")[SampleKey(0, 3)]
     assert [failed.video_idx for failed in sample.replaced] == [3]
+
+
+@pytest.mark.parametrize("label", [2, -1, -100])
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_label_of_no_class_is_refused(arrays: Path, split: str, label: int):
+    """In a test it would count as a wrong prediction; -100 is what PyTorch's cross entropy leaves out."""
+    path = arrays / f"{split}.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"3.npy": label}))
+    message = rf"^{split} list: .*/3.npy has label {label}; accepted: 0 to 1, as MODEL.NUM_CLASSES is 2$"
+    with pytest.raises(UserError, match=message):
+        build_dataset(config(arrays), split)
+
+
+def test_a_data_set_of_other_classes_is_refused(arrays: Path):
+    entry = replace(DATASET_REGISTRY.get("arrays"), load_class_names=lambda cfg: ["a", "b", "c"])
+    with registered(DATASET_REGISTRY, entry, name="named"):
+        cfg = config(arrays, "TRAIN.DATASET", "named")
+        with pytest.raises(UserError, match=r"^the data set names 3 classes, but MODEL.NUM_CLASSES is 2$"):
+            build_dataset(cfg, "train")
+
+
+def test_a_source_that_leaves_out_a_frame_is_one_failed_video(arrays: Path):
+    class Forgetful(FrameSource):
+        def __init__(self, path: str):
+            self.path, self.num_frames = path, 6
+
+        def _read_frames(self, wanted: Set[int]) -> dict[int, np.ndarray]:
+            return {idx: numbered_frame(idx) for idx in sorted(wanted)[1:]}
+
+    entry = replace(DATASET_REGISTRY.get("arrays"), build_opener=lambda cfg: Forgetful)
+    with registered(DATASET_REGISTRY, entry, name="forgetful"):
+        failure = build_dataset(config(arrays, "TEST.DATASET", "forgetful"), "test")[SampleKey(0, 3)]
+    assert isinstance(failure, FailedVideo)
+    assert re.fullmatch(r"frame \d was asked for and not given by its source", failure.cause)
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])

@@ -84,6 +84,8 @@ def _stack(frames: Mapping[int, np.ndarray], indices: Sequence[int]) -> np.ndarr
     for idx, frame in frames.items():
         if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or frame.size == 0:
             raise VideoReadError(f"frame {idx} is {frame.dtype} {frame.shape}; accepted: uint8 (H, W, 3)")
+    if missing := sorted(set(indices) - set(frames)):
+        raise VideoReadError(f"frame {missing[0]} was asked for and not given by its source")
     sizes = sorted({frame.shape[:2] for frame in frames.values()})
     if len(sizes) > 1:
         raise VideoReadError(f"its frames change their size: {' and '.join(f'{h} x {w}' for h, w in sizes)} pixels")
