@@ -177,8 +177,9 @@ def test_objects_of_its_classes_reach_processes_that_have_not_imported_it(write)
 def test_a_file_may_have_any_name(write):
     text = "class Number:\n    def __init__(self, number):\n        self.number = number\n"
     names = ("my.model.v2.py", 'it\'s "mine"\n.py', "-größer.py", os.fsdecode(b"\xff.py"))
-    import_plugins([write(text, name) for name in names])
-    modules = [module for name, module in sys.modules.items() if name.startswith("slowfast_plugin_")]
+    paths = import_plugins([write(text, name) for name in names])
+    plugins = [module for name, module in sys.modules.items() if name.startswith("slowfast_plugin_")]
+    modules = [module for module in plugins if module.__file__ in paths]  # not those of other tests
     assert len(modules) == len(names)
     assert _in_a_new_process(_add_values, Holder([module.Number(7) for module in modules])) == 7 * len(names)
 
