@@ -30,5 +30,5 @@ setup(
         "tqdm>=4.64",
         "submitit>=1.5",  # jobs for SLURM
     ],
-    extras_require={"test": ["pytest", "pytest-xdist", "hypothesis", "ruff"]},
+    extras_require={"test": ["pytest", "pytest-xdist", "hypothesis", "ruff", "opencv-python-headless"]},
 )

@@ -108,7 +108,10 @@ _C.DATA.NUM_FRAMES = 8
 _C.DATA.SAMPLING_RATE = 8
 # Dense sampling: place the test clips in equal segments, with an offset, rather than from end to end.
 _C.DATA.USE_OFFSET_SAMPLING = False
-# Mean of each colour channel (R, G, B) that is subtracted from values in [0, 1].
+# Order of the colour channels of clips, set as frames are read, before any augmentation: rgb, or bgr, as the published
+# experiments on Something-Something and HMDB51 have it. Testing and resuming want the order of the training.
+_C.DATA.CHANNEL_ORDER = "rgb"
+# Mean of each colour channel that is subtracted from values in [0, 1]; STD, too, is in the order of CHANNEL_ORDER.
 _C.DATA.MEAN = [0.45, 0.45, 0.45]
 # Standard deviation of each colour channel that values are divided by, above 0.
 _C.DATA.STD = [0.225, 0.225, 0.225]

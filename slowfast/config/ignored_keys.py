@@ -4,6 +4,8 @@ Each entry says why. A name ending in ``.*`` stands for a whole section. What is
 per load and never reaches the resolved config. Keys of a model family's section stand with it (``sections.py``).
 """
 
+from typing import Any
+
 _NO_DETECTION = "only classification of whole videos is done here"
 _OTHER_MODEL = "only UniFormer and UniFormerV2 are built here"
 _BUILT_IN = "fixed in the model"
@@ -11,7 +13,6 @@ _NO_SUB_BATCHNORM = "there is no sub_batchnorm; sync_batchnorm spans all process
 _NEVER_READ = "no learning rate policy reads it"
 _NO_PLOTS = "TensorBoard gets scalar curves only"
 _CHECKPOINT_FORM = "the form of a checkpoint is told from its content"
-_RGB = "clips are RGB"
 
 IGNORED_KEYS: dict[str, str] = {
     "AUG.RE_SPLIT": "erasing applies to every clip",
@@ -22,10 +23,10 @@ IGNORED_KEYS: dict[str, str] = {
     "BN.MOMENTUM": _BUILT_IN,
     "BN.NUM_SPLITS": _NO_SUB_BATCHNORM,
     "BN.NUM_SYNC_DEVICES": _NO_SUB_BATCHNORM,
-    "DATA.INPUT_CHANNEL_NUM": _RGB,
+    "DATA.INPUT_CHANNEL_NUM": "clips have three channels",
     "DATA.MC": "frames are read from disk or a mounted store",
     "DATA.PATH_TO_PRELOAD_IMDB": "there is no preloaded image database",
-    "DATA.REVERSE_INPUT_CHANNEL": _RGB,
+    "DATA.REVERSE_INPUT_CHANNEL": "DATA.CHANNEL_ORDER orders the channels",
     "DATA.TARGET_FPS": "SAMPLING_RATE counts frames of the file, whatever its rate",
     "DATA.TRAIN_JITTER_MOTION_SHIFT": "the crop of a clip does not move",
     "DATA.TRAIN_PCA_EIGVAL": "there is no PCA colour jitter",
@@ -71,6 +72,16 @@ IGNORED_KEYS: dict[str, str] = {
     "MODEL.DROPOUT_RATE": "UNIFORMERV2.CLS_DROPOUT is the dropout before the classifier; Uniformer has none",
     "TEST.SAVE_RESULTS_PATH": "the scores of every test go to OUTPUT_DIR/test/predictions.csv",
     "X3D.*": _OTHER_MODEL,
+}
+
+# Keys of which only one value has no effect. Ignoring another would change the figures, and nothing would show it.
+ONLY_ACCEPTED: dict[str, tuple[Any, str]] = {
+    "DATA.REVERSE_INPUT_CHANNEL": (
+        False,
+        "True would reverse the channels after augmentation and normalisation, which is not done here; remove it and "
+        "give DATA.CHANNEL_ORDER, which orders the channels before augmentation, with DATA.MEAN and STD in its order: "
+        "bgr for videos, rgb for folders of frames, which SlowFast reads as BGR",
+    ),
 }
 
 

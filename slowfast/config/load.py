@@ -11,7 +11,7 @@ from fvcore.common.config import CfgNode
 
 from slowfast.config.coerce import coerce, short
 from slowfast.config.defaults import get_cfg
-from slowfast.config.ignored_keys import why_ignored
+from slowfast.config.ignored_keys import ONLY_ACCEPTED, why_ignored
 from slowfast.config.plugins import import_plugins
 from slowfast.config.validate import validate
 from slowfast.config.yaml_file import Entry, read_yaml
@@ -172,6 +172,7 @@ def _merge(cfg: CfgNode, entries: Sequence[Entry]) -> None:
         elif entry.key in sections:
             _check_section(entry)
         elif reason := why_ignored(entry.key):
+            _check_ignored(entry)
             ignored[entry.key] = reason
         else:
             _raise_unknown(entry, defaults)
@@ -183,6 +184,15 @@ def _merge(cfg: CfgNode, entries: Sequence[Entry]) -> None:
 def _set(cfg: CfgNode, full_key: str, value: Any) -> None:
     section, _, leaf = full_key.rpartition(".")
     setattr(cfg[section] if section else cfg, leaf, value)
+
+
+def _check_ignored(entry: Entry) -> None:
+    """Refuse a value of an ignored key that must not be ignored."""
+    if entry.key in ONLY_ACCEPTED:
+        accepted, reason = ONLY_ACCEPTED[entry.key]
+        value = coerce(entry.key, entry.value, accepted, entry.where)
+        if value != accepted:
+            raise UserError(f"{entry.where}: {entry.key} is {value}; accepted: {accepted}; {reason}")
 
 
 def _check_section(entry: Entry) -> None:

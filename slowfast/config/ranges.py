@@ -7,6 +7,7 @@ CHOICES = {
     "AUG.INTERPOLATION": ("bicubic", "bilinear", "random"),
     "AUG.RE_MODE": ("const", "rand", "pixel"),
     "BN.NORM_TYPE": ("batchnorm", "sync_batchnorm"),
+    "DATA.CHANNEL_ORDER": ("rgb", "bgr"),
     "DATA.DECODING_BACKEND": ("pyav", "decord", "torchcodec"),
     "DATA.ENSEMBLE_METHOD": ("sum", "max"),
     "SOLVER.LR_POLICY": ("cosine", "steps_with_relative_lrs"),

@@ -74,11 +74,11 @@ def batches_split_over_gpus(cfg: CfgNode) -> str | None:
 
 
 def colours_have_three_channels(cfg: CfgNode) -> str | None:
-    """Mean and standard deviation are given for R, G and B."""
+    """Mean and standard deviation are given for each colour channel."""
     for key in ("DATA.MEAN", "DATA.STD"):
         value = _value_of(cfg, key)
         if len(value) != 3:
-            return f"{key} is {value}; accepted: 3 numbers, one for each of R, G and B"
+            return f"{key} is {value}; accepted: 3 numbers, one for each channel in the order of DATA.CHANNEL_ORDER"
     return None
 
 

@@ -62,6 +62,7 @@ def build_train_dataset(cfg: CfgNode, lists: Sequence[VideoList]) -> TrainClipDa
         seed=cfg.RNG_SEED,
         num_repeats=cfg.AUG.NUM_SAMPLE if cfg.AUG.ENABLE else 1,
         timeout_s=cfg.DATA_LOADER.VIDEO_TIMEOUT_S,
+        channel_order=cfg.DATA.CHANNEL_ORDER,
     )
 
 
@@ -88,6 +89,7 @@ def _build_eval_dataset(cfg: CfgNode, lists: Sequence[VideoList], *, is_test: bo
         ),
         num_temporal_views=cfg.TEST.NUM_ENSEMBLE_VIEWS if is_test else 1,
         timeout_s=cfg.DATA_LOADER.VIDEO_TIMEOUT_S,
+        channel_order=cfg.DATA.CHANNEL_ORDER,
     )
 
 

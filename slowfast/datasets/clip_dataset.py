@@ -29,6 +29,7 @@ def read_frames(
     choose: Callable[[int], list[int]],
     *,
     timeout_s: float | None = None,
+    channel_order: str = "rgb",
 ) -> Tensor:
     """Open a video, choose frame indices knowing its length, and read them.
 
@@ -37,9 +38,10 @@ def read_frames(
         record: the video.
         choose: number of frames in the video to wanted indices.
         timeout_s: how long opening may take, and how long reading; None for any time.
+        channel_order: rgb, as sources give frames, or bgr.
 
     Returns:
-        uint8 (len(indices), C, H, W), in channels-last memory.
+        uint8 (len(indices), C, H, W) in the order of ``channel_order``, in channels-last memory.
 
     Raises:
         VideoReadError: if the video cannot be read, or not in time.
@@ -49,6 +51,8 @@ def read_frames(
         frames = call_within(timeout_s, _read_and_close, video, choose(video.num_frames))
     except TimeoutError:
         raise VideoReadError(f"was not read within DATA_LOADER.VIDEO_TIMEOUT_S {timeout_s:g}") from None
+    if channel_order == "bgr":
+        frames = torch.stack(frames.unbind(-1)[::-1], dim=-1)  # ten times as fast as flip
     return frames.permute(0, 3, 1, 2)
 
 
@@ -64,17 +68,21 @@ class _ClipDataset(PicklesWithPlugins, Dataset):
         lists: one or several; videos are numbered through all of them, in order, and each keeps its list's source,
             sampler and flips.
         timeout_s: how long opening or reading a video may take; None for any time.
+        channel_order: of all clips, rgb or bgr; what is transformed has it already.
 
     Raises:
         UserError: if there is no list, or lists differ in their classes.
     """
 
-    def __init__(self, lists: Sequence[VideoList], *, timeout_s: float | None = None) -> None:
+    def __init__(
+        self, lists: Sequence[VideoList], *, timeout_s: float | None = None, channel_order: str = "rgb"
+    ) -> None:
         if not lists:
             raise UserError("a data set needs at least one list of videos, and there is none")
         self.lists = tuple(lists)
         _check_classes(self.lists)
         self.timeout_s = timeout_s
+        self.channel_order = channel_order
         is_one = len(self.lists) == 1
         self.records = self.lists[0].records if is_one else [row for each in self.lists for row in each.records]
         self._ends = list(accumulate(map(len, self.lists)))
@@ -85,6 +93,11 @@ class _ClipDataset(PicklesWithPlugins, Dataset):
     def list_of(self, video_idx: int) -> VideoList:
         """The list that a video comes from."""
         return self.lists[bisect(self._ends, video_idx)]
+
+    def _read(self, video_idx: int, choose: Callable[[int], list[int]]) -> Tensor:
+        """Frames of a video, as ``read_frames`` gives them."""
+        source, record = self.list_of(video_idx).open_source, self.records[video_idx]
+        return read_frames(source, record, choose, timeout_s=self.timeout_s, channel_order=self.channel_order)
 
 
 def _check_classes(lists: Sequence[VideoList]) -> None:
@@ -119,8 +132,9 @@ class TrainClipDataset(_ClipDataset):
         seed: int,
         num_repeats: int = 1,
         timeout_s: float | None = None,
+        channel_order: str = "rgb",
     ) -> None:
-        super().__init__(lists, timeout_s=timeout_s)
+        super().__init__(lists, timeout_s=timeout_s, channel_order=channel_order)
         self.transform = transform
         self.seed = seed
         self.num_repeats = num_repeats
@@ -137,7 +151,7 @@ class TrainClipDataset(_ClipDataset):
             record, own_list = self.records[video_idx], self.list_of(video_idx)
             try:
                 choose = partial(_draw_indices, own_list.sampler, record, rng)
-                frames = read_frames(own_list.open_source, record, choose, timeout_s=self.timeout_s)
+                frames = self._read(video_idx, choose)
             except VideoReadError as error:
                 failures.append(FailedVideo(video_idx, record.path, str(error)))
                 video_idx = int(rng.integers(len(self.records)))
@@ -172,8 +186,9 @@ class EvalClipDataset(_ClipDataset):
         transform: EvalTransform,
         num_temporal_views: int = 1,
         timeout_s: float | None = None,
+        channel_order: str = "rgb",
     ) -> None:
-        super().__init__(lists, timeout_s=timeout_s)
+        super().__init__(lists, timeout_s=timeout_s, channel_order=channel_order)
         self.transform = transform
         self.num_temporal_views = num_temporal_views
 
@@ -202,7 +217,7 @@ class EvalClipDataset(_ClipDataset):
             return needed
 
         try:
-            frames = read_frames(own_list.open_source, record, choose, timeout_s=self.timeout_s)
+            frames = self._read(key.video_idx, choose)
         except VideoReadError as error:
             return FailedVideo(key.video_idx, record.path, str(error))
         crops = self.transform(frames)  # (crops, frames, C, H, W)

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import time
+from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -214,16 +215,43 @@ def load_own_weights(model: nn.Module, content: dict[str, Any], cfg: CfgNode, pa
         )
 
 
+def config_of(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """The resolved config of the run that saved a checkpoint of ours, as nested keys; empty if it carries none."""
+    return yaml.safe_load(checkpoint["config"]) if isinstance(checkpoint.get("config"), str) else {}
+
+
 def _model_differences(checkpoint: dict[str, Any], cfg: CfgNode) -> list[str]:
     """Keys that shape the model and are not what the checkpoint's run had, as "KEY theirs, here ours"."""
-    if not isinstance(checkpoint.get("config"), str):
-        return []
-    theirs = dict(flatten(CfgNode(yaml.safe_load(checkpoint["config"]))))
+    theirs = dict(flatten(CfgNode(config_of(checkpoint))))
     return [
         f"{key} {theirs[key]} (here {value})"
         for key, value in flatten(cfg)
         if shapes_model(key) and key in theirs and theirs[key] != value
     ]
+
+
+def check_channel_order(theirs: Mapping[str, Any], cfg: CfgNode, source: str | Path) -> None:
+    """Refuse to test or resume with colour channels in another order than the weights were trained on.
+
+    Args:
+        theirs: resolved config of the run that trained them, as nested keys; empty if that is not known, as of weights
+            from other code. Runs from before ``DATA.CHANNEL_ORDER`` were on RGB.
+        cfg: ours.
+        source: of the weights, for the error.
+
+    Raises:
+        UserError: naming both orders.
+    """
+    if not theirs:
+        return
+    ours, recorded = cfg.DATA.CHANNEL_ORDER, theirs.get("DATA", {}).get("CHANNEL_ORDER")
+    trained_on = recorded or "rgb"
+    if trained_on != ours:
+        told = trained_on if recorded else f"{trained_on}, as all weights from before this key"
+        raise UserError(
+            f"{source}: was trained with DATA.CHANNEL_ORDER {told}, and here it is {ours}; set DATA.CHANNEL_ORDER "
+            f"{trained_on}, or give other weights"
+        )
 
 
 def check_class_names(theirs: list[str] | None, ours: list[str] | None, path: Path) -> None:

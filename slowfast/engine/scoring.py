@@ -16,12 +16,13 @@ from slowfast.datasets.clip_dataset import EvalClipDataset
 from slowfast.datasets.collate import label_tensor
 from slowfast.datasets.records import FailedVideo, SampleKey, VideoRecord
 from slowfast.datasets.transforms.functional import normalize
-from slowfast.engine.checkpoint import head_rules
+from slowfast.engine.checkpoint import check_channel_order, head_rules
 from slowfast.evaluation.report import TestReport, make_report
 from slowfast.evaluation.views import combine_views
 from slowfast.models import build_model
-from slowfast.models.weights.load import load_source
+from slowfast.models.weights.load import apply_translation
 from slowfast.models.weights.report import WeightsReport
+from slowfast.models.weights.sources import translate_source
 from slowfast.runtime import distributed
 from slowfast.runtime.interruption import Interrupted, raise_if_stopped, stop_signal
 from slowfast.runtime.log import progress
@@ -226,9 +227,11 @@ def load_trained_model(cfg: CfgNode, source: str, device: torch.device) -> tuple
         The model and what was done with the weights.
 
     Raises:
-        UserError: if the weights cannot be had or do not fit.
+        UserError: if the weights cannot be had, do not fit, or were trained on another order of channels.
     """
     model = build_model(cfg)
     rules = head_rules(cfg, build_class_names(cfg), is_test=True)
-    report = load_source(model, source, rules, is_ema=cfg.TEST.USE_EMA)
+    translation = translate_source(source, is_ema=cfg.TEST.USE_EMA)
+    check_channel_order(translation.config, cfg, source)
+    report = apply_translation(model, translation, source, rules)
     return model.to(device), report

@@ -11,7 +11,14 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from slowfast.datasets.transforms.mixup import Mixup
-from slowfast.engine.checkpoint import CheckpointFolder, check_class_names, load_optimizer, load_own_weights
+from slowfast.engine.checkpoint import (
+    CheckpointFolder,
+    check_channel_order,
+    check_class_names,
+    config_of,
+    load_optimizer,
+    load_own_weights,
+)
 from slowfast.engine.ema import WeightEma
 from slowfast.engine.scoring import Scorer
 from slowfast.runtime import distributed
@@ -121,9 +128,10 @@ class TrainRun:
             What differs from the run that saved it within an epoch, whose rest then draws other random numbers.
 
         Raises:
-            UserError: if the checkpoint is not of this run's model and classes, or holds weights alone.
+            UserError: if the checkpoint is not of this run's model, channel order and classes, or holds weights alone.
         """
         load_own_weights(self.bare_model, content, self.cfg, source)
+        check_channel_order(config_of(content), self.cfg, source)
         check_class_names(content.get("class_names"), self.class_names, source)
         load_optimizer(self.optimizer, content["optimizer_state"], source)
         if self.ema is not None:

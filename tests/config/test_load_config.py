@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from slowfast.config import get_cfg, load_config, validate
-from slowfast.config.ignored_keys import IGNORED_KEYS, why_ignored
+from slowfast.config.ignored_keys import IGNORED_KEYS, ONLY_ACCEPTED, why_ignored
 from slowfast.config.load import flatten
 from tests.config.refusal import refusal
 
@@ -208,7 +208,23 @@ def test_no_key_is_both_known_and_ignored():
 
 @pytest.mark.parametrize("key", IGNORED_KEYS)
 def test_each_ignored_key_loads(key):
-    assert load_config(None, [key.replace("*", "ANY.THING"), "1"]) == get_cfg()
+    accepted, _ = ONLY_ACCEPTED.get(key, ("1", ""))
+    assert load_config(None, [key.replace("*", "ANY.THING"), accepted]) == get_cfg()
+
+
+def test_channels_are_not_reversed_last(write):
+    """As SlowFast does after the normalisation; ignoring it would train on other colours without a word."""
+    path = write("DATA:\n  REVERSE_INPUT_CHANNEL: true\n")
+    told = (
+        "DATA.REVERSE_INPUT_CHANNEL is True; accepted: False; True would reverse the channels after augmentation and "
+        "normalisation, which is not done here; remove it and give DATA.CHANNEL_ORDER, which orders the channels "
+        "before augmentation, with DATA.MEAN and STD in its order: bgr for videos, rgb for folders of frames, which "
+        "SlowFast reads as BGR"
+    )
+    assert refusal(path) == f"{path}:2: {told}"
+    assert refusal(None, ["DATA.REVERSE_INPUT_CHANNEL", "True"]) == f"command line: {told}"
+    no_truth = refusal(None, ["DATA.REVERSE_INPUT_CHANNEL", "maybe"])
+    assert no_truth.startswith("command line: DATA.REVERSE_INPUT_CHANNEL takes ")
 
 
 def test_no_warning_without_ignored_keys(caplog):

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,18 +52,18 @@ ON_PURPOSE = [
     Difference(".*_ucf101_.*", "DATA.LABEL_PATH_TEMPLATE", "{}.txt", "names of these lists"),
     Difference(".*_ucf101_.*", "DATA.IMAGE_TEMPLATE", "img_{:05d}.jpg", "names of the frames"),
 ]
-# Keys without a published value, which the recipe still decides -> value by family; all others are our defaults.
-NOT_PUBLISHED = {
-    # The first UniFormer summed raw scores over the views.
-    "TEST.ADD_SOFTMAX": {"uniformer": False, "uniformerv2": True},
-}
+# Keys without a published value, which the code that ran still decides; all others are our defaults.
+NOT_PUBLISHED = [
+    Difference("uniformer_.*", "TEST.ADD_SOFTMAX", False, "the first UniFormer summed raw scores over the views"),
+    Difference(".*_(sthv1|sthv2|hmdb51)(_.*)?", "DATA.CHANNEL_ORDER", "bgr", "OpenCV read their frames"),
+]
 # Keys that say where things are and what they are called.
 OF_THE_PLACE = {"DATA.PATH_PREFIX", "DATA.CLASS_NAMES_FILE"}
 
 
-def on_purpose(name: str) -> dict[str, Any]:
+def on_purpose(name: str, differences: Sequence[Difference] = ON_PURPOSE) -> dict[str, Any]:
     """Key -> our value, or what it matches, where an experiment differs from the published one."""
-    return {entry.key: entry.ours for entry in ON_PURPOSE if re.fullmatch(entry.experiments, name)}
+    return {entry.key: entry.ours for entry in differences if re.fullmatch(entry.experiments, name)}
 
 
 def is_as_expected(ours: Any, expected: Any) -> bool:
@@ -95,12 +96,20 @@ def test_the_directory_of_an_experiment_has_the_published_values(name):
 @pytest.mark.parametrize("name", RUNS)
 def test_what_was_not_published_is_the_default(name):
     ours, defaults = dict(flatten(load_config(EXP / name / "config.yaml"))), dict(flatten(get_cfg()))
-    decided = {key: values[family_of(name)] for key, values in NOT_PUBLISHED.items()}
+    decided = on_purpose(name, NOT_PUBLISHED)
     others = ours.keys() - (published_defaults()[family_of(name)] | RUNS[name] | on_purpose(name)).keys()
 
     expected = {key: decided.get(key, defaults[key]) for key in others - OF_THE_PLACE}
     assert {key: ours[key] for key in expected} == expected
     assert ours["DATA.PATH_PREFIX"].startswith("data") and ours["DATA.CLASS_NAMES_FILE"]
+
+
+def test_frames_that_opencv_read_for_the_published_runs_are_bgr():
+    orders = {name: load_config(EXP / name / "config.yaml").DATA.CHANNEL_ORDER for name in RUNS}
+    assert sum(order == "bgr" for order in orders.values()) == 25
+    for path in (EXP.parent / "configs" / "datasets").glob("*.yaml"):
+        is_bgr = path.stem.startswith(("sth", "hmdb"))
+        assert ("bgr" if is_bgr else "rgb") == load_config(path).DATA.CHANNEL_ORDER, path
 
 
 def test_each_difference_is_one():

@@ -41,8 +41,14 @@ def v2(size: dict, **changes) -> list:
 REFUSED = [
     (["TRAIN.BATCH_SIZE", 6, "NUM_GPUS", 4], "TRAIN.BATCH_SIZE is 6 and NUM_GPUS 4; make TRAIN.BATCH_SIZE a multiple"),
     (["TEST.BATCH_SIZE", 6, "NUM_GPUS", 4], "TEST.BATCH_SIZE is 6 and NUM_GPUS 4; make TEST.BATCH_SIZE a multiple"),
-    (["DATA.MEAN", [0.5]], "DATA.MEAN is [0.5]; accepted: 3 numbers, one for each of R, G and B"),
-    (["DATA.STD", [0.5, 0.5]], "DATA.STD is [0.5, 0.5]; accepted: 3 numbers, one for each of R, G and B"),
+    (
+        ["DATA.MEAN", [0.5]],
+        "DATA.MEAN is [0.5]; accepted: 3 numbers, one for each channel in the order of DATA.CHANNEL_ORDER",
+    ),
+    (
+        ["DATA.STD", [0.5, 0.5]],
+        "DATA.STD is [0.5, 0.5]; accepted: 3 numbers, one for each channel in the order of DATA.CHANNEL_ORDER",
+    ),
     (["DATA.STD", [0, 1, 1]], "DATA.STD is [0.0, 1.0, 1.0]; accepted: each item above 0"),
     (["DATA.TRAIN_JITTER_SCALES", [320, 256]], "DATA.TRAIN_JITTER_SCALES is [320, 256]; accepted: [smallest, largest]"),
     (["DATA.TRAIN_JITTER_SCALES", []], "DATA.TRAIN_JITTER_SCALES is []; accepted: [smallest, largest]"),

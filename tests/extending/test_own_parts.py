@@ -58,6 +58,14 @@ def test_an_own_source_is_read_sampled_and_cropped_like_ours(arrays: Path):
     assert isinstance(failure, FailedVideo) and failure.video_idx == 3 and "pickle" in failure.cause
 
 
+def test_an_own_source_gives_rgb_and_clips_have_the_order_of_the_config(arrays: Path):
+    np.save(arrays / "3.npy", np.random.default_rng(0).integers(0, 256, (6, 20, 24, 3), np.uint8))
+    for split in ("train", "test"):
+        rgb = build_dataset(config(arrays), split)[SampleKey(0, 3)].views
+        bgr = build_dataset(config(arrays, "DATA.CHANNEL_ORDER", "bgr"), split)[SampleKey(0, 3)].views
+        assert torch.equal(bgr, rgb.flip(1)) and not torch.equal(bgr, rgb)
+
+
 @pytest.mark.parametrize(
     ("frames", "cause"),
     [
