@@ -1,8 +1,8 @@
 """Colour and geometry operations on whole clips, each equal to what Pillow does to every frame.
 
 A clip is uint8 (T, H, W, 3). What weighs the channels (Color, Contrast) takes the first one for red, with
-``DATA.CHANNEL_ORDER bgr``, too, as the published runs did. All frames go through the same operation with the same argument. What an operation
-measures on the image (a mean, a histogram) it measures on each frame.
+``DATA.CHANNEL_ORDER bgr``, too, as the published runs did. All frames go through the same operation with the same
+argument. What an operation measures on the image (a mean, a histogram) it measures on each frame.
 """
 
 import math

@@ -19,6 +19,8 @@ def smooth_one_hot(labels: Tensor, num_classes: int, smoothing: float) -> Tensor
 def draw_cutmix_box(height: int, width: int, kept_share: float, rng: np.random.Generator) -> tuple[slice, slice, float]:
     """Draw a rectangle of a frame's shape around a uniform centre, cut off at the border.
 
+    Odd sides lose a pixel, as in the published runs and in timm before 1.0.29.
+
     Args:
         height, width: of the frame, in pixels.
         kept_share: share of the area that the rectangle leaves, if nothing is cut off.
@@ -28,10 +30,10 @@ def draw_cutmix_box(height: int, width: int, kept_share: float, rng: np.random.G
         Rows, columns, and the share of the area that the rectangle truly leaves.
     """
     ratio = (1.0 - kept_share) ** 0.5
-    h, w = int(height * ratio), int(width * ratio)
+    half_h, half_w = int(height * ratio) // 2, int(width * ratio) // 2
     centre_y, centre_x = int(rng.integers(0, height)), int(rng.integers(0, width))
-    top, left = max(centre_y - h // 2, 0), max(centre_x - w // 2, 0)
-    bottom, right = min(centre_y + (h + 1) // 2, height), min(centre_x + (w + 1) // 2, width)
+    top, left = max(centre_y - half_h, 0), max(centre_x - half_w, 0)
+    bottom, right = min(centre_y + half_h, height), min(centre_x + half_w, width)
     kept_share = 1.0 - (bottom - top) * (right - left) / (height * width)
     return slice(top, bottom), slice(left, right), kept_share
 

@@ -1,6 +1,5 @@
 """Mixup and cutmix: timm's batch mode when its draws are replayed, and targets that are distributions."""
 
-from importlib.metadata import version
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,7 +7,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from packaging.version import Version
 from torch import Tensor
 
 from slowfast.config.defaults import get_cfg
@@ -29,6 +27,18 @@ def make_batch(num_clips: int = 6, size: tuple[int, int] = (20, 24)) -> tuple[Te
     return clips, torch.randint(0, NUM_CLASSES, (num_clips,), generator=generator)
 
 
+def published_box(shape: tuple[int, ...], lam: float, count: None = None) -> tuple[int, int, int, int]:
+    """Rows and columns as the published runs drew them; timm had this rule before 1.0.29."""
+    half_sides = [int(side * np.sqrt(1 - lam)) // 2 for side in shape[-2:]]
+    centres = [np.random.randint(0, side) for side in shape[-2:]]
+    bounds = [
+        np.clip(centre + sign * half, 0, side)
+        for centre, half, side in zip(centres, half_sides, shape[-2:], strict=True)
+        for sign in (-1, 1)
+    ]
+    return tuple(bounds)
+
+
 @pytest.mark.parametrize(
     "changed",
     [{}, {"mixup_alpha": 0.0}, {"cutmix_alpha": 0.0}, {"prob": 0.5}, {"switch_prob": 0.9, "label_smoothing": 0.0}],
@@ -36,8 +46,6 @@ def make_batch(num_clips: int = 6, size: tuple[int, int] = (20, 24)) -> tuple[Te
 def test_batches_are_those_of_timm(changed: dict[str, float], monkeypatch: pytest.MonkeyPatch) -> None:
     timm = pytest.importorskip("timm.data.mixup")
     ours = mixup(**changed)
-    if ours.cutmix_alpha > 0 and Version(version("timm")) < Version("1.0.29"):
-        pytest.skip("timm before 1.0.29 cuts boxes of odd sides a pixel too short")
     theirs = timm.Mixup(
         mixup_alpha=ours.mixup_alpha,
         cutmix_alpha=ours.cutmix_alpha,
@@ -55,6 +63,7 @@ def test_batches_are_those_of_timm(changed: dict[str, float], monkeypatch: pytes
         replay = SimpleNamespace(rand=rng.random, beta=rng.beta, randint=rng.integers)
         with monkeypatch.context() as patch:
             patch.setattr(np, "random", replay)
+            patch.setattr(timm, "rand_bbox", published_box)
             # timm mixes images (N, C, H, W) in place; frames are further channels to it.
             expected, expected_targets = theirs(clips.flatten(1, 2), labels)
         torch.testing.assert_close(mixed.flatten(1, 2), expected)
@@ -131,6 +140,15 @@ def test_cutmix_box_states_the_share_it_leaves() -> None:
         frame[rows, columns] = 0
         assert frame.mean() == pytest.approx(kept_share)
         assert kept_share >= wanted - 1e-9
+
+
+@pytest.mark.parametrize(("kept_share", "sides"), [(0.5, (20, 28)), (0.75, (14, 20)), (0.9, (8, 12))])
+def test_cutmix_boxes_have_the_published_sides(kept_share: float, sides: tuple[int, int]) -> None:
+    """Of 21 x 28, 15 x 20 and 9 x 12 pixels the odd sides lose one; those cut off at the border are shorter."""
+    rng = np.random.default_rng(0)
+    boxes = [draw_cutmix_box(30, 40, kept_share, rng)[:2] for _ in range(300)]
+    found = {tuple(side.stop - side.start for side in box) for box in boxes}
+    assert max(found) == sides
 
 
 def test_smooth_one_hot() -> None:
