@@ -162,7 +162,7 @@ _C.AUG.COLOR_JITTER = 0.4
 _C.AUG.INTERPOLATION = "bicubic"
 # Random erasing (arXiv 1708.04896): probability per clip.
 _C.AUG.RE_PROB = 0.25
-# Random erasing: const (black), rand (one colour) or pixel (noise).
+# Random erasing: const (the mean colour), rand (one colour) or pixel (noise).
 _C.AUG.RE_MODE = "pixel"
 # Random erasing: largest number of rectangles, at least 1.
 _C.AUG.RE_COUNT = 1

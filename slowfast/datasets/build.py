@@ -15,6 +15,7 @@ from slowfast.datasets.epoch_sampler import EpochSampler
 from slowfast.datasets.lists.video_list import VideoList
 from slowfast.datasets.records import Batch, FailedVideo, Sample, SampleKey, VideoRecord
 from slowfast.datasets.transforms.pipeline import EvalTransform, TrainTransform
+from slowfast.datasets.transforms.random_erasing import RandomErasing
 from slowfast.errors import UserError
 from slowfast.runtime import distributed
 from slowfast.runtime.fork_server import fork_server
@@ -60,6 +61,7 @@ def build_train_dataset(cfg: CfgNode, lists: Sequence[VideoList]) -> TrainClipDa
         lists,
         transform=TrainTransform.from_config(cfg),
         seed=cfg.RNG_SEED,
+        erasing=RandomErasing.from_config(cfg),
         num_repeats=cfg.AUG.NUM_SAMPLE if cfg.AUG.ENABLE else 1,
         timeout_s=cfg.DATA_LOADER.VIDEO_TIMEOUT_S,
         channel_order=cfg.DATA.CHANNEL_ORDER,

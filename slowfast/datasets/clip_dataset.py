@@ -14,9 +14,10 @@ from slowfast.config.plugins import PicklesWithPlugins
 from slowfast.datasets.lists.video_list import VideoList, open_video
 from slowfast.datasets.reading.source import FrameSource, SourceOpener, VideoReadError
 from slowfast.datasets.reading.time_limit import call_within
-from slowfast.datasets.records import FailedVideo, Sample, SampleKey, VideoRecord
+from slowfast.datasets.records import Erasure, FailedVideo, Sample, SampleKey, VideoRecord
 from slowfast.datasets.sampling import FrameSampler
 from slowfast.datasets.transforms.pipeline import EvalTransform, TrainTransform
+from slowfast.datasets.transforms.random_erasing import RandomErasing
 from slowfast.errors import UserError
 
 # How many videos are drawn in place of an unreadable one before the sample counts as failed.
@@ -121,6 +122,7 @@ class TrainClipDataset(_ClipDataset):
     Args:
         transform: augmentation.
         seed: of all draws.
+        erasing: draws what is erased of each clip once it is normalised; None for nothing.
         num_repeats: clips per video; they show the same frames, which are read once.
     """
 
@@ -130,6 +132,7 @@ class TrainClipDataset(_ClipDataset):
         *,
         transform: TrainTransform,
         seed: int,
+        erasing: RandomErasing | None = None,
         num_repeats: int = 1,
         timeout_s: float | None = None,
         channel_order: str = "rgb",
@@ -137,6 +140,7 @@ class TrainClipDataset(_ClipDataset):
         super().__init__(lists, timeout_s=timeout_s, channel_order=channel_order)
         self.transform = transform
         self.seed = seed
+        self.erasing = erasing
         self.num_repeats = num_repeats
 
     def __getitem__(self, key: SampleKey) -> Sample | FailedVideo:
@@ -159,8 +163,12 @@ class TrainClipDataset(_ClipDataset):
             transform = partial(self.transform, frames, may_flip=own_list.may_flip)
             # (C, T, H, W) each.
             clips = [transform(repeat_rng).transpose(0, 1).contiguous() for repeat_rng in rngs]
-            return Sample(torch.stack(clips), record.label, video_idx, tuple(failures))
+            erasures = tuple(self._draw_erasures(clip, rng) for clip, rng in zip(clips, rngs, strict=True))
+            return Sample(torch.stack(clips), record.label, video_idx, tuple(failures), erasures)
         return failures[0]
+
+    def _draw_erasures(self, clip: Tensor, rng: np.random.Generator) -> tuple[Erasure, ...]:
+        return () if self.erasing is None else self.erasing.draw(clip.shape, rng)
 
 
 def _draw_indices(

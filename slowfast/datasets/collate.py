@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from slowfast.datasets.records import Batch, FailedVideo, Sample
+from slowfast.datasets.records import Batch, Erasures, FailedVideo, Sample
 
 
 def label_tensor(labels: Sequence[int | tuple[int, ...]], num_classes: int | None = None) -> Tensor:
@@ -44,4 +44,5 @@ def collate(
         video_idx=torch.tensor([sample.video_idx for sample in labelled], dtype=torch.int64),
         failed=tuple(sample for sample in samples if isinstance(sample, FailedVideo)),
         replaced=tuple(failure for sample in good for failure in sample.replaced),
+        erasures=Erasures.of_clips([own for sample in good for own in sample.erasures]),
     )

@@ -1,6 +1,8 @@
 """What passes between the stages of the data path."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -55,6 +57,50 @@ class FailedVideo(NamedTuple):
     cause: str
 
 
+class Erasure(NamedTuple):
+    """A rectangle of a clip that is overwritten once the clip is normalised.
+
+    Attributes:
+        rows, columns: of all its frames, in pixels.
+        values: float32 that broadcasts to (C, T, rows, columns), normalised.
+    """
+
+    rows: slice
+    columns: slice
+    values: Tensor
+
+
+class ErasedPlace(NamedTuple):
+    """Where an erasure lies among the clips of a batch, and the shape of its values."""
+
+    clip_idx: int
+    rows: slice
+    columns: slice
+    shape: torch.Size
+
+
+@dataclass(frozen=True)
+class Erasures:
+    """The erasures of a batch, with all values in one tensor: processes and devices get one, not one for each.
+
+    Attributes:
+        places: in order; later ones may lie over earlier ones.
+        values: float32 (M,), of one place after the other.
+    """
+
+    places: tuple[ErasedPlace, ...] = ()
+    values: Tensor = field(default_factory=partial(torch.empty, 0))
+
+    @classmethod
+    def of_clips(cls, erasures: Sequence[Sequence[Erasure]]) -> "Erasures":
+        """Put together those of each clip."""
+        numbered = [(idx, *one) for idx, own in enumerate(erasures) for one in own]
+        if not numbered:
+            return cls()
+        places = tuple(ErasedPlace(idx, rows, columns, values.shape) for idx, rows, columns, values in numbered)
+        return cls(places, torch.cat([values.flatten() for *_, values in numbered]))
+
+
 @dataclass(frozen=True)
 class Sample:
     """All views of one video.
@@ -64,12 +110,14 @@ class Sample:
         label: of the video's record.
         video_idx: row of the list file, 0-based.
         replaced: videos that could not be read and that this one stands for (training only).
+        erasures: of each view (training only).
     """
 
     views: Tensor
     label: int | tuple[int, ...]
     video_idx: int
     replaced: tuple[FailedVideo, ...] = ()
+    erasures: tuple[tuple[Erasure, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,24 +131,24 @@ class Batch:
         video_idx: int64 (N,), rows of the list file.
         failed: videos of this batch that could not be read (testing); they are not among the N.
         replaced: videos for which others were drawn (training).
+        erasures: of the clips (training); what the model takes is normalised and erased.
     """
 
     clips: Tensor
     labels: Tensor
     video_idx: Tensor
     failed: tuple[FailedVideo, ...] = ()
-    replaced: tuple[FailedVideo, ...] = field(default=())
+    replaced: tuple[FailedVideo, ...] = ()
+    erasures: Erasures = field(default_factory=Erasures)
 
     def to(self, device: torch.device) -> "Batch":
-        """The same batch with clips and labels on the device."""
-        return Batch(
-            self.clips.to(device, non_blocking=True),
-            self.labels.to(device, non_blocking=True),
-            self.video_idx,
-            self.failed,
-            self.replaced,
-        )
+        """The same batch with clips, labels and erasures on the device."""
+        return self._with_tensors(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> "Batch":
         """The same batch in page-locked memory; the data loader calls this."""
-        return Batch(self.clips.pin_memory(), self.labels.pin_memory(), self.video_idx, self.failed, self.replaced)
+        return self._with_tensors(Tensor.pin_memory)
+
+    def _with_tensors(self, move: Callable[[Tensor], Tensor]) -> "Batch":
+        erasures = replace(self.erasures, values=move(self.erasures.values))
+        return replace(self, clips=move(self.clips), labels=move(self.labels), erasures=erasures)

@@ -73,7 +73,7 @@ def take_step(run: TrainRun, batches: Iterator[Batch], epoch: int, step_idx: int
         data_time_s += perf_counter() - start
         num_new += count_replaced(batch, num_replaced + num_new, **limit)
         batch = batch.to(run.device)
-        clips, targets = run.normalize(batch.clips), batch.labels
+        clips, targets = run.clips_of(batch), batch.labels
         if run.mixup is not None:
             rng = step_generator(run.cfg.RNG_SEED, epoch, step_idx * num_batches + i)
             clips, targets = run.mixup(clips, targets, rng)

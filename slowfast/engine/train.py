@@ -182,10 +182,10 @@ def _log_steps(run: TrainRun, meter: StepMeter, lr: float) -> None:
 
 
 def training_clips(run: TrainRun, epoch: int) -> Iterator[Tensor]:
-    """The normalised clips of an epoch's batches, float32 (N, C, T, H, W) on the device."""
+    """The clips of an epoch's batches as the model takes them, float32 (N, C, T, H, W) on the device."""
     run.train_loader.sampler.set_epoch(epoch)
     for batch in run.train_loader:
-        yield run.normalize(batch.to(run.device).clips)
+        yield run.clips_of(batch.to(run.device))
 
 
 def validate(run: TrainRun, epoch: int) -> float | None:

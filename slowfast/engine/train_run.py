@@ -10,7 +10,9 @@ from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from slowfast.datasets.records import Batch
 from slowfast.datasets.transforms.mixup import Mixup
+from slowfast.datasets.transforms.random_erasing import erase
 from slowfast.engine.checkpoint import (
     CheckpointFolder,
     check_channel_order,
@@ -98,6 +100,10 @@ class TrainRun:
     def videos_per_step(self) -> int:
         """Videos per step, of all processes."""
         return self.train_loader.sampler.videos_per_step
+
+    def clips_of(self, batch: Batch) -> Tensor:
+        """The clips of a training batch on the device: normalised, then erased, float32 (N, C, T, H, W)."""
+        return erase(self.normalize(batch.clips), batch.erasures)
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint holds (see ``CheckpointFolder``); all processes call this together, rank 0's is whole."""

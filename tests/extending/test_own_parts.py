@@ -16,8 +16,9 @@ from slowfast.config import load_config
 from slowfast.datasets import build_dataset, build_loader
 from slowfast.datasets.catalog import DATASET_REGISTRY
 from slowfast.datasets.reading.source import FrameSource
-from slowfast.datasets.records import FailedVideo, SampleKey
+from slowfast.datasets.records import Erasures, FailedVideo, SampleKey
 from slowfast.datasets.transforms.pipeline import TrainTransform
+from slowfast.datasets.transforms.random_erasing import erase
 from slowfast.datasets.transforms.registry import TRANSFORM_REGISTRY
 from slowfast.engine.run import run
 from slowfast.errors import UserError
@@ -137,23 +138,28 @@ def transform(folder: Path, *overrides: object) -> TrainTransform:
     return TrainTransform.from_config(config(folder, *COLOURS, *overrides))
 
 
-def test_an_own_transform_comes_after_the_flip_and_before_erasing(tmp_path: Path):
+def test_an_own_transform_comes_after_the_flip_and_before_erasing(arrays: Path):
     seen = []
 
     def record(clip: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
         seen.append(clip.clone())
         return torch.full_like(clip, 7)
 
-    without = transform(tmp_path, "AUG.RE_PROB", 0.0)(frames(), np.random.default_rng(4))
+    without = build_dataset(config(arrays, *COLOURS, "AUG.RE_PROB", 0.0), "train")[SampleKey(0, 3)]
     with registered(TRANSFORM_REGISTRY, record, name="record"):
         extra = ("AUG.EXTRA_TRANSFORMS", ["record", "record"])
-        erased = transform(tmp_path, "AUG.RE_PROB", 1.0, *extra)(frames(), np.random.default_rng(4))
-    assert torch.equal(seen[0], without) and (seen[1] == 7).all()
-    assert 0 < (erased != 7).float().mean() < 1
+        dataset = build_dataset(config(arrays, *COLOURS, "AUG.RE_PROB", 1.0, *extra), "train")
+        sample = dataset[SampleKey(0, 3)]
+    assert torch.equal(seen[0].transpose(0, 1), without.views[0]) and (seen[1] == 7).all()
+    # Erasing overwrites what it gives, once that is normalised.
+    assert (sample.views == 7).all() and without.erasures == ((),)
+    assert 0 < (erase(sample.views.float(), Erasures.of_clips(sample.erasures)) != 7).float().mean() < 1
 
 
 def test_an_own_transform_draws_from_the_clips_generator(arrays: Path):
     """So a sample hangs on (seed, epoch, video, repeat) alone, and the draws before it are as without it."""
+    for idx in range(8):
+        np.save(arrays / f"{idx}.npy", np.random.default_rng(idx).integers(0, 256, (6, 20, 24, 3), np.uint8))
     cfg = config(arrays, *COLOURS, "AUG.RE_PROB", 0.5, "AUG.EXTRA_TRANSFORMS", ["grey"], "AUG.NUM_SAMPLE", 2)
     samples = [build_dataset(cfg, "train")[SampleKey(2, idx)].views for idx in range(8)]
     for idx in reversed(range(8)):

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from slowfast.datasets.transforms import functional
 from slowfast.datasets.transforms.rand_augment import ColorJitter, RandAugment, augment
-from slowfast.datasets.transforms.random_erasing import RandomErasing
 from slowfast.datasets.transforms.registry import ClipTransform, build_extra_transforms
 
 
@@ -18,7 +17,8 @@ from slowfast.datasets.transforms.registry import ClipTransform, build_extra_tra
 class TrainTransform:
     """Random resized crop (or short-side jitter and crop) and horizontal flip, the same for all frames of a clip.
 
-    Before the crop, random colours and geometry of whole frames; after the flip, extra transforms and random erasing.
+    Before the crop, random colours and geometry of whole frames; after the flip, extra transforms. Random
+    erasing comes later, once clips are normalised.
 
     Args:
         size: side of the square crop, in pixels.
@@ -28,7 +28,6 @@ class TrainTransform:
         flip_prob: probability of a horizontal flip.
         policy: draws the colours and geometry; None for none.
         extra: transforms of the flipped clip that draw from its generator, in order.
-        erasing: None for none.
     """
 
     size: int
@@ -39,15 +38,14 @@ class TrainTransform:
     flip_prob: float = 0.5
     policy: RandAugment | ColorJitter | None = None
     extra: Sequence[ClipTransform] = ()
-    erasing: RandomErasing | None = None
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> "TrainTransform":
-        """Read ``DATA.TRAIN_*``, ``DATA.RANDOM_FLIP`` and, with ``AUG.ENABLE``, the rest of ``AUG.*``.
+        """Read ``DATA.TRAIN_*``, ``DATA.RANDOM_FLIP`` and, with ``AUG.ENABLE``, ``AUG.*`` but random erasing.
 
         Raises:
-            UserError: naming ``AUG.AA_TYPE``, ``AUG.INTERPOLATION``, ``AUG.RE_MODE`` or ``AUG.EXTRA_TRANSFORMS`` if it
-                is not one of those known.
+            UserError: naming ``AUG.AA_TYPE``, ``AUG.INTERPOLATION`` or ``AUG.EXTRA_TRANSFORMS`` if it is not one of
+                those known.
         """
         data = cfg.DATA
         return cls(
@@ -59,7 +57,6 @@ class TrainTransform:
             flip_prob=0.5 if data.RANDOM_FLIP else 0.0,
             policy=_build_policy(cfg),
             extra=build_extra_transforms(cfg),
-            erasing=_build_erasing(cfg),
         )
 
     def __call__(self, frames: Tensor, rng: np.random.Generator, *, may_flip: bool = True) -> Tensor:
@@ -85,7 +82,7 @@ class TrainTransform:
             frames = frames.flip(-1)
         for transform in self.extra:
             frames = transform(frames, rng)
-        return frames if self.erasing is None else self.erasing(frames, rng)
+        return frames
 
 
 def _build_policy(cfg: CfgNode) -> RandAugment | ColorJitter | None:
@@ -95,18 +92,6 @@ def _build_policy(cfg: CfgNode) -> RandAugment | ColorJitter | None:
     if cfg.AUG.AA_TYPE:
         return RandAugment.from_policy(cfg.AUG.AA_TYPE, cfg.AUG.INTERPOLATION)
     return ColorJitter(strength=cfg.AUG.COLOR_JITTER) if cfg.AUG.COLOR_JITTER > 0 else None
-
-
-def _build_erasing(cfg: CfgNode) -> RandomErasing | None:
-    if not cfg.AUG.ENABLE or cfg.AUG.RE_PROB == 0:
-        return None
-    return RandomErasing(
-        prob=cfg.AUG.RE_PROB,
-        mode=cfg.AUG.RE_MODE,
-        max_count=cfg.AUG.RE_COUNT,
-        mean=cfg.DATA.MEAN,
-        std=cfg.DATA.STD,
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

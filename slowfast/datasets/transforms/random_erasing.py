@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from fvcore.common.config import CfgNode
 from torch import Tensor
 
+from slowfast.datasets.records import Erasure, Erasures
 from slowfast.errors import UserError
 
 MODES = ("const", "rand", "pixel")
@@ -42,17 +44,16 @@ def draw_rectangle(
 
 @dataclass(frozen=True, kw_only=True)
 class RandomErasing:
-    """Overwrites random rectangles of a clip, at the same place in all frames.
+    """Draws what overwrites random rectangles of clips, at the same place in all frames of a clip.
 
-    The published recipe erases normalised clips with standard normal values z. Here clips are uint8 until they reach
-    the device, so what is written is the pixel that normalises to z, 255 * (mean + std * z), rounded to a whole number
-    and clamped to [0, 255]: with mean 0.45 and std 0.225 the clamp reaches 3 % of the values (z < -2 and z > 2.44).
+    The values are those of normalised clips, as in the published recipe: standard normal ones have no place among the
+    pixels of a uint8 clip, where 3 % of them would be cut off. So clips travel to the device as they are, with the
+    rectangles beside them, and ``erase`` puts both together there.
 
     Args:
         prob: probability per clip.
         mode: const writes the mean colour, rand one random colour a rectangle, pixel another in each pixel and frame.
         max_count: the number of rectangles is uniform from 1 to this; their areas shrink with it.
-        mean, std: of the normalisation, per channel, of values in [0, 1].
 
     Raises:
         UserError: naming ``AUG.RE_MODE`` if the mode is none of these.
@@ -61,35 +62,57 @@ class RandomErasing:
     prob: float
     mode: str
     max_count: int
-    mean: Sequence[float]
-    std: Sequence[float]
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise UserError(f"AUG.RE_MODE {self.mode!r} is none of {', '.join(MODES)}")
 
-    def __call__(self, frames: Tensor, rng: np.random.Generator) -> Tensor:
-        """frames: uint8 (T, C, H, W), left as they are; returns uint8 (T, C, H, W)."""
+    @classmethod
+    def from_config(cls, cfg: CfgNode) -> "RandomErasing | None":
+        """Read ``AUG.RE_*``; None without ``AUG.ENABLE``, or where nothing is ever erased."""
+        if not cfg.AUG.ENABLE or cfg.AUG.RE_PROB == 0:
+            return None
+        return cls(prob=cfg.AUG.RE_PROB, mode=cfg.AUG.RE_MODE, max_count=cfg.AUG.RE_COUNT)
+
+    def draw(self, shape: Sequence[int], rng: np.random.Generator) -> tuple[Erasure, ...]:
+        """What is erased of one clip, in order: later rectangles may lie over earlier ones.
+
+        Args:
+            shape: of the clip, (C, T, H, W).
+            rng: source of the draws.
+        """
         if rng.random() >= self.prob:
-            return frames
-        frames = frames.clone()
-        num_frames, _, height, width = frames.shape
+            return ()
+        num_channels, num_frames, height, width = shape
         count = int(rng.integers(1, self.max_count + 1))
+        erasures = []
         for _ in range(count):
             rectangle = draw_rectangle(height, width, area_share=1 / count, rng=rng)
             if rectangle is not None:
                 y, x, h, w = rectangle
-                frames[..., y : y + h, x : x + w] = self._fill(num_frames, h, w, rng)
-        return frames
+                values = self._draw_values((num_frames, num_channels, h, w), rng)
+                erasures.append(Erasure(slice(y, y + h), slice(x, x + w), values))
+        return tuple(erasures)
 
-    def _fill(self, num_frames: int, height: int, width: int, rng: np.random.Generator) -> Tensor:
-        """uint8 that broadcasts to (T, C, height, width)."""
-        num_channels = len(self.mean)
-        mean, std = (np.asarray(values, np.float32).reshape(-1, 1, 1) for values in (self.mean, self.std))
+    def _draw_values(self, shape: tuple[int, int, int, int], rng: np.random.Generator) -> Tensor:
+        """float32 that broadcasts to (C, T, h, w), for a rectangle of (T, C, h, w)."""
         if self.mode == "const":
-            z = np.zeros((num_channels, 1, 1), np.float32)
-        elif self.mode == "rand":
-            z = rng.standard_normal((num_channels, 1, 1), np.float32)
-        else:
-            z = rng.standard_normal((num_frames, num_channels, height, width), np.float32)
-        return torch.from_numpy((255 * (mean + std * z)).round().clip(0, 255).astype(np.uint8))
+            return torch.zeros(1, 1, 1, 1)
+        shape = (1, shape[1], 1, 1) if self.mode == "rand" else shape
+        return torch.from_numpy(rng.standard_normal(shape, np.float32)).transpose(0, 1)
+
+
+def erase(clips: Tensor, erasures: Erasures) -> Tensor:
+    """Overwrite rectangles of normalised clips.
+
+    Args:
+        clips: float32 (N, C, T, H, W), changed in place.
+        erasures: of these clips, on their device.
+
+    Returns:
+        The clips.
+    """
+    values = erasures.values.split([place.shape.numel() for place in erasures.places])
+    for place, own in zip(erasures.places, values, strict=True):
+        clips[place.clip_idx, :, :, place.rows, place.columns] = own.view(place.shape)
+    return clips
