@@ -87,6 +87,7 @@ class DatasetEntry:
         has_plain_lists: a line is a path and a label, in whose place a multi-label run has several.
         can_flip: a video flipped left to right still shows its class.
         load_class_names: cfg to class names where no file gives them; None where only a file can.
+        published_order: DATA.CHANNEL_ORDER of the weights that the authors publish for it; "" if that is not known.
     """
 
     load_records: Callable[[CfgNode, Split], list[VideoRecord]]
@@ -95,6 +96,7 @@ class DatasetEntry:
     has_plain_lists: bool = False
     can_flip: bool = True
     load_class_names: Callable[[CfgNode], list[str]] | None = None
+    published_order: str = ""
 
     def build_split(self, cfg: CfgNode, split: Split) -> VideoList:
         """Read the list of a split.
@@ -219,17 +221,23 @@ _ENTRIES = {
     "kinetics_sparse": DatasetEntry(_load_list_file, has_plain_lists=True),
     "mit": DatasetEntry(_load_list_file, has_plain_lists=True),
     "sth": DatasetEntry(
-        partial(_frame_folders, names=TEST_IS_VAL, separator=" "), build_opener=build_folder_opener, can_flip=False
+        partial(_frame_folders, names=TEST_IS_VAL, separator=" "),
+        build_opener=build_folder_opener,
+        can_flip=False,
+        published_order="bgr",
     ),
-    "sth_video": DatasetEntry(_load_something_something_json, can_flip=False),
+    "sth_video": DatasetEntry(_load_something_something_json, can_flip=False, published_order="bgr"),
     "anet": DatasetEntry(_untrimmed),
     "hacs": DatasetEntry(_untrimmed),
     "ucf101": DatasetEntry(partial(_frame_folders, names=TEST_OR_VAL), build_dense_sampler, build_folder_opener),
     "ucf101_video": DatasetEntry(_two_lists, build_dense_sampler, has_plain_lists=True),
     "hmdb": DatasetEntry(
-        partial(_frame_folders, names=TEST_OR_VAL, separator=" "), build_dense_sampler, build_folder_opener
+        partial(_frame_folders, names=TEST_OR_VAL, separator=" "),
+        build_dense_sampler,
+        build_folder_opener,
+        published_order="bgr",
     ),
-    "hmdb_video": DatasetEntry(_two_lists, build_dense_sampler, has_plain_lists=True),
+    "hmdb_video": DatasetEntry(_two_lists, build_dense_sampler, has_plain_lists=True, published_order="bgr"),
     "folder": DatasetEntry(_load_folder, load_class_names=_load_folder_classes),
 }
 for _name, _entry in _ENTRIES.items():

@@ -1,5 +1,6 @@
 """Scoring: videos in, one row of scores per video out. Validation, testing and whatever else scores videos use it."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from slowfast.datasets import build_class_names, build_eval_dataset
 from slowfast.datasets.build import clip_loader
+from slowfast.datasets.catalog import DATASET_REGISTRY
 from slowfast.datasets.clip_dataset import EvalClipDataset
 from slowfast.datasets.collate import label_tensor
 from slowfast.datasets.records import FailedVideo, SampleKey, VideoRecord
@@ -27,6 +29,8 @@ from slowfast.runtime import distributed
 from slowfast.runtime.interruption import Interrupted, raise_if_stopped, stop_signal
 from slowfast.runtime.log import progress
 from slowfast.runtime.precision import autocast, autocast_dtype
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -233,5 +237,18 @@ def load_trained_model(cfg: CfgNode, source: str, device: torch.device) -> tuple
     rules = head_rules(cfg, build_class_names(cfg), is_test=True)
     translation = translate_source(source, is_ema=cfg.TEST.USE_EMA)
     check_channel_order(translation.config, cfg, source)
+    if translation.origin == "authors":
+        _warn_of_another_order(cfg, source)
     report = apply_translation(model, translation, source, rules)
     return model.to(device), report
+
+
+def _warn_of_another_order(cfg: CfgNode, source: str) -> None:
+    """Warn if the authors' weights were trained on other colour channels than are read; they do not tell it."""
+    name, ours = cfg.TEST.DATASET, cfg.DATA.CHANNEL_ORDER
+    published = DATASET_REGISTRY.find("TEST.DATASET", name).published_order
+    if published not in ("", ours) and distributed.is_main():
+        logger.warning(
+            "%s: the authors' weights for %s were trained on channels in the order %s, and DATA.CHANNEL_ORDER is %s",
+            *(source, name, published, ours),
+        )

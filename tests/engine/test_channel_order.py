@@ -73,6 +73,26 @@ def test_a_run_may_start_from_weights_of_another_order(bgr_run: Path, video_set:
     assert outcome.error == refused(newest(bgr_run), "bgr", "rgb")
 
 
+def test_authors_weights_on_another_order_than_theirs_make_a_warning(bgr_run: Path, video_set: Path, tmp_path: Path):
+    """A public file of Something-Something or HMDB51 does not say it, and neither does a config from elsewhere."""
+    weights = tmp_path / "authors.pyth"
+    torch.save({"model_state": torch.load(newest(bgr_run), weights_only=True)["model_state"]}, weights)
+    named = ["TEST.CHECKPOINT_FILE_PATH", weights, "MODEL.CHECKPOINT_CLASS_ORDER", "same"]
+    told = (
+        f"WARNING {weights}: the authors' weights for HMDB_Video were trained on channels in the order bgr, and "
+        f"DATA.CHANNEL_ORDER is rgb"
+    )
+    for dataset, order, is_told in (
+        ("HMDB_Video", RGB, True),
+        ("HMDB_Video", BGR, False),
+        ("kinetics_sparse", RGB, False),
+    ):
+        arguments = [*TEST_ONLY, *named, *order, "TEST.DATASET", dataset]
+        outcome = run_net(*tiny_arguments(video_set, tmp_path / "run", *arguments))
+        assert outcome.code == 0, outcome.err
+        assert (told in outcome.out) == is_told and ("in the order" in outcome.out) == is_told
+
+
 def test_converted_weights_keep_it_and_those_of_others_have_none(bgr_run: Path, video_set: Path, tmp_path: Path):
     ours = tmp_path / "ours.safetensors"
     classes = tmp_path / "classes.txt"

@@ -15,19 +15,18 @@ from slowfast.models.weights.sources import ACCEPTED_SOURCES, translate_source
 from slowfast.models.weights.translation import Translation
 
 
-def load_source(model: VideoModel, name: str, rules: HeadRules, *, is_ema: bool = False) -> WeightsReport:
+def load_source(model: VideoModel, name: str, rules: HeadRules) -> WeightsReport:
     """Load a file, an address or ``timm:<model>`` of any public source.
 
     Args:
         model: the bare model.
         name: see ``files.py``.
         rules: for the head.
-        is_ema: take the EMA that a checkpoint of ours holds beside the weights themselves.
 
     Raises:
         UserError: if it cannot be had or does not fit; the model is untouched then.
     """
-    return apply_translation(model, translate_source(name, is_ema=is_ema), name, rules)
+    return apply_translation(model, translate_source(name), name, rules)
 
 
 def apply_translation(model: VideoModel, translation: Translation, source: str, rules: HeadRules) -> WeightsReport:
