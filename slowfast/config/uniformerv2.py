@@ -67,6 +67,10 @@ def _defaults() -> CfgNode:
     section.MLP_DROPOUT = [0.5, 0.5, 0.5, 0.5]
     # Stochastic depth of the last global UniBlock, in [0, 1); it grows linearly from 0 at the first.
     section.DROP_PATH_RATE = 0.0
+    # What stochastic depth drops at once. video: each residual branch of each video by itself. upstream, as the
+    # authors' code does: attention and MLP of the ViT's blocks for each token position, in all frames of all videos of
+    # a GPU's batch alike; the branches of the global UniBlocks for its whole batch; LMHRA for each video by itself.
+    section.DROP_PATH_STYLE = "video"
     # Dropout before the classifier, in [0, 1).
     section.CLS_DROPOUT = 0.5
     return section
@@ -205,7 +209,10 @@ register_section(
         name="UNIFORMERV2",
         models=["Uniformerv2"],
         defaults=_defaults(),
-        choices={"UNIFORMERV2.ACTIVATION": ("", "quick_gelu", "gelu")},
+        choices={
+            "UNIFORMERV2.ACTIVATION": ("", "quick_gelu", "gelu"),
+            "UNIFORMERV2.DROP_PATH_STYLE": ("video", "upstream"),
+        },
         ranges={
             "UNIFORMERV2.WIDTH": at_least(1),
             "UNIFORMERV2.LAYERS": at_least(1),

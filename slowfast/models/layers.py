@@ -8,30 +8,34 @@ from slowfast.models.reference import FastPrimitive, plain_conv3d
 
 
 class DropPath(nn.Module):
-    """Stochastic depth (arXiv 1603.09382): in training, drop a residual branch for whole videos.
+    """Stochastic depth (arXiv 1603.09382): in training, drop a residual branch, here for whole videos.
 
     Kept branches are scaled by 1 / (1 - drop_prob), so that the expectation does not change.
 
     Args:
         drop_prob: probability of dropping, in [0, 1).
+        axis: each entry of this axis is dropped or kept by itself: 0, the videos; None, all at once.
     """
 
-    def __init__(self, drop_prob: float = 0.0) -> None:
+    def __init__(self, drop_prob: float = 0.0, axis: int | None = 0) -> None:
         super().__init__()
         if not 0.0 <= drop_prob < 1.0:
             raise ValueError(f"drop_prob {drop_prob} is outside [0, 1)")
         self.drop_prob = drop_prob
+        self.axis = axis
 
     def forward(self, x: Tensor) -> Tensor:
-        """x: (N, ...) with one video per entry of the first axis; returns the same shape."""
+        """x: (N, ...), a residual branch of N videos; returns the same shape."""
         if self.drop_prob == 0.0 or not self.training:
             return x
         keep_prob = 1.0 - self.drop_prob
-        shape = (x.shape[0],) + (1,) * (x.ndim - 1)
+        shape = [1] * x.ndim
+        if self.axis is not None:
+            shape[self.axis] = x.shape[self.axis]
         return x * x.new_empty(shape).bernoulli_(keep_prob).div_(keep_prob)
 
     def extra_repr(self) -> str:
-        return f"drop_prob={self.drop_prob:g}"
+        return f"drop_prob={self.drop_prob:g}, axis={self.axis}"
 
 
 class QuickGELU(nn.Module):

@@ -32,6 +32,7 @@ class Transformer(nn.Module):
         mlp_dropout: their dropout, one rate per block.
         drop_path: stochastic-depth rate of the last global UniBlock (it grows linearly from 0).
         backbone_drop_path: the same for the ViT blocks.
+        drop_path_style: what is dropped at once: see TOKEN_DROP_AXIS and VIDEO_TOKEN_DROP_AXIS.
         cls_dropout: dropout before the classifier.
         has_temporal, is_double_temporal, temporal_reduction: see LocalUniBlock.
         is_frozen: without the fusion of the ViT's class tokens (the ``balance`` parameter).
@@ -50,6 +51,7 @@ class Transformer(nn.Module):
         mlp_dropout: Sequence[float],
         drop_path: float = 0.0,
         backbone_drop_path: float = 0.0,
+        drop_path_style: str = "video",
         cls_dropout: float = 0.5,
         has_temporal: bool = False,
         is_double_temporal: bool = True,
@@ -69,6 +71,7 @@ class Transformer(nn.Module):
                 dim,
                 size.num_heads,
                 drop_path=rate,
+                drop_path_style=drop_path_style,
                 has_temporal=has_temporal,
                 is_double_temporal=is_double_temporal,
                 temporal_reduction=temporal_reduction,
@@ -78,7 +81,14 @@ class Transformer(nn.Module):
         )
         self.dpe = nn.ModuleList(DepthwiseConv3d(dim, 3) for _ in return_list)
         self.dec = nn.ModuleList(
-            GlobalUniBlock(dim, num_heads, mlp_factor=mlp_factor, dropout=dropout, drop_path=rate)
+            GlobalUniBlock(
+                dim,
+                num_heads,
+                mlp_factor=mlp_factor,
+                dropout=dropout,
+                drop_path=rate,
+                drop_path_style=drop_path_style,
+            )
             for dropout, rate in zip(mlp_dropout, linear_drop_path_rates(drop_path, len(self.return_list)), strict=True)
         )
         self.proj = nn.Sequential(nn.LayerNorm(dim), nn.Dropout(cls_dropout), nn.Linear(dim, num_classes))
@@ -214,6 +224,7 @@ class Uniformerv2(VideoModel):
             mlp_dropout=keys.MLP_DROPOUT[: len(keys.RETURN_LIST)],  # upstream files list more than there are blocks
             drop_path=keys.DROP_PATH_RATE,
             backbone_drop_path=keys.BACKBONE_DROP_PATH_RATE,
+            drop_path_style=keys.DROP_PATH_STYLE,
             cls_dropout=keys.CLS_DROPOUT,
             has_temporal=not keys.NO_LMHRA,
             is_double_temporal=keys.DOUBLE_LMHRA,

@@ -17,6 +17,12 @@ from slowfast.models.reference import FastPrimitive
 from slowfast.models.uniformerv2_attention import CrossAttention, SelfAttention
 from slowfast.models.vit_style import CLIP_STYLE, ViTStyle
 
+# UNIFORMERV2.DROP_PATH_STYLE -> the axis of DropPath for the tokens (N, T, L, C) of a LocalUniBlock: each video, or
+# each token position, which is dropped in all frames of all videos alike.
+TOKEN_DROP_AXIS = {"video": 0, "upstream": 2}
+# The same for the video tokens (N, 1, C) of a GlobalUniBlock: each video, or all of them at once.
+VIDEO_TOKEN_DROP_AXIS = {"video": 0, "upstream": None}
+
 
 class QuickGELUFeedForward(FastPrimitive, nn.Sequential):
     """``feed_forward`` with QuickGELU, silu(1.702 y) / 1.702, whose factors the matrix products carry.
@@ -99,6 +105,7 @@ class LocalUniBlock(nn.Module):
         dim: channels C.
         num_heads: heads of the spatial attention.
         drop_path: stochastic-depth rate.
+        drop_path_style: key of TOKEN_DROP_AXIS, for the attention and the MLP; LT_MHRA is dropped for whole videos.
         has_temporal: insert LT_MHRA before the spatial attention; without it the block is the image ViT's.
         is_double_temporal: insert a second LT_MHRA after the spatial attention.
         temporal_reduction: channel reduction inside LT_MHRA.
@@ -111,6 +118,7 @@ class LocalUniBlock(nn.Module):
         num_heads: int,
         *,
         drop_path: float = 0.0,
+        drop_path_style: str = "video",
         has_temporal: bool = False,
         is_double_temporal: bool = True,
         temporal_reduction: float = 1.5,
@@ -123,17 +131,18 @@ class LocalUniBlock(nn.Module):
         self.ln_1 = nn.LayerNorm(dim, eps=style.norm_eps)
         self.mlp = feed_forward(dim, 4 * dim, activation=style.activation_layer())
         self.ln_2 = nn.LayerNorm(dim, eps=style.norm_eps)
-        self.drop_path = DropPath(drop_path)
+        self.temporal_drop_path = DropPath(drop_path) if has_temporal else None
+        self.drop_path = DropPath(drop_path, TOKEN_DROP_AXIS[drop_path_style])
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (N, T, L, C); returns the same shape."""
         n, t = x.shape[:2]
         if self.lmhra1 is not None:
-            x = add_to_patches(x, self.drop_path(self.lmhra1(patch_volume(x))))
+            x = add_to_patches(x, self.temporal_drop_path(self.lmhra1(patch_volume(x))))
         attended = self.attn(self.ln_1(x).flatten(0, 1)).unflatten(0, (n, t))  # each frame by itself
         x = x + self.drop_path(attended)
         if self.lmhra2 is not None:
-            x = add_to_patches(x, self.drop_path(self.lmhra2(patch_volume(x))))
+            x = add_to_patches(x, self.temporal_drop_path(self.lmhra2(patch_volume(x))))
         return x + self.drop_path(self.mlp(self.ln_2(x)))
 
 
@@ -149,10 +158,18 @@ class GlobalUniBlock(nn.Module):
         mlp_factor: hidden width of the feed-forward network over C.
         dropout: dropout after its activation.
         drop_path: stochastic-depth rate.
+        drop_path_style: key of VIDEO_TOKEN_DROP_AXIS.
     """
 
     def __init__(
-        self, dim: int, num_heads: int, *, mlp_factor: float = 4.0, dropout: float = 0.0, drop_path: float = 0.0
+        self,
+        dim: int,
+        num_heads: int,
+        *,
+        mlp_factor: float = 4.0,
+        dropout: float = 0.0,
+        drop_path: float = 0.0,
+        drop_path_style: str = "video",
     ) -> None:
         super().__init__()
         self.attn = CrossAttention(dim, num_heads)
@@ -160,7 +177,7 @@ class GlobalUniBlock(nn.Module):
         self.mlp = feed_forward(dim, round(mlp_factor * dim), dropout=dropout)
         self.ln_2 = nn.LayerNorm(dim)
         self.ln_3 = nn.LayerNorm(dim)
-        self.drop_path = DropPath(drop_path)
+        self.drop_path = DropPath(drop_path, VIDEO_TOKEN_DROP_AXIS[drop_path_style])
         nn.init.zeros_(self.attn.out_proj.weight)
         nn.init.xavier_uniform_(self.mlp.c_fc.weight)
         nn.init.zeros_(self.mlp.c_proj.weight)

@@ -26,6 +26,7 @@ MODELS = {
     "v2_temporal": TINY_V2 | {"UNIFORMERV2.TEMPORAL_DOWNSAMPLE": True},
     "v2_scene": TINY_V2 | {"UNIFORMERV2.NO_LMHRA": True},
     "v2_frozen": TINY_V2 | FREEZE["Uniformerv2"],
+    "v2_upstream": TINY_V2 | {"UNIFORMERV2.DROP_PATH_STYLE": "upstream"},
     "v2_gelu": TINY_V2 | {"UNIFORMERV2.ACTIVATION": "gelu", "UNIFORMERV2.PRE_NORM": False},
     "v2_quick_gelu": TINY_V2 | {"UNIFORMERV2.ACTIVATION": "quick_gelu", "UNIFORMERV2.PRE_NORM": True},
 }
@@ -189,7 +190,7 @@ def test_the_model_is_left_as_it_is(name):
     assert not any(module in set(model.modules()) for module in reference.modules())
 
 
-@pytest.mark.parametrize("name", ["v1", "v1_split_std", "v2_temporal", "v2_scene", "v2_frozen"])
+@pytest.mark.parametrize("name", ["v1", "v1_split_std", "v2_temporal", "v2_scene", "v2_frozen", "v2_upstream"])
 @pytest.mark.parametrize("has_checkpointing", [False, True], ids=["", "checkpointed"])
 def test_dropout_stochastic_depth_and_checkpointing_act_as_in_the_model(name, has_checkpointing):
     """From one seed, both drop the same: modules are called in the same order with the same shapes."""

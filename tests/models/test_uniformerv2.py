@@ -307,12 +307,14 @@ def test_rates_beyond_the_last_global_block_do_no_harm():
     assert [block.mlp.dropout.p for block in transformer.dec] == [0.1, 0.3]
 
 
-def test_checkpointing_changes_nothing_but_memory():
+@pytest.mark.parametrize("style", ["video", "upstream"])
+def test_checkpointing_changes_nothing_but_memory(style):
+    drop_path = {"UNIFORMERV2__BACKBONE_DROP_PATH_RATE": 0.5, "UNIFORMERV2__DROP_PATH_STYLE": style}
     clips = torch.randn(2, 3, 4, 16, 16)
     results = []
     for keys in ({}, {"MODEL__USE_CHECKPOINT": True, "MODEL__CHECKPOINT_NUM": [3]}):
         torch.manual_seed(0)
-        model = randomize(tiny_uniformerv2(UNIFORMERV2__BACKBONE_DROP_PATH_RATE=0.5, **keys)).train()
+        model = randomize(tiny_uniformerv2(**drop_path, **keys)).train()
         torch.manual_seed(1)
         output = model(clips)
         output.sum().backward()
