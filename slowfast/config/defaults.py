@@ -199,8 +199,9 @@ _C.MODEL.LABEL_SMOOTHING = 0.0
 # Directory under which published weights are looked for.
 _C.MODEL.WEIGHTS_DIR = "weights"
 # Order of the classes in the weights that training starts from, or a public checkpoint to test: "" as the source
-# implies (our own carry their names); a shipped list such as kinetics400_uniformer, or a file of names, one per line;
-# same, to assert that it is ours; reset, to start the classifier afresh.
+# implies (our own carry their names); a shipped list such as kinetics400_uniformer, or a file of names, one per line,
+# which also confirms an order that the log calls assumed; same, to assert that it is ours; reset, to start the
+# classifier afresh.
 _C.MODEL.CHECKPOINT_CLASS_ORDER = ""
 # Compile the model with torch.compile; the first steps then take minutes. Needs a C++ compiler on the CPU.
 _C.MODEL.COMPILE = False

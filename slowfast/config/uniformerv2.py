@@ -32,7 +32,8 @@ def _defaults() -> CfgNode:
     # file (looked for as given, then under MODEL.WEIGHTS_DIR) or an http(s) address, "#sha256=<digits>" after it
     # checks it. "jit:" before a file or an address opens a TorchScript archive, as OpenAI's CLIP comes.
     section.PRETRAIN = ""
-    # A classifier of another size in PRETRAIN: True initialises ours afresh; False maps its rows by class name.
+    # A classifier of another size in PRETRAIN: True initialises ours afresh, with a warning if its classes are ours;
+    # False maps its rows by class name.
     section.DELETE_SPECIAL_HEAD = False
     # Activation of the ViT: quick_gelu (OpenAI's CLIP) or gelu (most others). "" is quick_gelu, too, but refuses
     # weights that do not tell which of the two they were trained with.

@@ -60,12 +60,35 @@ def test_to_ours_with_class_names(tmp_path, suffix):
 def test_a_part_of_kinetics_710(tmp_path):
     _, weights = model_and_weights("v2", 710)
     source, target = saved(tmp_path, {"model_state": weights}), tmp_path / "out.pth"
-    convert(source, target, "mmaction2", classes="kinetics600_alphabetical")
+    keep = {"classes": "kinetics600_alphabetical", "source_classes": "kinetics710_uniformer"}
+    convert(source, target, "mmaction2", **keep)
     rows = torch.load(target, weights_only=True)["state_dict"]["cls_head.fc_cls.bias"].int().tolist()
     names = load_label_list("kinetics710_uniformer")
     assert [class_key(names[row]) for row in rows] == [*map(class_key, load_label_list("kinetics600_alphabetical"))]
     with pytest.raises(UserError, match=r"\d+ classes of ucf101 have no row in it, such as 'ApplyEyeMakeup'"):
         convert(source, target, "authors", classes="ucf101")
+
+
+def test_an_order_that_the_authors_did_not_publish_is_to_be_confirmed(tmp_path):
+    """The file that is written would not tell any more that it was assumed."""
+    for num_classes, file_name, listed in (
+        (710, "k710.pyth", "kinetics710_uniformer"),
+        (339, "mit.pyth", "moments_in_time_v1"),
+        (200, "anet_l14.pyth", "activitynet200"),
+    ):
+        _, weights = model_and_weights("v2", num_classes)
+        source, target = saved(tmp_path, {"model_state": weights}, file_name), tmp_path / "out.pyth"
+        count = num_classes - 400 if num_classes == 710 else num_classes
+        told = f"publish the order of {count} of these classes.*confirm it with --source-classes {listed}$"
+        for form in ("ours", "mmaction2"):
+            with pytest.raises(UserError, match=told):
+                convert(source, tmp_path / "refused.pyth", form)
+        assert "assumed" not in "".join(convert(source, target, "ours", source_classes=listed))
+        lines = convert(str(target), tmp_path / "back.pyth", "authors")
+        assert f"in the order {listed}, {count} of them assumed from MMAction2's list" in lines[1]
+    source = saved(tmp_path, {"model_state": model_and_weights("v2", 710)[1]}, "k710.pyth")
+    convert(source, target, "ours", classes="kinetics400_uniformer")  # the order of these is known
+    assert not (tmp_path / "refused.pyth").exists()
 
 
 def test_a_frozen_model_goes_to_mmaction2_and_back(tmp_path):

@@ -5,9 +5,11 @@ One ``.txt`` file per list, one name per line, in the order of the labels:
 - ``kinetics{400,600}_uniformer``: the order of the UniFormer authors' lists and checkpoints;
 - ``kinetics{400,600,700}_alphabetical``: the order of most other lists, and of MMAction2's checkpoints;
 - ``kinetics710_mmaction2``: Kinetics-710 as in MMAction2's checkpoints. ``kinetics710_uniformer`` is the authors'
-  order: Kinetics-400 in theirs, then the remaining 310 classes as in MMAction2's;
+  order: Kinetics-400 in theirs, then the remaining 310 classes as in MMAction2's, which is assumed: they published no
+  list;
 - ``something_something_v1`` and ``_v2``: the same 174 classes in two orders;
-- ``moments_in_time_v1``, ``activitynet200``, ``hmdb51``, ``ucf101``.
+- ``moments_in_time_v1`` and ``activitynet200`` as in MMAction2's checkpoints, assumed for the authors', ``hmdb51``,
+  ``ucf101``.
 
 ``kinetics710_to_kinetics{400,600,700}_channels.json`` give for each class of a Kinetics (in alphabetical order) its row
 in ``kinetics710_mmaction2``; where names were changed between the versions, only they tell that the class is the same.

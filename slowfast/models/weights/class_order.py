@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from slowfast.errors import UserError
 from slowfast.models.weights.translation import Translation
@@ -32,6 +32,9 @@ for _lists in IMPLIED_LISTS.values():
     _lists |= {174: ["something_something_v1", "something_something_v2"], 200: ["activitynet200"]}
 # A list of the classes whose order in an origin is not known.
 UNPUBLISHED_ORDERS = {"authors": "kinetics700_alphabetical"}
+# Lists whose order in an origin nobody published, for which MMAction2's is taken -> leading rows that are known all the
+# same: the authors' code takes the first 400 of Kinetics-710 for Kinetics-400.
+ASSUMED_ORDERS = {"authors": {"kinetics710_uniformer": 400, "moments_in_time_v1": 0, "activitynet200": 0}}
 # HACS has ActivityNet's 200 classes in an order that is not published.
 FILE_NAMES = {
     "something_something_v1": r"(sth|ss|something)[a-z_-]*v1",
@@ -73,14 +76,29 @@ class HeadPlan:
         note: what was done and why, for the report.
         fresh: our classes without a row.
         unused: the checkpoint's classes without a class of ours.
-        is_doubtful: the order of the rows could not be checked.
+        is_warning: the note is a warning: the order of the rows is assumed or could not be checked, or rows were
+            dropped whose classes are ours.
     """
 
     rows: list[int | None] | None
     note: str
     fresh: list[str] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
-    is_doubtful: bool = False
+    is_warning: bool = False
+
+
+class RowOrder(NamedTuple):
+    """Whose classes the rows of a checkpoint's classifier are.
+
+    Attributes:
+        names: of the classes.
+        told_by: what tells them, for people.
+        list_name: the shipped list that the origin implies; "" if something else tells them.
+    """
+
+    names: list[str]
+    told_by: str
+    list_name: str = ""
 
 
 def match_classes(ours: Sequence[str], theirs: Sequence[str], class_key: Callable[[str], str]) -> list[int | None]:
@@ -124,10 +142,11 @@ def plan_head(rules: HeadRules, translation: Translation, *, num_theirs: int, nu
     """
     is_own = translation.origin == "own"
     order = "" if is_own and rules.is_test else rules.order
+    sizes = {"num_theirs": num_theirs, "num_ours": num_ours, "source": source}
     if order == "reset":
         if rules.is_test:
             raise UserError(f"{source}: {ORDER_KEY} reset leaves nothing to test; name the order of its classes")
-        return HeadPlan(None, f"{ORDER_KEY} is reset: it starts afresh")
+        return _drop(rules, translation, "", f"{ORDER_KEY} is reset: it starts afresh", **sizes)
     if order == "same":
         if num_theirs != num_ours:
             raise UserError(
@@ -135,31 +154,57 @@ def plan_head(rules: HeadRules, translation: Translation, *, num_theirs: int, nu
             )
         return HeadPlan(list(range(num_ours)), f"all {num_ours} rows as they are, as {ORDER_KEY} same asserts")
     if rules.resets_other_size and num_theirs != num_ours:
-        return HeadPlan(None, f"of {num_theirs} classes instead of {num_ours}: it starts afresh")
-    theirs, told_by = _their_names(rules, translation, order, num_theirs, source)
-    ours = rules.class_names
-    if theirs is None or ours is None:
+        note = f"of {num_theirs} classes instead of {num_ours}: it starts afresh"
+        return _drop(rules, translation, order, note, **sizes)
+    theirs = _row_order(rules, translation, order, num_theirs, source)
+    if theirs is None or rules.class_names is None:
         if is_own and num_theirs == num_ours:
             lacking = "the checkpoint carries no class names" if theirs is None else "DATA.CLASS_NAMES_FILE is empty"
             note = f"all {num_ours} rows as they are, although {lacking}: their order could not be checked"
-            return HeadPlan(list(range(num_ours)), note, is_doubtful=True)
+            return HeadPlan(list(range(num_ours)), note, is_warning=True)
         _refuse_unknown_order(rules, translation, source, num_theirs, num_ours, are_theirs_known=theirs is not None)
-    return _map_rows(rules, theirs, told_by, source)
+    return _map_rows(rules, theirs, translation.origin, source)
 
 
-def _their_names(
-    rules: HeadRules, translation: Translation, order: str, num_theirs: int, source: str
-) -> tuple[list[str] | None, str]:
-    """Class names of the checkpoint's rows, or None, and what told them."""
+def num_assumed(origin: str, list_name: str, rows: Sequence[int | None]) -> int:
+    """How many rows, of those that a shipped list implies for an origin, are of classes that are assumed."""
+    num_known = ASSUMED_ORDERS.get(origin, {}).get(list_name)
+    return 0 if num_known is None else sum(row is not None and row >= num_known for row in rows)
+
+
+def _row_order(rules: HeadRules, translation: Translation, order: str, num_theirs: int, source: str) -> RowOrder | None:
+    """Whose classes the checkpoint's rows are, or None if nothing tells."""
     if order:
         names, told_by = rules.load_list(order), f"{ORDER_KEY} {order}"
         if len(names) != num_theirs:
             raise UserError(f"{source}: has {num_theirs} classes, but {ORDER_KEY} {order} lists {len(names)}")
-        return names, told_by
+        return RowOrder(names, told_by)
     if translation.origin == "own":
-        return translation.class_names, "its own class names"
+        return RowOrder(translation.class_names, "its own class names") if translation.class_names else None
     name = implied_list(translation.origin, num_theirs, source)
-    return (rules.load_list(name), f"the order {name}") if name else (None, "")
+    return RowOrder(rules.load_list(name), f"the order {name}", name) if name else None
+
+
+def _drop(
+    rules: HeadRules, translation: Translation, order: str, note: str, *, num_theirs: int, num_ours: int, source: str
+) -> HeadPlan:
+    """The classifier starts afresh: a warning if at least half of the classes of the smaller one are in the other."""
+    ours = rules.class_names
+    theirs = None if ours is None else _row_order(rules, translation, order, num_theirs, source)
+    num_same = 0 if theirs is None else len(ours) - match_classes(ours, theirs.names, rules.class_key).count(None)
+    if not num_same:
+        return HeadPlan(None, note)
+    note += f", although {num_same} of the {num_ours} classes have a row by name, by {theirs.told_by}"
+    if 2 * num_same < min(num_ours, num_theirs):
+        return HeadPlan(None, note)
+    remedies = []
+    if rules.resets_other_size and rules.reset_key and num_ours != num_theirs:
+        remedies.append(f"{rules.reset_key} to False")
+    if rules.order == "reset" or not remedies:
+        # Of families without a key of their own, only a named order keeps a classifier of another size.
+        listed = '""' if rules.reset_key else theirs.list_name or "a file of its class names"
+        remedies.append(f"{ORDER_KEY} to {listed}")
+    return HeadPlan(None, f"{note}; to map them, set {' and '.join(remedies)}", is_warning=True)
 
 
 def _refuse_unknown_order(
@@ -183,9 +228,9 @@ def _refuse_unknown_order(
     raise UserError(f"{source}: {cause}; {remedy}")
 
 
-def _map_rows(rules: HeadRules, theirs: Sequence[str], told_by: str, source: str) -> HeadPlan:
-    ours = rules.class_names
-    rows = match_classes(ours, theirs, rules.class_key)
+def _map_rows(rules: HeadRules, theirs: RowOrder, origin: str, source: str) -> HeadPlan:
+    ours, told_by = rules.class_names, theirs.told_by
+    rows = match_classes(ours, theirs.names, rules.class_key)
     fresh = [name for name, row in zip(ours, rows, strict=True) if row is None]
     if len(fresh) == len(ours) or (fresh and rules.is_test):
         names = ", ".join(fresh[:3]) + (f" and {len(fresh) - 3} more" if len(fresh) > 3 else "")
@@ -195,7 +240,14 @@ def _map_rows(rules: HeadRules, theirs: Sequence[str], told_by: str, source: str
             f"({names}); correct DATA.CLASS_NAMES_FILE or {ORDER_KEY}, or {remedy}"
         )
     used = set(rows)
-    unused = [name for idx, name in enumerate(theirs) if idx not in used]
-    if rows == list(range(len(theirs))):
-        return HeadPlan(rows, f"all {len(rows)} rows as they are, by {told_by}")
-    return HeadPlan(rows, f"{len(rows) - len(fresh)} rows mapped by name, by {told_by}", fresh, unused)
+    unused = [name for idx, name in enumerate(theirs.names) if idx not in used]
+    is_same = rows == list(range(len(theirs.names)))
+    note = f"all {len(rows)} rows as they are" if is_same else f"{len(rows) - len(fresh)} rows mapped by name"
+    note += f", by {told_by}"
+    count = num_assumed(origin, theirs.list_name, rows)
+    if count:
+        note += (
+            f", {count} of them assumed from MMAction2's list, because the authors did not publish their order; "
+            f"{ORDER_KEY} {theirs.list_name} confirms it"
+        )
+    return HeadPlan(rows, note, fresh, unused, is_warning=count > 0)

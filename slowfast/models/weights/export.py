@@ -12,7 +12,14 @@ from torch import Tensor
 
 from slowfast.errors import UserError
 from slowfast.models.registry import MODEL_REGISTRY, VideoModel
-from slowfast.models.weights.class_order import IMPLIED_LISTS, UNPUBLISHED_ORDERS, implied_list, match_classes
+from slowfast.models.weights.class_order import (
+    IMPLIED_LISTS,
+    UNPUBLISHED_ORDERS,
+    RowOrder,
+    implied_list,
+    match_classes,
+    num_assumed,
+)
 from slowfast.models.weights.files import METADATA_KEYS, read_checkpoint
 from slowfast.models.weights.sources import translate_source
 from slowfast.models.weights.translation import Translation
@@ -46,7 +53,8 @@ def convert_checkpoint(
         Lines that say what was done.
 
     Raises:
-        UserError: if it is no such checkpoint, the form cannot express it, or the order of its classes is not known.
+        UserError: if it is no such checkpoint, the form cannot express it, or the order of its classes is not known, or
+            assumed and not confirmed.
     """
     translation = translate_source(source)
     weights = dict(translation.weights)
@@ -59,33 +67,41 @@ def convert_checkpoint(
         del weights[name]
         reason = next((f" ({keys})" for part, keys in family.weights.hints.items() if part in name), "")
         lines.append(f"  {name} left out: it has no effect{reason}")
-    theirs = _source_names(translation, source, source_classes, len(weights[f"{heads[0]}.weight"]), load_list)
-    list_name = classes or _list_of(form, theirs, load_list, class_key)
-    names = load_list(list_name) if list_name else theirs
-    rows = match_classes(names, theirs, class_key)
+    theirs = _source_order(translation, source, source_classes, len(weights[f"{heads[0]}.weight"]), load_list)
+    list_name = classes or _list_of(form, theirs.names, load_list, class_key)
+    names = load_list(list_name) if list_name else theirs.names
+    rows = match_classes(names, theirs.names, class_key)
     if None in rows:
         lacking = names[rows.index(None)]
         raise UserError(f"{source}: {rows.count(None)} classes of {list_name} have no row in it, such as {lacking!r}")
+    if count := num_assumed(translation.origin, theirs.list_name, rows):
+        # A file in another form, or of named classes, does not tell any more that its order was assumed.
+        raise UserError(
+            f"{source}: the authors did not publish the order of {count} of these classes, which is assumed from "
+            f"MMAction2's list; confirm it with --source-classes {theirs.list_name}"
+        )
     for name in (f"{head}.{kind}" for head in heads for kind in ("weight", "bias")):
         weights[name] = weights[name][rows]
     order = f"in the order {list_name}" if list_name else "in the source's order"
-    lines.append(f"  classifier: {len(rows)} of {len(theirs)} rows, {order}")
+    if not classes and (count := num_assumed(form, list_name, range(len(names)))):
+        order += f", {count} of them assumed from MMAction2's list"
+    lines.append(f"  classifier: {len(rows)} of {len(theirs.names)} rows, {order}")
     content = _content(form, weights, names, translation, family, source)
     _write(content, target)
     return [*lines, f"  written to {target} ({form})"]
 
 
-def _source_names(
+def _source_order(
     translation: Translation, source: str, source_classes: str, num_rows: int, load_list: Callable[[str], list[str]]
-) -> list[str]:
-    """Class names of the source's rows."""
+) -> RowOrder:
+    """Whose classes the source's rows are."""
     if source_classes:
         names = load_list(source_classes)
         if len(names) != num_rows:
             raise UserError(f"{source}: has {num_rows} classes, but {source_classes} lists {len(names)}")
-        return names
+        return RowOrder(names, source_classes)
     if translation.class_names:
-        return list(translation.class_names)
+        return RowOrder(list(translation.class_names), "its own class names")
     name = implied_list(translation.origin, num_rows, source)
     if name is None:
         candidates = IMPLIED_LISTS.get(translation.origin, {}).get(num_rows, [])
@@ -93,7 +109,7 @@ def _source_names(
         raise UserError(
             f"{source}: the order of its {num_rows} classes is not known; give --source-classes: {accepted}"
         )
-    return load_list(name)
+    return RowOrder(load_list(name), f"the order {name}", name)
 
 
 def _list_of(

@@ -58,12 +58,12 @@ class WeightsReport:
         return lines
 
     def log(self) -> None:
-        """Log it on rank 0; the classifier as a warning if the order of its classes could not be checked."""
+        """Log it on rank 0; what became of the classifier as a warning if it is one."""
         if not distributed.is_main():
             return
         for line in self.lines():
-            is_doubtful = self.head is not None and self.head.is_doubtful and self.head.note in line
-            logger.log(logging.WARNING if is_doubtful else logging.INFO, line)
+            is_warning = self.head is not None and self.head.is_warning and self.head.note in line
+            logger.log(logging.WARNING if is_warning else logging.INFO, line)
 
 
 def first(names: Sequence[str], count: int) -> str:

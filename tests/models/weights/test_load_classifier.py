@@ -145,6 +145,112 @@ def test_a_head_of_another_size_is_reset_if_asked_for(tmp_path):
         load_source(model, path, rules(None, reset_key="UNIFORMERV2.DELETE_SPECIAL_HEAD"))
 
 
+DELETE_KEY = "UNIFORMERV2.DELETE_SPECIAL_HEAD"
+
+
+def warnings_of(report, caplog) -> list[str]:
+    """What the log of a report warns of."""
+    logging.getLogger("slowfast").propagate = True
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        report.log()
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+
+
+@pytest.mark.parametrize(
+    ("ours", "num_theirs", "changes", "told"),
+    [
+        (
+            "kinetics400_uniformer",
+            710,
+            {"resets_other_size": True, "reset_key": DELETE_KEY},
+            "of 710 classes instead of 400: it starts afresh, although 400 of the 400 classes have a row by name, by "
+            f"the order kinetics710_uniformer; to map them, set {DELETE_KEY} to False",
+        ),
+        (
+            "kinetics600_alphabetical",
+            400,
+            {"resets_other_size": True},  # as in UniFormer
+            "of 400 classes instead of 600: it starts afresh, although 382 of the 600 classes have a row by name, by "
+            "the order kinetics400_uniformer; to map them, set MODEL.CHECKPOINT_CLASS_ORDER to kinetics400_uniformer",
+        ),
+        (
+            "kinetics400_alphabetical",
+            400,
+            {"order": "reset", "reset_key": DELETE_KEY},
+            "MODEL.CHECKPOINT_CLASS_ORDER is reset: it starts afresh, although 400 of the 400 classes have a row by "
+            'name, by the order kinetics400_uniformer; to map them, set MODEL.CHECKPOINT_CLASS_ORDER to ""',
+        ),
+        (
+            "kinetics400_alphabetical",
+            710,
+            {"order": "reset", "resets_other_size": True, "reset_key": DELETE_KEY},
+            f'set {DELETE_KEY} to False and MODEL.CHECKPOINT_CLASS_ORDER to ""',
+        ),
+        (
+            "kinetics400_alphabetical",
+            710,
+            {"order": "kinetics710_mmaction2", "resets_other_size": True, "reset_key": DELETE_KEY},
+            "by MODEL.CHECKPOINT_CLASS_ORDER kinetics710_mmaction2; to map them",
+        ),
+    ],
+)
+def test_a_classifier_that_is_dropped_although_its_classes_are_ours_is_a_warning(
+    tmp_path, caplog, ours, num_theirs, changes, told
+):
+    names = load_label_list(ours)
+    model = tiny_v2(MODEL__NUM_CLASSES=len(names))
+    path = saved(tmp_path, numbered_head(model, num_theirs))
+    report = load_source(model, path, rules(names, **changes))
+    assert report.head.rows is None
+    (warning,) = warnings_of(report, caplog)
+    assert told in warning
+
+
+def test_a_classifier_of_which_little_is_ours_is_dropped_without_a_warning(tmp_path, caplog):
+    for ours, told in (
+        ("ucf101", ", although 22 of the 101 classes have a row by name"),
+        ("something_something_v2", ""),
+    ):
+        names = load_label_list(ours)
+        model = tiny_v2(MODEL__NUM_CLASSES=len(names))
+        path = saved(tmp_path, numbered_head(model, 400))
+        report = load_source(model, path, rules(names, resets_other_size=True))
+        assert not warnings_of(report, caplog)
+        assert f"starts afresh{told}" in report.head.note and ("although" in report.head.note) is bool(told)
+
+
+@pytest.mark.parametrize(
+    ("file_name", "theirs", "ours", "count"),
+    [
+        ("anet_uniformerv2_l14_16x224.pyth", "activitynet200", "activitynet200", 200),
+        ("mit_uniformerv2_b16_8x224.pyth", "moments_in_time_v1", "moments_in_time_v1", 339),
+        ("k710_uniformerv2_b16_8x224.pyth", "kinetics710_uniformer", "kinetics710_uniformer", 310),
+        ("k710_uniformerv2_b16_8x224.pyth", "kinetics710_uniformer", "kinetics600_uniformer", 218),
+        ("k710_uniformerv2_b16_8x224.pyth", "kinetics710_uniformer", "kinetics400_uniformer", 0),
+    ],
+)
+def test_an_order_that_the_authors_did_not_publish_is_assumed_with_a_warning(
+    tmp_path, caplog, file_name, theirs, ours, count
+):
+    names = load_label_list(ours)
+    model = tiny_v2(MODEL__NUM_CLASSES=len(names))
+    weights = numbered_head(model, len(load_label_list(theirs)))
+    path = saved(tmp_path, weights, file_name)
+    for is_test in (False, True):
+        warnings = warnings_of(load_source(model, path, rules(names, is_test=is_test)), caplog)
+        assert len(warnings) == (count > 0)
+        if count:
+            assert f"by the order {theirs}, {count} of them assumed from MMAction2's list" in warnings[0]
+            assert warnings[0].endswith(f"MODEL.CHECKPOINT_CLASS_ORDER {theirs} confirms it")
+        rows = rows_of(model)
+        confirmed = load_source(model, path, rules(names, is_test=is_test, order=theirs))
+        assert rows_of(model) == rows and not warnings_of(confirmed, caplog)
+        assert "assumed" not in confirmed.head.note
+    ported = saved(tmp_path, {"state_dict": mmaction2_names(weights)}, file_name)
+    assert not warnings_of(load_source(model, ported, rules(names)), caplog)  # MMAction2's own order is published
+
+
 def test_same_cannot_be_asserted_of_another_size(tmp_path):
     path = saved(tmp_path, numbered_head(tiny_v2(), 400))
     with pytest.raises(UserError, match=r"is same, but it has 400 classes and MODEL.NUM_CLASSES is 5"):
@@ -178,6 +284,14 @@ def test_own_checkpoints_of_unknown_order_are_used_with_a_warning(tmp_path, thei
     report.log()
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert len(warnings) == 1 and "their order could not be checked" in warnings[0]
+
+
+def test_the_classes_of_an_own_classifier_are_compared_too(tmp_path, caplog):
+    path, names = own_checkpoint(tmp_path, list("abcde")), list("cXa")
+    report = load_source(tiny_v2(MODEL__NUM_CLASSES=3), path, rules(names, resets_other_size=True))
+    (warning,) = warnings_of(report, caplog)
+    assert "although 2 of the 3 classes have a row by name, by its own class names" in warning
+    assert "set MODEL.CHECKPOINT_CLASS_ORDER to a file of its class names" in warning
 
 
 def test_an_asserted_order_does_not_concern_the_test_of_an_own_checkpoint(tmp_path):
