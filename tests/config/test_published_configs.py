@@ -46,6 +46,12 @@ ON_PURPOSE = [
     Difference(r"uniformer_\w+_(sthv|hmdb).*", "DATA.PATH_LABEL_SEPARATOR", " ", "what these lists are split on"),
     Difference(r".*_(anet|hacs)", "TRAIN.DATASET", re.compile("anet|hacs"), "lists with start and end times"),
     Difference(r".*_(anet|hacs)", "TEST.DATASET", re.compile("anet|hacs"), "there is no data set ant"),
+    Difference(
+        r"uniformerv2_\w+_k400_prek710",
+        "UNIFORMERV2.DELETE_SPECIAL_HEAD",
+        False,
+        "the classifier of Kinetics-710 is mapped by name, which the paper calls vital (appendix F)",
+    ),
     Difference(".*_hmdb51_.*", "MODEL.NUM_CLASSES", 51, "HMDB51 has 51 classes, not UCF101's"),
     Difference(".*_ucf101_.*", "TRAIN.DATASET", "ucf101", "folders of frames in a form of list of its own"),
     Difference(".*_ucf101_.*", "TEST.DATASET", "ucf101", "folders of frames in a form of list of its own"),
