@@ -102,6 +102,9 @@ _C.DATA.MULTI_LABEL = False
 # What decodes video files: pyav, decord or torchcodec. The last two are optional installations (pyav stands in for an
 # absent decord) and refuse files in which they are not known to take the same frames as pyav.
 _C.DATA.DECODING_BACKEND = "pyav"
+# Frames per second at which sth_video reads its files: the frames that `ffmpeg -i VIDEO -r 30` would extract, which the
+# published runs read as folders. 0: the frames that the files hold.
+_C.DATA.STH_VIDEO_FPS = 30.0
 # Frames of a clip (T).
 _C.DATA.NUM_FRAMES = 8
 # Dense sampling: distance of two frames of a clip, in frames of the file.

@@ -24,6 +24,7 @@ from slowfast.datasets.lists.class_folders import list_class_folders, load_class
 from slowfast.datasets.lists.something_something import load_official_list
 from slowfast.datasets.lists.video_list import VideoList
 from slowfast.datasets.reading.backends import video_reader
+from slowfast.datasets.reading.frame_rate import ResampledReader
 from slowfast.datasets.reading.frame_reader import FrameFolderReader
 from slowfast.datasets.reading.source import SourceOpener
 from slowfast.datasets.records import VideoRecord
@@ -69,6 +70,13 @@ def build_dense_sampler(cfg: CfgNode) -> FrameSampler:
 def build_file_opener(cfg: CfgNode) -> SourceOpener:
     """Opens video files, by ``DATA.DECODING_BACKEND``."""
     return video_reader(cfg.DATA.DECODING_BACKEND)
+
+
+def build_resampled_opener(cfg: CfgNode) -> SourceOpener:
+    """Opens video files as if their frames had been extracted at ``DATA.STH_VIDEO_FPS``; 0: their own frames."""
+    open_file = build_file_opener(cfg)
+    fps = cfg.DATA.STH_VIDEO_FPS
+    return partial(ResampledReader, open_file=open_file, fps=fps) if fps else open_file
 
 
 def build_folder_opener(cfg: CfgNode) -> SourceOpener:
@@ -226,7 +234,12 @@ _ENTRIES = {
         can_flip=False,
         published_order="bgr",
     ),
-    "sth_video": DatasetEntry(_load_something_something_json, can_flip=False, published_order="bgr"),
+    "sth_video": DatasetEntry(
+        _load_something_something_json,
+        build_opener=build_resampled_opener,
+        can_flip=False,
+        published_order="bgr",
+    ),
     "anet": DatasetEntry(_untrimmed),
     "hacs": DatasetEntry(_untrimmed),
     "ucf101": DatasetEntry(partial(_frame_folders, names=TEST_OR_VAL), build_dense_sampler, build_folder_opener),

@@ -9,8 +9,11 @@ from fvcore.common.config import CfgNode
 
 from slowfast.config import load_config
 from slowfast.datasets import build_class_names, build_dataset
+from slowfast.datasets.build import build_list
 from slowfast.datasets.catalog import DATASET_REGISTRY
 from slowfast.datasets.labels import label_list_names
+from slowfast.datasets.lists.video_list import open_video
+from slowfast.datasets.reading.frame_rate import ResampledReader
 from slowfast.datasets.reading.frame_reader import FrameFolderReader
 from slowfast.datasets.reading.video_reader import VideoReader
 from slowfast.datasets.records import Sample, SampleKey, VideoRecord
@@ -231,7 +234,7 @@ def test_official_json_files_are_read_without_lists(tmp_path: Path, names: str):
     cfg = config("sth_video", tmp_path, "DATA.RANDOM_FLIP", False, "DATA.PATH_PREFIX", "/webm")
     train = build_dataset(cfg, "train")
     assert train.records == [VideoRecord("/webm/78687.webm", 4), VideoRecord("/webm/42.webm", 1)]
-    assert train.lists[0].open_source is VideoReader and train.lists[0].sampler.func is sparse_indices
+    assert train.lists[0].open_source.func is ResampledReader and train.lists[0].sampler.func is sparse_indices
     assert build_dataset(cfg, "val").records == build_dataset(cfg, "test").records == [VideoRecord("/webm/42.webm", 1)]
 
 
@@ -257,6 +260,22 @@ def test_a_bad_official_file_is_an_error_that_names_file_and_line(tmp_path: Path
     with pytest.raises(UserError, match=re.escape(message)) as error:
         build_dataset(config("sth_video", tmp_path, "DATA.RANDOM_FLIP", False), "train")
     assert re.match(re.escape(str(tmp_path / "train.json")) + r":\d+: ", str(error.value))
+
+
+def test_official_videos_are_read_at_the_rate_of_the_published_frames(tmp_path: Path):
+    """A file of 12 frames per second, and its frames as they are with the key at 0."""
+    write_official(tmp_path)
+    write_video(tmp_path / "78687.mp4", 8, fps=12).rename(tmp_path / "78687.webm")
+
+    def num_frames(*overrides: object) -> int:
+        cfg = config("sth_video", tmp_path, "DATA.PATH_PREFIX", str(tmp_path), "DATA.RANDOM_FLIP", False, *overrides)
+        videos = build_list(cfg, "train")
+        with open_video(videos.open_source, videos.records[0]) as video:
+            return video.num_frames
+
+    assert (num_frames(), num_frames("DATA.STH_VIDEO_FPS", 24), num_frames("DATA.STH_VIDEO_FPS", 0)) == (20, 16, 8)
+    with pytest.raises(UserError, match=r"DATA.STH_VIDEO_FPS is -1.0; accepted: at least 0"):
+        config("sth_video", tmp_path, "DATA.STH_VIDEO_FPS", -1)
 
 
 def test_official_labels_out_of_range_and_missing_files_are_refused(tmp_path: Path):

@@ -1,6 +1,7 @@
 """Frames of a video file, exactly, through PyAV."""
 
 from collections.abc import Collection, Iterator, Sequence, Set
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from slowfast.datasets.reading.bitstream_headers import Picture, picture_parser
+from slowfast.datasets.reading.frame_rate import FrameTimes
 from slowfast.datasets.reading.packet_index import PacketFacts, PacketIndex, build_index
 from slowfast.datasets.reading.source import FrameSource, VideoReadError
 
@@ -62,6 +64,7 @@ class VideoReader(FrameSource):
         """Demultiplex the file once: keep the packets, unless they are too large, and index them."""
         parse = picture_parser(self._decoder.name, self._decoder.extradata or b"")
         facts: list[PacketFacts] = []
+        self._durations: list[int] = []
         self._packets: list[av.Packet] | None = []
         num_bytes = 0
         try:
@@ -69,6 +72,7 @@ class VideoReader(FrameSource):
                 # The last packet of a truncated file counts: whoever wants its frame learns what is wrong.
                 picture = Picture(is_start=False) if packet.is_corrupt else parse(bytes(packet))
                 facts.append(PacketFacts(picture, packet.pts, packet.is_keyframe, packet.is_discard))
+                self._durations.append(packet.duration or 0)
                 num_bytes += packet.size
                 if num_bytes > MAX_KEPT_BYTES:
                     self._packets = None
@@ -77,20 +81,40 @@ class VideoReader(FrameSource):
         except (av.FFmpegError, OSError) as error:
             raise VideoReadError(f"cannot be demultiplexed: {_cause(error)}") from None
         self._num_packets = len(facts)
+        self._times = [packet.pts for packet in facts]
         has_reordering = bool(self._decoder.has_b_frames)
         depth = self._decoder.reorder_depth if PYAV_VERSION >= 17 else UNKNOWN_REORDER_DEPTH * has_reordering
         return build_index(self._decoder.name, facts, depth)
 
     def _count_frames(self) -> int:
         if self._index is not None:
-            return len(self._index.packet_of_frame)
-        num_frames = 0
+            self._packet_of_frame = self._index.packet_of_frame
+            return len(self._packet_of_frame)
+        self._packet_of_frame: list[int | None] = []
         try:
-            for _ in self._decode_all():
-                num_frames += 1
+            for frame in self._decode_all():
+                self._packet_of_frame.append(frame.pts)
         except (av.FFmpegError, OSError) as error:
-            raise VideoReadError(f"decoding failed at frame {num_frames}: {_cause(error)}") from None
-        return num_frames
+            raise VideoReadError(f"decoding failed at frame {len(self._packet_of_frame)}: {_cause(error)}") from None
+        return len(self._packet_of_frame)
+
+    def frame_times(self) -> FrameTimes:
+        """When the frames are shown.
+
+        Raises:
+            VideoReadError: if the file does not say so for every frame.
+        """
+        packets = self._packet_of_frame
+        if None in packets or None in (times := [self._times[packet] for packet in packets]):
+            raise VideoReadError("does not say when its frames are shown; DATA.STH_VIDEO_FPS 0 reads it as it is")
+        stream = self._container.streams.video[0]
+        begin = round(Fraction(self._container.start_time or 0, av.time_base) / stream.time_base)
+        return FrameTimes(
+            shown=[time - begin for time in times],
+            durations=[self._durations[packet] for packet in packets],
+            time_base=stream.time_base,
+            usual_fps=stream.guessed_rate,
+        )
 
     def _read_frames(self, wanted: Set[int]) -> dict[int, np.ndarray]:
         """Views of FFmpeg's memory; they fail if the file is damaged before the last wanted one."""
