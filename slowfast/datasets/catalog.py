@@ -35,14 +35,15 @@ logger = logging.getLogger(__name__)
 
 Split = Literal["train", "val", "test"]
 
-# Which list serves a split; of several names, the first one that exists.
-OWN_LISTS = {"train": ("train",), "val": ("val",), "test": ("test",)}
+# Which list serves a split; of several, the first one that exists.
+# Published figures are of the validation videos: test lists are theirs, and people's own videos may do without.
+VAL_IF_NO_TEST = {"train": ("train",), "val": ("val",), "test": ("test", "val")}
 # Something-Something is tested on its validation videos, as published: those of its test set had no public labels.
 TEST_IS_VAL = {"train": ("train",), "val": ("val",), "test": ("val",)}
 # UCF101 and HMDB51 come with two lists each, and the second one serves for both.
 TEST_OR_VAL = {"train": ("train",), "val": ("val", "test"), "test": ("test", "val")}
-# A folder of people's own videos may do without test videos.
-VAL_IF_NO_TEST = {"train": ("train",), "val": ("val",), "test": ("test", "val")}
+# What a list may be called: the published lists of Something-Something say "validation".
+SPELLINGS = {"train": ("train",), "val": ("val", "validation"), "test": ("test",)}
 
 
 DATASET_REGISTRY = ChoiceRegistry("DATASET", "TRAIN.DATASET", "TEST.DATASET")
@@ -157,7 +158,7 @@ def _load_list_file(
     *,
     form: ListForm = PATH_LABEL,
     template: str = "{}.csv",
-    names: dict[Split, tuple[str, ...]] = OWN_LISTS,
+    names: dict[Split, tuple[str, ...]] = VAL_IF_NO_TEST,
     separator: str = "",
 ) -> list[VideoRecord]:
     """Read the list of a split.
@@ -167,20 +168,35 @@ def _load_list_file(
         split: whose list.
         form: of its lines; in place of PATH_LABEL a multi-label run takes PATH_LABELS.
         template: of its file name; "" for DATA.LABEL_PATH_TEMPLATE.
-        names: what the template takes.
+        names: what the template takes, in any of its SPELLINGS.
         separator: the data set's own; "" for DATA.PATH_LABEL_SEPARATOR.
+
+    Raises:
+        UserError: for a bad list (file:line), or two of one split that differ.
     """
     template = template or cfg.DATA.LABEL_PATH_TEMPLATE
     if cfg.DATA.MULTI_LABEL and form is PATH_LABEL:
         form = PATH_LABELS
     return load_list(
-        _first_that_exists([Path(cfg.DATA.PATH_TO_DATA_DIR, template.format(name)) for name in names[split]], split),
+        _first_that_exists([_find_list(cfg.DATA.PATH_TO_DATA_DIR, template, name) for name in names[split]], split),
         form,
         separator=separator or cfg.DATA.PATH_LABEL_SEPARATOR,
         num_classes=cfg.MODEL.NUM_CLASSES,
         prefix=cfg.DATA.PATH_PREFIX,
         is_fixed_separator=bool(separator),
     )
+
+
+def _find_list(folder: str, template: str, name: str) -> Path:
+    """The list by any of the spellings of its name; the first spelling, if there is none."""
+    paths = [Path(folder, template.format(spelling)) for spelling in SPELLINGS[name]]
+    present = [path for path in paths if path.exists()]
+    for path in present[1:]:
+        if path.read_bytes() != present[0].read_bytes():
+            raise UserError(
+                f"{folder}: {present[0].name} and {path.name} are both its {name} list, but differ; remove one"
+            )
+    return present[0] if present else paths[0]
 
 
 def _first_that_exists(paths: list[Path], split: Split) -> Path:

@@ -53,10 +53,6 @@ ON_PURPOSE = [
         "the classifier of Kinetics-710 is mapped by name, which the paper calls vital (appendix F)",
     ),
     Difference(".*_hmdb51_.*", "MODEL.NUM_CLASSES", 51, "HMDB51 has 51 classes, not UCF101's"),
-    Difference(".*_ucf101_.*", "TRAIN.DATASET", "ucf101", "folders of frames in a form of list of its own"),
-    Difference(".*_ucf101_.*", "TEST.DATASET", "ucf101", "folders of frames in a form of list of its own"),
-    Difference(".*_ucf101_.*", "DATA.LABEL_PATH_TEMPLATE", "{}.txt", "names of these lists"),
-    Difference(".*_ucf101_.*", "DATA.IMAGE_TEMPLATE", "img_{:05d}.jpg", "names of the frames"),
 ]
 # Keys without a published value, which the code that ran still decides; all others are our defaults.
 NOT_PUBLISHED = [

@@ -112,6 +112,25 @@ def test_ucf101_frame_folders_follow_the_separator(tmp_path: Path):
     assert build_dataset(cfg, "val").records == build_dataset(cfg, "test").records == [VideoRecord("c", 0, 5)]
 
 
+@pytest.mark.parametrize("version", [1, 2])
+def test_the_validation_list_of_something_something_has_either_name(tmp_path: Path, version: int):
+    """The published folders say "validation"; V2's has a list without labels of its test videos beside it."""
+    cfg = config("sth", tmp_path, "DATA.LABEL_PATH_TEMPLATE", f"somesomev{version}_rgb_{{}}_split.txt")
+    published = tmp_path / f"somesomev{version}_rgb_validation_split.txt"
+    published.write_text("c 5 1\n")
+    (tmp_path / f"somesomev{version}_rgb_test_split.txt").write_text("d 5\n")
+    assert build_dataset(cfg, "val").records == build_dataset(cfg, "test").records == [VideoRecord("c", 1, 5)]
+
+    ours = tmp_path / f"somesomev{version}_rgb_val_split.txt"
+    ours.write_text("c 5 1\n")
+    assert build_dataset(cfg, "val").records == [VideoRecord("c", 1, 5)]
+    ours.write_text("c 5 2\n")
+    told = f"{tmp_path}: {ours.name} and {published.name} are both its val list, but differ; remove one"
+    for split in ("val", "test"):
+        with pytest.raises(UserError, match=f"^{re.escape(told)}$"):
+            build_dataset(cfg, split)
+
+
 def test_sth_never_tests_on_a_test_list(tmp_path: Path):
     write(tmp_path, somesomev1_rgb_val_split_dot_txt="c 5 1\n", somesomev1_rgb_test_split_dot_txt="d 5 0\n")
     assert build_dataset(config("sth", tmp_path), "test").records == [VideoRecord("c", 1, 5)]
@@ -122,6 +141,13 @@ def test_a_list_that_serves_for_another_split_is_logged(tmp_path: Path, caplog: 
     with caplog.at_level("INFO"):
         build_dataset(config("ucf101_video", tmp_path), "val")
     assert "there is no val.csv; test.csv serves for val, too" in caplog.text
+    # Elsewhere a checkpoint is never chosen by the test list.
+    with pytest.raises(UserError, match=r"val.csv: no such list file"):
+        build_dataset(config("kinetics", tmp_path), "val")
+    (tmp_path / "test.csv").rename(tmp_path / "val.csv")
+    with caplog.at_level("INFO"):
+        build_dataset(config("kinetics", tmp_path), "test")
+    assert "there is no test.csv; val.csv serves for test, too" in caplog.text
 
 
 def test_frames_of_a_folder_reach_the_clip(tmp_path: Path):
@@ -378,6 +404,42 @@ def test_every_published_experiment_builds_its_data_sets(tmp_path: Path, name: s
     for split in ("train", "val", "test"):
         (record,) = build_dataset(cfg, split).records
         assert record[:2] == ("/data/video", last)
+
+
+# Names and rows of the authors' lists, by data set; {} is a label. Four of them come without a test list.
+THREE = ("train.csv", "val.csv", "test.csv")
+UPSTREAM_LISTS = {
+    "k400": (THREE, "abseiling/0wR5jVB-WPk.mp4,{}"),
+    "k600": (THREE, "0wR5jVB-WPk_000417_000427.mp4,{}"),
+    "k700": (THREE, "k700/val/0wR5jVB-WPk.mp4,{}"),
+    "k710": (THREE, "k400/train/0wR5jVB-WPk.mp4,{}"),
+    "mit": (THREE, "training/clapping/getty-one-two_0.mp4,{}"),
+    "anet": (THREE, "v_0wR5jVB-WPk.mp4 55.13 0.2 31.5 {}"),
+    "hacs": (THREE, "clapping/v_0wR5jVB-WPk.mp4 55.13 0.2 31.5 {}"),
+    "sthv1": (("somesomev1_rgb_train_split.txt", "somesomev1_rgb_validation_split.txt"), "100218 42 {}"),
+    "sthv2": (("somesomev2_rgb_train_split.txt", "somesomev2_rgb_validation_split.txt"), "78687 117 {}"),
+    "hmdb51": (("train.txt", "val.txt"), "Best_FACE_SLAP_EVER!!_(1993)_hit_u_cm_np1_ri_bad_2 35 {}"),
+    "ucf101": (("train.csv", "val.csv"), "ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi {}"),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_every_experiment_starts_from_a_folder_of_the_authors_lists(tmp_path: Path, name: str):
+    (dataset,) = (part for part in name.split("_") if part in UPSTREAM_LISTS)
+    files, row = UPSTREAM_LISTS[dataset]
+    overrides = ("DATA.PATH_TO_DATA_DIR", str(tmp_path), "DATA.PATH_PREFIX", "/data")
+    cfg = load_config(CONFIGS.parents[1] / "exp" / name / "config.yaml", overrides)
+    last = cfg.MODEL.NUM_CLASSES - 1
+    for file in files:
+        (tmp_path / file).write_text(row.format(0) + "\n" + row.format(last) + "\n")
+
+    for split in ("train", "val", "test"):
+        records = build_dataset(cfg, split).records
+        path = "/data/" + row.replace(",", " ").split()[0]
+        assert [(record.path, record.label) for record in records] == [(path, 0), (path, last)]
+        is_frames, is_untrimmed = files[0].endswith(".txt"), dataset in ("anet", "hacs")
+        assert {record.num_frames for record in records} == {int(row.split()[1]) if is_frames else None}
+        assert {record.span for record in records} == {(55.13, 0.2, 31.5) if is_untrimmed else None}
 
 
 def test_the_published_names_that_do_not_exist_are_refused(tmp_path: Path):

@@ -49,7 +49,8 @@ class OfficialSet:
 
 
 _TRAIN_VAL = (("train", "train"), ("val", "val"))
-_TRAIN_TEST = (("train", "train"), ("test", "test"))
+# Two lists each: the second one serves for validation and test.
+_TRAIN_TEST = (("train", "train"), ("val", "test"), ("test", "test"))
 
 OFFICIAL_SETS = {
     "kinetics": OfficialSet(official.read_kinetics, "", ","),
