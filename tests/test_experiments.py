@@ -254,6 +254,15 @@ def test_a_mistake_shows_before_anything_starts(name, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_fewer_epochs_than_the_warmup_are_refused_before_data_are_made(tmp_path):
+    done = start(EXP / "quickstart" / "run.sh", DATA_DIR=str(tmp_path / "data"), EPOCHS="1")
+    assert (done.status, done.out) == (2, "")
+    assert done.err == (
+        "error: SOLVER.WARMUP_EPOCHS is 2.0 and SOLVER.MAX_EPOCH 1; shorten the warm-up to at most MAX_EPOCH\n"
+    )
+    assert not list(tmp_path.iterdir())
+
+
 # The command in sight
 
 

@@ -13,6 +13,7 @@ from fvcore.common.config import CfgNode
 from slowfast.config.sections import recipe_range
 from slowfast.engine.train_run import TrainRun
 from slowfast.runtime import distributed
+from slowfast.solver.schedule import LearningRateSchedule
 
 logger = logging.getLogger(__name__)
 
@@ -51,17 +52,25 @@ def log_plan(run: TrainRun) -> None:
         distributed.world_size(),
     )
     logger.info(
-        "%d epochs of %d steps; effective learning rate %g%s, from %g in warm-up%s",
+        "%d epochs of %d steps; effective learning rate %g%s%s",
         cfg.SOLVER.MAX_EPOCH,
         run.steps_per_epoch,
         schedule.base_lr,
         f" (SOLVER.BASE_LR x {cfg.NUM_SHARDS} nodes)" if schedule.base_lr != cfg.SOLVER.BASE_LR else "",
-        schedule.warmup_start_lr,
-        f" to {schedule.end_lr:g} at the end" if schedule.policy == "cosine" else "",
+        course_of(schedule),
     )
     warning = recipe_warning(cfg, lr=schedule.base_lr, num_videos=run.videos_per_step)
     if warning is not None:
         logger.warning("%s", warning)
+
+
+def course_of(schedule: LearningRateSchedule) -> str:
+    """What the learning rate does beside its peak: where warm-up starts, if there is one, and where a cosine ends."""
+    begin = f"from {schedule.warmup_start_lr:g} in warm-up" if schedule.warmup_epochs > 0 else ""
+    # Warm-up alone ends at the peak.
+    end = f"to {schedule(schedule.max_epoch):g} at the end" if schedule.policy == "cosine" else ""
+    told = " ".join(filter(None, (begin, end)))
+    return f", {told}" if told else ""
 
 
 def recipe_warning(cfg: CfgNode, *, lr: float, num_videos: int) -> str | None:

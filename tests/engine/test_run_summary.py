@@ -7,7 +7,7 @@ import pytest
 
 from slowfast.config import load_config
 from slowfast.config.sections import recipe_range
-from slowfast.engine.run_summary import MARGIN, recipe_warning
+from slowfast.engine.run_summary import MARGIN, course_of, recipe_warning
 from slowfast.solver.schedule import LearningRateSchedule
 from tests.config.published_experiments import family_of, flat_overrides, published_defaults, published_runs
 
@@ -39,6 +39,29 @@ def test_the_ranges_are_those_of_the_published_values():
 def test_no_published_experiment_is_warned_of():
     warnings = [recipe_warning(cfg, lr=lr, num_videos=n) for cfg in RECIPES.values() for lr, n in [effective(cfg)]]
     assert warnings == [None] * 80
+
+
+@pytest.mark.parametrize(
+    ("policy", "warmup_epochs", "told"),
+    [
+        ("cosine", 1, ", from 0.01 in warm-up to 0.001 at the end"),
+        ("cosine", 0, ", to 0.001 at the end"),
+        ("cosine", 4, ", from 0.01 in warm-up to 0.1 at the end"),
+        ("steps_with_relative_lrs", 1, ", from 0.01 in warm-up"),
+        ("steps_with_relative_lrs", 0, ""),
+    ],
+)
+def test_only_a_warmup_that_takes_place_is_told(policy, warmup_epochs, told):
+    schedule = LearningRateSchedule(
+        policy=policy,
+        base_lr=0.1,
+        max_epoch=4,
+        end_lr=0.001,
+        warmup_epochs=warmup_epochs,
+        warmup_start_lr=0.01,
+        is_cosine_after_warmup=True,
+    )
+    assert course_of(schedule) == told
 
 
 @pytest.mark.parametrize("factor", [0.99, 1.01])
