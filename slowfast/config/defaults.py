@@ -90,7 +90,7 @@ _C.DATA.PATH_TO_DATA_DIR = ""
 _C.DATA.PATH_PREFIX = ""
 # What separates path and numbers in a list file, such as " " or ","; the lists of sth and hmdb need spaces.
 _C.DATA.PATH_LABEL_SEPARATOR = " "
-# Names of the list files of frame folders (sth, hmdb, ucf101); {} is replaced by train, val or test.
+# Names of the list files of frame folders (sth, hmdb, ucf101); {} is replaced by train, val (else validation) or test.
 _C.DATA.LABEL_PATH_TEMPLATE = "somesomev1_rgb_{}_split.txt"
 # File name of a frame in a folder of frames; the braces take the frame's number, which starts at 1.
 _C.DATA.IMAGE_TEMPLATE = "{:05d}.jpg"
