@@ -132,6 +132,25 @@ def write_video_set(
     return root
 
 
+def write_damaged_video(path: Path, num_frames: int, *, gop: int, damaged: int) -> Path:
+    """Write an mp4 file without B-frames in which random bytes stand in the middle of one frame.
+
+    Args:
+        path: of the file.
+        num_frames: frames.
+        gop: frames from one key frame to the next.
+        damaged: which frame.
+    """
+    write_video(path, num_frames, height=64, width=96, gop=gop, num_b_frames=0)
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+        at, size = packets[damaged].pos, packets[damaged].size
+    data = bytearray(path.read_bytes())
+    data[at + size // 2 : at + size] = np.random.default_rng(0).bytes(size - size // 2)
+    path.write_bytes(data)
+    return path
+
+
 def truncate(path: Path, after_frames: int) -> Path:
     """Cut an mp4 file, whose index stands before the frames, in the middle of a frame that is missed.
 

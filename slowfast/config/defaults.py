@@ -105,6 +105,12 @@ _C.DATA.DECODING_BACKEND = "pyav"
 # Frames per second at which sth_video reads its files: the frames that `ffmpeg -i VIDEO -r 30` would extract, which the
 # published runs read as folders. 0: the frames that the files hold.
 _C.DATA.STH_VIDEO_FPS = 30.0
+# Read frames that the decoder flags as damaged, and those decoded from them, as it conceals the damage. Otherwise such
+# a video is unreadable: training replaces it, a test fails it. decord and torchcodec do not tell, and read them always.
+_C.DATA.ALLOW_DAMAGED_FRAMES = False
+# Leave it to FFmpeg what a path of a list means: also an address (http://...), or a playlist, which opens what it
+# names. Otherwise nothing but the file of that name is opened, and playlists are refused.
+_C.DATA.ALLOW_STREAMS = False
 # Frames of a clip (T).
 _C.DATA.NUM_FRAMES = 8
 # Dense sampling: distance of two frames of a clip, in frames of the file.

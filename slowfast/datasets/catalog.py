@@ -69,8 +69,10 @@ def build_dense_sampler(cfg: CfgNode) -> FrameSampler:
 
 
 def build_file_opener(cfg: CfgNode) -> SourceOpener:
-    """Opens video files, by ``DATA.DECODING_BACKEND``."""
-    return video_reader(cfg.DATA.DECODING_BACKEND)
+    """Opens video files, by ``DATA.DECODING_BACKEND``, ``ALLOW_DAMAGED_FRAMES`` and ``ALLOW_STREAMS``."""
+    reader = video_reader(cfg.DATA.DECODING_BACKEND)
+    allowed = {"allow_damaged": cfg.DATA.ALLOW_DAMAGED_FRAMES, "allow_streams": cfg.DATA.ALLOW_STREAMS}
+    return partial(reader, **allowed) if any(allowed.values()) else reader
 
 
 def build_resampled_opener(cfg: CfgNode) -> SourceOpener:

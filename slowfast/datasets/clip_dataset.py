@@ -14,7 +14,7 @@ from slowfast.config.plugins import PicklesWithPlugins
 from slowfast.datasets.lists.video_list import VideoList, open_video
 from slowfast.datasets.reading.source import FrameSource, SourceOpener, VideoReadError
 from slowfast.datasets.reading.time_limit import call_within
-from slowfast.datasets.records import Erasure, FailedVideo, Sample, SampleKey, VideoRecord
+from slowfast.datasets.records import Erasure, FailedVideo, Sample, SampleKey, TruncatedVideo, VideoRecord
 from slowfast.datasets.sampling import FrameSampler
 from slowfast.datasets.transforms.pipeline import EvalTransform, TrainTransform
 from slowfast.datasets.transforms.random_erasing import RandomErasing
@@ -31,7 +31,7 @@ def read_frames(
     *,
     timeout_s: float | None = None,
     channel_order: str = "rgb",
-) -> Tensor:
+) -> tuple[Tensor, str]:
     """Open a video, choose frame indices knowing its length, and read them.
 
     Args:
@@ -42,7 +42,8 @@ def read_frames(
         channel_order: rgb, as sources give frames, or bgr.
 
     Returns:
-        uint8 (len(indices), C, H, W) in the order of ``channel_order``, in channels-last memory.
+        uint8 (len(indices), C, H, W) in the order of ``channel_order``, in channels-last memory, and why the video ends
+        early ("" for a whole one).
 
     Raises:
         VideoReadError: if the video cannot be read, or not in time.
@@ -54,7 +55,7 @@ def read_frames(
         raise VideoReadError(f"was not read within DATA_LOADER.VIDEO_TIMEOUT_S {timeout_s:g}") from None
     if channel_order == "bgr":
         frames = torch.stack(frames.unbind(-1)[::-1], dim=-1)  # ten times as fast as flip
-    return frames.permute(0, 3, 1, 2)
+    return frames.permute(0, 3, 1, 2), video.truncated
 
 
 def _read_and_close(video: FrameSource, indices: list[int]) -> Tensor:
@@ -95,7 +96,7 @@ class _ClipDataset(PicklesWithPlugins, Dataset):
         """The list that a video comes from."""
         return self.lists[bisect(self._ends, video_idx)]
 
-    def _read(self, video_idx: int, choose: Callable[[int], list[int]]) -> Tensor:
+    def _read(self, video_idx: int, choose: Callable[[int], list[int]]) -> tuple[Tensor, str]:
         """Frames of a video, as ``read_frames`` gives them."""
         source, record = self.list_of(video_idx).open_source, self.records[video_idx]
         return read_frames(source, record, choose, timeout_s=self.timeout_s, channel_order=self.channel_order)
@@ -155,7 +156,7 @@ class TrainClipDataset(_ClipDataset):
             record, own_list = self.records[video_idx], self.list_of(video_idx)
             try:
                 choose = partial(_draw_indices, own_list.sampler, record, rng)
-                frames = self._read(video_idx, choose)
+                frames, truncated = self._read(video_idx, choose)
             except VideoReadError as error:
                 failures.append(FailedVideo(video_idx, record.path, str(error)))
                 video_idx = int(rng.integers(len(self.records)))
@@ -164,7 +165,8 @@ class TrainClipDataset(_ClipDataset):
             # (C, T, H, W) each.
             clips = [transform(repeat_rng).transpose(0, 1).contiguous() for repeat_rng in rngs]
             erasures = tuple(self._draw_erasures(clip, rng) for clip, rng in zip(clips, rngs, strict=True))
-            return Sample(torch.stack(clips), record.label, video_idx, tuple(failures), erasures)
+            cut = TruncatedVideo(video_idx, record.path, truncated) if truncated else None
+            return Sample(torch.stack(clips), record.label, video_idx, tuple(failures), erasures, cut)
         return failures[0]
 
     def _draw_erasures(self, clip: Tensor, rng: np.random.Generator) -> tuple[Erasure, ...]:
@@ -225,11 +227,12 @@ class EvalClipDataset(_ClipDataset):
             return needed
 
         try:
-            frames = self._read(key.video_idx, choose)
+            frames, truncated = self._read(key.video_idx, choose)
         except VideoReadError as error:
             return FailedVideo(key.video_idx, record.path, str(error))
         crops = self.transform(frames)  # (crops, frames, C, H, W)
         position = {frame_idx: i for i, frame_idx in enumerate(needed)}
         views = torch.stack([crops[:, [position[idx] for idx in clip]] for clip in clips])
         views = views.flatten(0, 1).transpose(1, 2).contiguous()  # (V, C, T, H, W)
-        return Sample(views, record.label, key.video_idx)
+        cut = TruncatedVideo(key.video_idx, record.path, truncated) if truncated else None
+        return Sample(views, record.label, key.video_idx, truncated=cut)

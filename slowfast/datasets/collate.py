@@ -45,4 +45,5 @@ def collate(
         failed=tuple(sample for sample in samples if isinstance(sample, FailedVideo)),
         replaced=tuple(failure for sample in good for failure in sample.replaced),
         erasures=Erasures.of_clips([own for sample in good for own in sample.erasures]),
+        truncated=tuple(sample.truncated for sample in good if sample.truncated is not None),
     )

@@ -101,6 +101,14 @@ class Erasures:
         return cls(places, torch.cat([values.flatten() for *_, values in numbered]))
 
 
+class TruncatedVideo(NamedTuple):
+    """A video that ends early and was read up to there, and how that is known."""
+
+    video_idx: int
+    path: str
+    cause: str
+
+
 @dataclass(frozen=True)
 class Sample:
     """All views of one video.
@@ -111,6 +119,7 @@ class Sample:
         video_idx: row of the list file, 0-based.
         replaced: videos that could not be read and that this one stands for (training only).
         erasures: of each view (training only).
+        truncated: the video itself, if it ends early; None for a whole one.
     """
 
     views: Tensor
@@ -118,6 +127,7 @@ class Sample:
     video_idx: int
     replaced: tuple[FailedVideo, ...] = ()
     erasures: tuple[tuple[Erasure, ...], ...] = ()
+    truncated: TruncatedVideo | None = None
 
 
 @dataclass(frozen=True)
@@ -132,6 +142,7 @@ class Batch:
         failed: videos of this batch that could not be read (testing); they are not among the N.
         replaced: videos for which others were drawn (training).
         erasures: of the clips (training); what the model takes is normalised and erased.
+        truncated: videos among the N that end early.
     """
 
     clips: Tensor
@@ -140,6 +151,7 @@ class Batch:
     failed: tuple[FailedVideo, ...] = ()
     replaced: tuple[FailedVideo, ...] = ()
     erasures: Erasures = field(default_factory=Erasures)
+    truncated: tuple[TruncatedVideo, ...] = ()
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch with clips, labels and erasures on the device."""

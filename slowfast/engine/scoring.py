@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
@@ -16,7 +16,7 @@ from slowfast.datasets.build import clip_loader
 from slowfast.datasets.catalog import DATASET_REGISTRY
 from slowfast.datasets.clip_dataset import EvalClipDataset
 from slowfast.datasets.collate import label_tensor
-from slowfast.datasets.records import FailedVideo, SampleKey, VideoRecord
+from slowfast.datasets.records import FailedVideo, SampleKey, TruncatedVideo, VideoRecord
 from slowfast.datasets.transforms.functional import normalize
 from slowfast.engine.checkpoint import check_channel_order, head_rules
 from slowfast.evaluation.report import TestReport, make_report
@@ -41,11 +41,13 @@ class VideoScores:
         video_idx: int64 (n,), ascending: rows of the list, or indices of the records, that were scored.
         scores: float32 (n, K), in that order; (0, 0) if there are none.
         failed: the other videos, which could not be read, in the order of the list.
+        truncated: those of the scored videos that end early, in the same order.
     """
 
     video_idx: Tensor
     scores: Tensor
     failed: list[FailedVideo]
+    truncated: list[TruncatedVideo] = field(default_factory=list)
 
     @property
     def failures(self) -> list[tuple[str, str]]:
@@ -144,18 +146,19 @@ class Scorer:
     def _score_share(self, model: nn.Module, loader: DataLoader) -> VideoScores:
         """Score this process's videos, in the loader's order, until it is asked to stop."""
         num_views = loader.dataset.num_views
-        video_idx, scores, failed = [], [], []
+        video_idx, scores, failed, truncated = [], [], [], []
         with _evaluating(model), torch.inference_mode():
             for batch in progress(loader, "evaluating", len(loader)):
                 if stop_signal() is not None:
                     break
                 failed += batch.failed
+                truncated += batch.truncated
                 if len(batch.video_idx) == 0:
                     continue
                 logits = torch.cat([self._forward(model, clips) for clips in batch.clips.split(self.views_per_pass)])
                 video_idx.append(batch.video_idx)
                 scores.append(self._combine(logits, num_views).cpu())
-        return VideoScores(*_joined(video_idx, scores), failed)
+        return VideoScores(*_joined(video_idx, scores), failed, truncated)
 
     def _forward(self, model: nn.Module, clips: Tensor) -> Tensor:
         """From uint8 clips (N, C, T, H, W) to logits (N, K)."""
@@ -201,7 +204,8 @@ def _merge(shares: Sequence[VideoScores], num_videos: int) -> VideoScores:
     failed = sorted(failure for share in shares for failure in share.failed)
     seen = sorted(video_idx.tolist() + [failure.video_idx for failure in failed])
     assert seen == list(range(num_videos)), "a video was scored twice or not at all"
-    return VideoScores(video_idx[order], scores[order], failed)
+    truncated = sorted(video for share in shares for video in share.truncated)
+    return VideoScores(video_idx[order], scores[order], failed, truncated)
 
 
 def build_normalize(cfg: CfgNode, device: torch.device) -> Callable[[Tensor], Tensor]:
@@ -215,7 +219,8 @@ def report_on(result: VideoScores, dataset: EvalClipDataset) -> tuple[TestReport
     records = [dataset.records[idx] for idx in result.video_idx.tolist()]
     is_multi_label = isinstance(dataset.records[0].label, tuple)
     labels = label_tensor([record.label for record in records], result.scores.shape[1] if is_multi_label else None)
-    report = make_report(result.scores, labels, len(dataset), result.failures)
+    truncations = [(video.path, video.cause) for video in result.truncated]
+    report = make_report(result.scores, labels, len(dataset), result.failures, truncations)
     return report, [record.path for record in records], labels
 
 

@@ -158,7 +158,7 @@ def refuse_lost_scale(run: TrainRun) -> None:
 
 
 def count_replaced(batch: Batch, num_before: int, *, num_videos: int, max_share: float) -> int:
-    """Name the unreadable videos of a batch and return how many there are.
+    """Name the unreadable and the truncated videos of a batch, and return how many are unreadable.
 
     Args:
         batch: a training batch.
@@ -169,6 +169,8 @@ def count_replaced(batch: Batch, num_before: int, *, num_videos: int, max_share:
     Raises:
         UserError: if there are too many, or one could not be replaced.
     """
+    for video in batch.truncated:
+        logger.warning("%s is truncated and was used up to there: %s", video.path, video.cause)
     for failure in batch.replaced:
         logger.warning("%s could not be read and was replaced: %s", failure.path, failure.cause)
     if batch.failed:

@@ -57,6 +57,8 @@ def test(cfg: CfgNode, device: torch.device) -> None:
     write_report(folder, report, paths, labels, result.scores)
     for path, cause in report.failures:
         logger.error("%s could not be read: %s", path, cause)
+    for path, cause in report.truncations:
+        logger.warning("%s is truncated and was scored up to there: %s", path, cause)
     logger.info("%s", report.summary())
     logger.info("report: %s, scores of every video: %s", folder / "report.json", folder / "predictions.csv")
     if report.failed:

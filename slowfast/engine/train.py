@@ -210,6 +210,8 @@ def _validate_model(run: TrainRun, model: nn.Module, epoch: int, kind: str) -> f
     report, _, _ = report_on(result, run.val_loader.dataset)
     for path, cause in report.failures:
         logger.warning("%s could not be read: %s", path, cause)
+    for path, cause in report.truncations:
+        logger.warning("%s is truncated and was scored up to there: %s", path, cause)
     logger.info("validation%s: %s", " of the EMA" if kind == "val_ema" else "", report.summary())
     is_multi_label = report.mean_average_precision is not None
     run.metrics.write(

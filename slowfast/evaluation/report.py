@@ -20,8 +20,10 @@ class TestReport:
         expected: videos in the list.
         scored: videos that were read and scored; accuracy is over these.
         failed: videos that could not be read.
+        truncated: scored videos that end early.
         top1, top5: percent of the scored videos; of several labels per video, one among the predictions is enough.
         failures: path and cause of each failed video.
+        truncations: path and cause of each truncated one.
         mean_average_precision: of a multi-label run, in percent; otherwise None.
     """
 
@@ -33,19 +35,28 @@ class TestReport:
     top1: float
     top5: float
     failures: Sequence[tuple[str, str]]
+    truncated: int = 0
+    truncations: Sequence[tuple[str, str]] = ()
     mean_average_precision: float | None = None
 
     def summary(self) -> str:
         """One line for people."""
         precision = self.mean_average_precision
+        cut = f", {self.truncated} truncated" if self.truncated else ""
         has_precision = "" if precision is None else f", mean average precision {precision:.2f} %"
         return (
             f"top-1 {self.top1:.2f} %, top-5 {self.top5:.2f} %{has_precision} over {self.scored} scored videos "
-            f"({self.expected} expected, {self.failed} failed)"
+            f"({self.expected} expected, {self.failed} failed{cut})"
         )
 
 
-def make_report(scores: Tensor, labels: Tensor, num_expected: int, failures: Sequence[tuple[str, str]]) -> TestReport:
+def make_report(
+    scores: Tensor,
+    labels: Tensor,
+    num_expected: int,
+    failures: Sequence[tuple[str, str]],
+    truncations: Sequence[tuple[str, str]] = (),
+) -> TestReport:
     """Summarise.
 
     Args:
@@ -53,6 +64,7 @@ def make_report(scores: Tensor, labels: Tensor, num_expected: int, failures: Seq
         labels: int64 (n,), or (n, K) with 1 for each class that a video shows.
         num_expected: videos in the list.
         failures: (path, cause) of the others.
+        truncations: (path, cause) of those that end early.
     """
     return TestReport(
         expected=num_expected,
@@ -61,6 +73,8 @@ def make_report(scores: Tensor, labels: Tensor, num_expected: int, failures: Seq
         top1=top_k_accuracy(scores, labels, 1),
         top5=top_k_accuracy(scores, labels, 5),
         failures=failures,
+        truncated=len(truncations),
+        truncations=truncations,
         mean_average_precision=mean_average_precision(scores, labels) if labels.ndim == 2 else None,
     )
 

@@ -14,7 +14,7 @@ from slowfast.config import load_config
 from slowfast.config.load import flatten
 from tests.command_line import CONFIG, RUN_NET, Outcome, run_commands, run_net, tiny_arguments
 from tests.run_state import assert_same_state, checkpoint, metrics, predictions, report
-from tests.videos import write_list
+from tests.videos import truncate, write_damaged_video, write_list, write_video
 
 
 def copy_of(output_dir: Path, target: Path, names: Sequence[str] = ()) -> Path:
@@ -310,6 +310,48 @@ def test_an_unreadable_test_video_is_counted_named_and_fails_the_run(
     assert summary["top1"] == report(finished_run[0])["top1"]
     assert predictions(output_dir) == predictions(finished_run[0])
     assert f"ERROR {path} could not be read: No such file or directory" in outcome.out
+
+
+def test_a_truncated_test_video_is_scored_counted_and_named(
+    finished_run: tuple[Path, Outcome], video_set: Path, tmp_path: Path
+):
+    output_dir = copy_of(finished_run[0], tmp_path / "run")
+    path = truncate(write_video(tmp_path / "cut.mp4", 20, is_faststart=True), after_frames=10)
+    overrides = lists_with(tmp_path, video_set, test=[(str(path), 1)])
+    outcome = run_net(*tiny_arguments(video_set, output_dir, "TRAIN.ENABLE", "False", *overrides))
+    assert outcome.code == 0, outcome.err
+    summary = report(output_dir)
+    assert (summary["expected"], summary["scored"], summary["failed"], summary["truncated"]) == (7, 7, 0, 1)
+    ((named, cause),) = summary["truncations"]
+    assert named == str(path) and cause.startswith("it has ")
+    assert f"WARNING {path} is truncated and was scored up to there: {cause}" in outcome.out
+    assert "(7 expected, 0 failed, 1 truncated)" in outcome.out
+
+
+@pytest.mark.parametrize("is_allowed", [False, True])
+def test_a_damaged_test_video_fails_the_run_unless_it_is_allowed(
+    finished_run: tuple[Path, Outcome], video_set: Path, tmp_path: Path, is_allowed: bool
+):
+    output_dir = copy_of(finished_run[0], tmp_path / "run")
+    # All of its frames are decoded from the damaged one, but for the first.
+    path = write_damaged_video(tmp_path / "damaged.mp4", 12, gop=30, damaged=1)
+    overrides = lists_with(tmp_path, video_set, test=[(str(path), 1)])
+    overrides += ["DATA.ALLOW_DAMAGED_FRAMES", str(is_allowed)]
+    outcome = run_net(*tiny_arguments(video_set, output_dir, "TRAIN.ENABLE", "False", *overrides))
+    assert (outcome.code, report(output_dir)["failed"]) == ((0, 0) if is_allowed else (1, 1))
+    if not is_allowed:
+        assert outcome.error.startswith("1 of 7 test videos could not be read")
+        assert f"ERROR {path} could not be read: frame " in outcome.out
+
+
+def test_truncated_training_videos_are_used_and_named(video_set: Path, tmp_path: Path):
+    path = truncate(write_video(tmp_path / "cut.mp4", 20, is_faststart=True), after_frames=10)
+    overrides = lists_with(tmp_path, video_set, train=[(str(path), i % 2) for i in range(4)])
+    overrides += ["SOLVER.MAX_EPOCH", "1", "TEST.ENABLE", "False"]
+    outcome = run_net(*tiny_arguments(video_set, tmp_path / "run", *overrides))
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.count(f"WARNING {path} is truncated and was used up to there: it has ") >= 4
+    assert metrics(tmp_path / "run", "train")[-1]["num_replaced"] == 0
 
 
 def test_a_test_without_a_readable_video_still_reports(

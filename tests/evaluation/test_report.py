@@ -23,13 +23,27 @@ def test_accuracy_is_over_the_scored_videos():
     assert report.summary() == "top-1 33.33 %, top-5 100.00 % over 3 scored videos (4 expected, 1 failed)"
 
 
+def test_truncated_videos_are_counted_and_named():
+    report = make_report(SCORES, LABELS, 4, FAILURES, [("a.mp4", "it has 5 of 9 bytes")])
+    assert report.truncated == 1 and report.truncations == [("a.mp4", "it has 5 of 9 bytes")]
+    assert report.summary().endswith("over 3 scored videos (4 expected, 1 failed, 1 truncated)")
+
+
 def test_the_files_hold_counts_and_a_row_a_video(tmp_path: Path):
     folder = tmp_path / "new" / "test"
     write_report(folder, make_report(SCORES, LABELS, 4, FAILURES), PATHS, LABELS, SCORES)
     assert sorted(path.name for path in folder.iterdir()) == ["predictions.csv", "report.json"]
     summary = json.loads((folder / "report.json").read_text())
     assert summary.pop("top1") == pytest.approx(100 / 3)
-    assert summary == {"expected": 4, "scored": 3, "failed": 1, "top5": 100.0, "failures": [list(FAILURES[0])]}
+    assert summary == {
+        "expected": 4,
+        "scored": 3,
+        "failed": 1,
+        "top5": 100.0,
+        "failures": [list(FAILURES[0])],
+        "truncated": 0,
+        "truncations": [],
+    }
     with (folder / "predictions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["path"] for row in rows] == PATHS

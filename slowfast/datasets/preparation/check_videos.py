@@ -1,4 +1,4 @@
-"""Read every frame of every video of a list, and name the videos that cannot be read."""
+"""Read every frame of every video of a list, and name the videos that cannot be read or end early."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -14,10 +14,12 @@ from slowfast.runtime.log import progress
 
 # Frames held at a time.
 _MEMORY_BYTES = 2**28
+# Raised whenever a check finds more than before: results of earlier ones do not count any more.
+_CHECK_VERSION = 2
 
 
 class BadVideo(NamedTuple):
-    """A row whose video cannot be read, and why."""
+    """A row whose video cannot be read or is truncated, and why."""
 
     split: str
     path: str
@@ -76,7 +78,7 @@ def _key(record: VideoRecord, num_frames: int) -> str:
         state = f"{status.st_size} {status.st_mtime_ns}"
     except OSError:
         state = "missing"
-    return f"{record.path} | {state} | {num_frames} of {record.num_frames}"
+    return f"{record.path} | {state} | {num_frames} of {record.num_frames} | check {_CHECK_VERSION}"
 
 
 def check_video(record: VideoRecord, *, open_source: SourceOpener, num_frames: int = 0) -> str:
@@ -88,17 +90,17 @@ def check_video(record: VideoRecord, *, open_source: SourceOpener, num_frames: i
         num_frames: check only so many frames, spread from the first to the last; 0 for all.
 
     Returns:
-        "" for a good video, else why it cannot be read.
+        "" for a good video, else why it cannot be read, or that it is truncated.
     """
     try:
         with open_video(open_source, record) as video:
             last = video.num_frames - 1
             if 0 < num_frames <= last:
                 video.read([round(i * last / max(num_frames - 1, 1)) for i in range(num_frames)])
-                return ""
-            chunk = max(_MEMORY_BYTES // video.read([0]).nbytes, 1)
-            for start in range(0, video.num_frames, chunk):
-                video.read(range(start, min(start + chunk, video.num_frames)))
+            else:
+                chunk = max(_MEMORY_BYTES // video.read([0]).nbytes, 1)
+                for start in range(0, video.num_frames, chunk):
+                    video.read(range(start, min(start + chunk, video.num_frames)))
+            return f"is truncated: {video.truncated}" if video.truncated else ""
     except VideoReadError as error:
         return str(error) or "cannot be read"
-    return ""

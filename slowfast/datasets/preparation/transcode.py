@@ -18,6 +18,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from slowfast.datasets.preparation.list_files import write_csv, write_json
 from slowfast.datasets.preparation.media_index import find_videos
 from slowfast.datasets.preparation.parallel import LostItem, map_unordered
+from slowfast.datasets.reading.container import open_container
 from slowfast.datasets.reading.source import VideoReadError
 from slowfast.datasets.reading.video_reader import VideoReader
 from slowfast.datasets.sampling import sparse_indices
@@ -180,14 +181,29 @@ def transcode_video(job: tuple[str, str], *, settings: Settings) -> str:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.tmp")
     try:
+        num_frames = _count_frames(source)
         thumbnails = _encode(source, temporary, settings)
-        _verify(source, temporary, thumbnails)
+        if num_frames != len(thumbnails):
+            raise VideoReadError(f"only {len(thumbnails)} of {num_frames} frames can be decoded")
+        _verify(temporary, thumbnails)
         os.replace(temporary, target)
     except (VideoReadError, av.FFmpegError, OSError) as error:
         return " ".join(str(error).split()) or type(error).__name__
     finally:
         temporary.unlink(missing_ok=True)
     return ""
+
+
+def _count_frames(source: Path) -> int:
+    """Of a whole file.
+
+    Raises:
+        VideoReadError: if it is truncated, among others.
+    """
+    with VideoReader(source) as video:
+        if video.truncated:
+            raise VideoReadError(f"is truncated: {video.truncated}")
+        return video.num_frames
 
 
 def _encode(source: Path, target: Path, settings: Settings) -> list[np.ndarray]:
@@ -197,7 +213,7 @@ def _encode(source: Path, target: Path, settings: Settings) -> list[np.ndarray]:
     x264_params = f"keyint={settings.gop}:min-keyint={settings.gop}:scenecut=0:open-gop=0:threads=1"
     options = {"crf": str(settings.crf), "preset": settings.preset, "x264-params": x264_params}
     with (
-        av.open(str(source)) as reading,
+        open_container(source) as reading,
         av.open(str(target), "w", format="mp4", options={"movflags": "+faststart"}) as writing,
     ):
         if not reading.streams.video:
@@ -207,6 +223,8 @@ def _encode(source: Path, target: Path, settings: Settings) -> list[np.ndarray]:
         stream = writing.add_stream("libx264", rate=rate, options=options)
         stream.pix_fmt = "yuv420p"
         for idx, frame in enumerate(reading.decode(video=0)):
+            if frame.is_corrupt:
+                raise VideoReadError(f"frame {idx} is damaged")
             if idx == 0:
                 stream.width, stream.height = scaled_size(frame.width, frame.height, settings.short_side)
             scaled = scaler.reformat(
@@ -250,15 +268,12 @@ class _Thumbnail:
         return small.to_ndarray()
 
 
-def _verify(source: Path, result: Path, thumbnails: Sequence[np.ndarray]) -> None:
+def _verify(result: Path, thumbnails: Sequence[np.ndarray]) -> None:
     """Decode a result and compare it with its source.
 
     Raises:
-        VideoReadError: if the source could not be decoded to its end, or the result is not what it should be.
+        VideoReadError: if it is not what it should be.
     """
-    with VideoReader(source) as video:
-        if video.num_frames != len(thumbnails):
-            raise VideoReadError(f"only {len(thumbnails)} of {video.num_frames} frames can be decoded")
     num_frames = 0
     for idx, (ours, theirs) in enumerate(zip(_decode_thumbnails(result), thumbnails, strict=False)):
         difference = np.abs(ours.astype(int) - theirs.astype(int)).mean()
@@ -272,7 +287,7 @@ def _verify(source: Path, result: Path, thumbnails: Sequence[np.ndarray]) -> Non
 
 def _decode_thumbnails(path: Path) -> Iterator[np.ndarray]:
     thumbnail = _Thumbnail()
-    with av.open(str(path)) as container:
+    with open_container(path) as container:
         container.streams.video[0].thread_type = "NONE"
         for frame in container.decode(video=0):
             yield thumbnail(frame)

@@ -6,6 +6,7 @@ only files of the kinds for which they were compared with PyAV and gave the same
 
 import importlib
 import logging
+import os
 from collections.abc import Callable, Set
 from functools import cache, partial
 from pathlib import Path
@@ -32,16 +33,21 @@ PIXEL_FORMATS = ("yuv420p", "yuvj420p")
 class CheckedReader(VideoReader):
     """Leaves decoding to another library, for files of which that is known to make no difference.
 
+    Neither library tells which frames are damaged: they are read as it conceals the damage.
+
     Args:
         path: a file that FFmpeg reads.
         backend: "decord" or "torchcodec".
+        allow_damaged, allow_streams: as for ``VideoReader``; the first frame, which is compared, is always checked.
 
     Raises:
         VideoReadError: if the file cannot be opened, or the frames might not be those of PyAV.
     """
 
-    def __init__(self, path: str | Path, *, backend: str) -> None:
-        super().__init__(path)
+    def __init__(
+        self, path: str | Path, *, backend: str, allow_damaged: bool = False, allow_streams: bool = False
+    ) -> None:
+        super().__init__(path, allow_damaged=allow_damaged, allow_streams=allow_streams)
         self.backend = backend
         try:
             reason = self._why_not_exact() or self._compare()
@@ -57,6 +63,8 @@ class CheckedReader(VideoReader):
         height, width, pixels = self._decoder.height, self._decoder.width, self._decoder.pix_fmt
         if codec not in CODECS or container not in CONTAINERS:
             return f"is not exact for {codec} in {container.partition(',')[0]} files"
+        if self.truncated:
+            return "is not exact for truncated files"
         if len(self._container.streams.video) > 1:
             return "is not exact for files of several video streams"
         if self._index is None or not self._index.is_plain:
@@ -69,7 +77,9 @@ class CheckedReader(VideoReader):
 
     def _compare(self) -> str:
         """Open the file with the other library; "" if it agrees on the number of frames and on the first one."""
-        num_frames, self._decode_frames = self._call(_OPEN[self.backend], self.path)
+        # From the root on, no name is taken for an address.
+        path = self.path if self._allow_streams else os.path.abspath(self.path)
+        num_frames, self._decode_frames = self._call(_OPEN[self.backend], path)
         if num_frames != self.num_frames:
             return f"finds {num_frames} of {self.num_frames} frames"
         # This also tells whether it rotates frames and how the FFmpeg that it found converts colours.

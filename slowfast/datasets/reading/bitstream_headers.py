@@ -4,7 +4,7 @@ A parser is made once for a stream, from the stream's header. It takes the bytes
 that the packet shows; or None where the packet shows none, several or half of one (a field), or is beyond the parser.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 
@@ -15,11 +15,15 @@ class Picture(NamedTuple):
         is_start: decoding can start here, for what is shown from here on.
         is_b: the codec calls it a B picture.
         is_reset: the decoder forgets everything here.
+        is_spare: no other picture needs it, as far as the packet says so (H.264, MPEG-4).
+        is_after_gap: the numbers of H.264's pictures say that one is missing before it.
     """
 
     is_start: bool
     is_b: bool = False
     is_reset: bool = False
+    is_spare: bool = False
+    is_after_gap: bool = False
 
 
 Parser = Callable[[bytes], Picture | None]
@@ -60,16 +64,16 @@ def _h264_parser(header: bytes) -> Parser:
     else:
         parameter_sets = [unit for unit in _units(header, 0) if unit[0] & 31 == 7]
     known_sets = set(parameter_sets)  # streams repeat them
-    is_in_frames = all(map(_is_h264_in_frames, parameter_sets))
+    sequences = list(map(_h264_sequence, parameter_sets))
+    is_after_gap = _h264_gaps(sequences)
 
     def parse(data: bytes) -> Picture | None:
-        nonlocal is_in_frames
         pictures, is_recovery_point = [], False
         for unit in _units(data, length_bytes):
             kind = unit[0] & 31
             if kind == 7 and unit not in known_sets:
                 known_sets.add(unit)
-                is_in_frames = is_in_frames and _is_h264_in_frames(unit)
+                sequences.append(_h264_sequence(unit))
             elif kind == 6:
                 is_recovery_point |= _is_h264_recovery_point(unit)
             elif kind in (2, 3, 4):  # data partitions
@@ -77,7 +81,10 @@ def _h264_parser(header: bytes) -> Parser:
             elif kind in (1, 5) and unit[1] & 0x80:  # the slice that has the first macroblock; its type follows
                 slice_type = (unit[1] << 8 | unit[2]) & 0x7FFF
                 is_b = slice_type >> 12 == 0b010 or slice_type >> 10 == 0b00111
-                pictures.append(Picture(kind == 5 or is_recovery_point, is_b=is_b, is_reset=kind == 5))
+                is_start = kind == 5 or is_recovery_point
+                is_spare = not unit[0] & 0x60
+                pictures.append(Picture(is_start, is_b, kind == 5, is_spare, is_after_gap(unit)))
+        is_in_frames = all(sequence.is_in_frames for sequence in sequences)
         return pictures[0] if is_in_frames and len(pictures) == 1 else None
 
     return parse
@@ -101,22 +108,54 @@ def _is_h264_recovery_point(information: bytes) -> bool:
     return False
 
 
-def _is_h264_in_frames(parameter_set: bytes) -> bool:
-    """Read frame_mbs_only_flag of a sequence parameter set (7.3.2.1.1)."""
+class _Sequence(NamedTuple):
+    """What a sequence parameter set of H.264 says: frame_mbs_only_flag, and how slices number their pictures."""
+
+    is_in_frames: bool
+    number_bits: int
+    has_planes: bool
+
+
+def _h264_gaps(sequences: Sequence[_Sequence]) -> Callable[[bytes], bool]:
+    """Takes the first slices of pictures in turn; tells for each whether a reference is missing before it (7.4.3)."""
+    last_number: int | None = None  # of the last picture that serves others
+
+    def is_after_gap(slice_unit: bytes) -> bool:
+        nonlocal last_number
+        if not sequences:
+            return False
+        sequence = sequences[0]
+        bits = _Bits(slice_unit[1:17].replace(b"\0\0\3", b"\0\0"))
+        bits.skip_golomb(3)  # place, kind, picture parameter set
+        bits.read(2 if sequence.has_planes else 0)
+        number = bits.read(sequence.number_bits)
+        is_reset = slice_unit[0] & 31 == 5
+        expected = 0 if is_reset or last_number is None else (last_number + 1) % (1 << sequence.number_bits)
+        is_gap = number != expected and (is_reset or last_number is not None)
+        if slice_unit[0] & 0x60:
+            last_number = number
+        return is_gap
+
+    return is_after_gap
+
+
+def _h264_sequence(parameter_set: bytes) -> _Sequence:
+    """Read a sequence parameter set (7.3.2.1.1)."""
     bits = _Bits(parameter_set[1:].replace(b"\0\0\3", b"\0\0"))
     profile = bits.read(8)
     bits.read(16)  # constraints and level
     bits.read_golomb()  # its number
+    has_planes = False
     if profile in _H264_HIGH_PROFILES:
         chroma_format = bits.read_golomb()
-        bits.read(1 if chroma_format == 3 else 0)
+        has_planes = bits.read(1 if chroma_format == 3 else 0) == 1
         bits.skip_golomb(2)  # bit depths
         bits.read(1)
         if bits.read(1):
             for i in range(12 if chroma_format == 3 else 8):
                 if bits.read(1):
                     _skip_scaling_list(bits, 16 if i < 6 else 64)
-    bits.read_golomb()  # length of frame numbers
+    number_bits = bits.read_golomb() + 4
     order_type = bits.read_golomb()
     if order_type == 0:
         bits.read_golomb()
@@ -127,7 +166,7 @@ def _is_h264_in_frames(parameter_set: bytes) -> bool:
     bits.read_golomb()  # reference frames
     bits.read(1)
     bits.skip_golomb(2)  # width and height
-    return bits.read(1) == 1
+    return _Sequence(bits.read(1) == 1, number_bits, has_planes)
 
 
 def _skip_scaling_list(bits: "_Bits", size: int) -> None:
@@ -194,7 +233,7 @@ def _mpeg4_parser(header: bytes) -> Parser:
         if data.count(start_code) != 1 or len(data) <= _MAX_PLACEHOLDER_BYTES:
             return None
         kind = data[data.index(start_code) + 4] >> 6  # I, P, B or S
-        return Picture(kind == 0, is_b=kind == 2)
+        return Picture(kind == 0, is_b=kind == 2, is_spare=kind == 2)
 
     return parse
 

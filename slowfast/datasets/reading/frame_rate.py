@@ -111,6 +111,7 @@ class ResampledReader(FrameSource):
             self._video.close()
             raise
         self.num_frames = len(self._source_of)
+        self.truncated = self._video.truncated
 
     def _read_frames(self, wanted: Set[int]) -> dict[int, np.ndarray]:
         """Each frame of the file is decoded once."""

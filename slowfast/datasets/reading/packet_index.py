@@ -34,12 +34,14 @@ class PacketIndex(NamedTuple):
         packet_of_frame: the packet that shows frame i.
         place: where each packet's picture stands in the order of presentation, hidden ones included.
         starts: packets at which decoding may start, ascending.
+        spare: packets of pictures that are hidden or that no other picture needs.
         is_plain: nothing is hidden, and wherever the file says that decoding may start, the decoder forgets everything.
     """
 
     packet_of_frame: list[int]
     place: list[int]
     starts: list[int]
+    spare: frozenset[int]
     is_plain: bool
 
     def spans(self, packets: Iterable[int]) -> list[tuple[int, int]]:
@@ -51,6 +53,15 @@ class PacketIndex(NamedTuple):
             else:
                 spans.append((first, last))
         return spans
+
+    def needed(self, spans: Iterable[tuple[int, int]]) -> set[int]:
+        """Packets of spans whose pictures must come out, lest those that are decoded from them are wrong."""
+        return {
+            packet
+            for first, last in spans
+            for packet in range(first, last + 1)
+            if packet not in self.spare and self.place[packet] >= self.place[first]
+        }
 
     def _start_for(self, packet: int) -> int:
         """The last start that is both decoded and shown no later than the packet.
@@ -96,6 +107,7 @@ def build_index(codec: str, packets: Sequence[PacketFacts], reorder_depth: int) 
         packet_of_frame=[packet for packet in order if not packets[packet].is_hidden],
         place=place,
         starts=starts,
+        spare=frozenset(i for i, packet in enumerate(packets) if packet.is_hidden or packet.picture.is_spare),
         is_plain=all(place[key] == key and pictures[key].is_reset for key in keys)
         and not any(packet.is_hidden for packet in packets),
     )

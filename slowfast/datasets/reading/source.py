@@ -25,10 +25,12 @@ class FrameSource(ABC):
     Attributes:
         path: what messages call the video.
         num_frames: of the whole video, at least 1; frame 0 is the first one shown.
+        truncated: why the video ends early, as far as that is known; "" for a whole one. Its frames end before the cut.
     """
 
     path: str
     num_frames: int
+    truncated: str = ""
     _is_closed = False
 
     def read(self, indices: Sequence[int]) -> Tensor:

@@ -120,8 +120,8 @@ def unit(*content: int) -> bytes:
     [
         (unit(0x65, 0x88, 0x84), KEY),
         (unit(0x41, 0x9A, 0x02), P),
-        (unit(0x01, 0x9E, 0x02), Picture(False, is_b=True)),  # type 6
-        (unit(0x01, 0xA8, 0x02), Picture(False, is_b=True)),  # type 1
+        (unit(0x01, 0x9E, 0x02), Picture(False, is_b=True, is_spare=True)),  # type 6
+        (unit(0x01, 0xA8, 0x02), Picture(False, is_b=True, is_spare=True)),  # type 1
         (unit(0x06, 6, 1, 0xC4, 0x80) + unit(0x41, 0x88, 0x84), OPEN_KEY),  # a recovery point at once
         (unit(0x06, 6, 1, 0x44, 0x80) + unit(0x41, 0x88, 0x84), P),  # after some pictures
         (unit(0x06, 5, 2, 0, 0, 6, 1, 0xC4, 0x80) + unit(0x41, 0x88, 0x84), OPEN_KEY),  # behind another message

@@ -1,0 +1,60 @@
+"""The one way to open a video file for reading: it opens that file, and never another one or an address."""
+
+import os
+import re
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+
+from slowfast.datasets.reading.source import VideoReadError
+
+# FFmpeg's names of the formats that hold video themselves. Others name what is to be opened (playlists, descriptions of
+# sessions, patterns of names), open a neighbour of the file, or are no video.
+VIDEO_FORMATS = (
+    "mov", "mp4", "matroska", "webm", "avi", "mpegts", "mpeg", "mpegvideo", "flv", "live_flv", "kux", "asf", "asf_o",
+    "ogg", "nut", "rm", "ivr", "mxf", "gxf", "wtv", "ty", "nsv", "nuv", "pmp", "dv", "swf", "amv", "vivo", "cine",
+    "h261", "h263", "h264", "hevc", "vvc", "m4v", "vc1", "vc1test", "av1", "obu", "ivf", "dirac", "cavsvideo", "avs2",
+    "mjpeg", "mjpeg_2000", "gif", "apng", "yuv4mpegpipe", "bink", "smk", "flic", "roq",
+)  # fmt: skip
+# Files of sound alone have a message of their own.
+_SOUND_FORMATS = ("mp3", "wav", "w64", "flac", "aac", "ac3", "eac3", "dts", "aiff", "au", "caf", "amr", "ape", "wv")
+_ADDRESS = re.compile(r"[A-Za-z][\w+.-]*:/?/|(concat|concatf|subfile|crypto|data|pipe|fd|cache|async)[:,]")
+
+
+def open_container(path: str | Path, *, allow_streams: bool = False) -> InputContainer:
+    """Open a video file for reading, whatever its name looks like.
+
+    Args:
+        path: of the file.
+        allow_streams: leave it to FFmpeg what ``path`` means (``DATA.ALLOW_STREAMS``): also an address, or a playlist,
+            which opens what it names.
+
+    Raises:
+        VideoReadError: if it cannot be opened, or is in a format that opens others.
+    """
+    try:
+        if allow_streams:
+            return av.open(str(path))
+        # A path from the root on is never taken for the name of a protocol, as "concat:a" would be.
+        options = {"protocol_whitelist": "file", "format_whitelist": ",".join(VIDEO_FORMATS + _SOUND_FORMATS)}
+        return av.open(os.path.abspath(path), options=options)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise VideoReadError(cause_of(error) if allow_streams else _cause_and_remedy(str(path), error)) from None
+
+
+def _cause_and_remedy(path: str, error: Exception) -> str:
+    """Why a file is not opened, and how names and formats that are refused would be."""
+    if isinstance(error, FileNotFoundError) and _ADDRESS.match(path):
+        return f"{cause_of(error)}; addresses are opened only with DATA.ALLOW_STREAMS True"
+    if isinstance(error, av.ArgumentError):  # FFmpeg's for a format that is not on the list, among others
+        return (
+            "is no file of a known video format; playlists, pictures and whatever else names other files or addresses "
+            "is opened only with DATA.ALLOW_STREAMS True"
+        )
+    return cause_of(error)
+
+
+def cause_of(error: Exception) -> str:
+    """FFmpeg's words, or the operating system's, without the path that PyAV appends."""
+    return getattr(error, "strerror", None) or str(error)
