@@ -10,15 +10,14 @@ from torch.utils.data import DataLoader
 
 from slowfast.datasets import build_class_names, build_dataset, build_loader
 from slowfast.datasets.transforms.mixup import Mixup
-from slowfast.engine.checkpoint import CheckpointFolder, head_rules
+from slowfast.engine.checkpoint import CheckpointFolder, head_rules, load_together
 from slowfast.engine.ema import WeightEma
 from slowfast.engine.output_dir import start_output
+from slowfast.engine.resume import read_together
 from slowfast.engine.scoring import Scorer, build_normalize
 from slowfast.engine.train_run import Progress, TrainRun
 from slowfast.errors import UserError
 from slowfast.models import VideoModel, build_model
-from slowfast.models.weights.files import read_checkpoint
-from slowfast.models.weights.load import load_source
 from slowfast.models.weights.report import WeightsReport
 from slowfast.runtime import distributed
 from slowfast.runtime.compiler import check_compiler
@@ -45,7 +44,7 @@ def build_run(cfg: CfgNode, device: torch.device) -> TrainRun:
     newest = _checkpoint_to_resume(cfg)
     weights_report = _load_start_weights(cfg, model, class_names) if newest is None else None
     run = _assemble(cfg, device, _placed(cfg, model, device), loaders, class_names)
-    changes = [] if newest is None else run.load_state_dict(read_checkpoint(newest), newest)
+    changes = [] if newest is None else run.load_state_dict(read_together(newest), newest)
     _begin_output(run, is_new=newest is None)
     if weights_report is not None:
         weights_report.log()
@@ -65,7 +64,7 @@ def _load_start_weights(cfg: CfgNode, model: VideoModel, class_names: list[str] 
     """Weights of a run that starts at epoch 0: ``TRAIN.CHECKPOINT_FILE_PATH``, else what its family starts from."""
     rules = head_rules(cfg, class_names)
     source = cfg.TRAIN.CHECKPOINT_FILE_PATH or model.weights.pretrained_source(cfg)
-    return load_source(model, source, rules) if source else None
+    return load_together(model, source, rules) if source else None
 
 
 def _placed(cfg: CfgNode, model: nn.Module, device: torch.device) -> nn.Module:

@@ -1,4 +1,4 @@
-"""Checkpoints: saved whole or not at all, found again, resumed from."""
+"""Checkpoints: saved whole or not at all, found again, loaded by all processes together."""
 
 import logging
 import os
@@ -11,19 +11,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from fvcore.common.config import CfgNode
-from torch import nn
 
-from slowfast.config.load import flatten
-from slowfast.config.sections import shapes_model
 from slowfast.datasets.labels import class_key, load_label_list
 from slowfast.errors import UserError
-from slowfast.models.registry import MODEL_REGISTRY
+from slowfast.models.registry import MODEL_REGISTRY, VideoModel
 from slowfast.models.weights.class_order import HeadRules
-from slowfast.models.weights.files import state_dict_of
-from slowfast.models.weights.load import load_weights
-from slowfast.solver.optimizer import load_optimizer_state
+from slowfast.models.weights.integrity import (
+    HASHES_KEY,
+    check_archive,
+    first_line,
+    tensor_hashes,
+)
+from slowfast.models.weights.load import apply_translation
+from slowfast.models.weights.report import WeightsReport
+from slowfast.models.weights.sources import translate_source
+from slowfast.models.weights.translation import Translation
+from slowfast.runtime import distributed
 
 logger = logging.getLogger(__name__)
 
@@ -38,8 +42,8 @@ class CheckpointFolder:
     A file holds ``model_state``, ``ema_state``, ``optimizer_state`` and ``scaler_state``; ``epoch`` (0-based, the last
     one finished, -1 for none) and ``step`` (steps done of the one after it, of ``videos_per_step`` videos each in the
     order that ``seed`` gives); ``rank_states`` (random generators and running averages, one entry per process);
-    ``best_accuracy``, ``config`` (resolved, as YAML), ``class_names`` (or None) and ``versions``: tensors and plain
-    containers only, read with ``weights_only=True``.
+    ``best_accuracy``, ``config`` (resolved, as YAML), ``class_names`` (or None), ``versions`` and ``tensor_hashes`` (of
+    the states of model, EMA and optimizer): tensors and plain containers only, read with ``weights_only=True``.
 
     Args:
         output_dir: of the run; the folder is made with the first checkpoint.
@@ -67,7 +71,7 @@ class CheckpointFolder:
     def newest(self) -> Path | None:
         """The checkpoint that is furthest in training among those that are whole, or None if there is none at all.
 
-        Others are named in a warning.
+        Others are named in a warning. Checksums are compared from the furthest one on, until one is whole.
 
         Raises:
             UserError: if there are checkpoints and none is whole.
@@ -83,15 +87,21 @@ class CheckpointFolder:
                 preference = _ALWAYS.index(path.name) if path.name in _ALWAYS else len(_ALWAYS)
                 positions[path] = (content.get("epoch", -1), content.get("step", 0), preference)
             except Exception as error:  # torch.load raises many kinds for a damaged file
-                cause = str(error).partition("\n")[0]
                 damaged.append(path.name)
-                logger.warning("%s cannot be read and is left out: %s", path, cause)
-        if damaged and not positions:
+                logger.warning("%s cannot be read and is left out: %s", path, first_line(error))
+        for path in sorted(positions, key=positions.__getitem__, reverse=True):
+            try:
+                check_archive(path)
+                return path
+            except UserError as error:
+                damaged.append(path.name)
+                logger.warning("%s cannot be read and is left out: %s", path, str(error).removeprefix(f"{path}: "))
+        if damaged:
             raise UserError(
                 f"{self.folder}: none of the checkpoints can be read ({', '.join(damaged)}); remove them, or set "
                 f"TRAIN.AUTO_RESUME False, to train from the beginning"
             )
-        return max(positions, key=positions.__getitem__, default=None)
+        return None
 
     def is_due(self, period_s: float) -> bool:
         """Whether the last checkpoint was written longer ago than ``period_s`` seconds; 0 is never due."""
@@ -101,7 +111,7 @@ class CheckpointFolder:
         """Write checkpoint_last.pyth, under a temporary name first.
 
         Args:
-            content: what a checkpoint holds.
+            content: what a checkpoint holds, but for the hashes.
             is_epoch: keep it as the checkpoint of its ``epoch``, too, and delete those beyond ``num_kept``.
             is_best: keep it as the best checkpoint, too.
 
@@ -115,7 +125,7 @@ class CheckpointFolder:
         temporary.unlink(missing_ok=True)
         try:
             with temporary.open("wb") as file:
-                torch.save(content, file)
+                torch.save(content | {HASHES_KEY: tensor_hashes(content)}, file)
                 file.flush()
                 os.fsync(file.fileno())
         except (OSError, RuntimeError) as error:  # PyTorch turns what goes wrong with a file into a RuntimeError
@@ -192,99 +202,13 @@ def head_rules(cfg: CfgNode, class_names: list[str] | None, *, is_test: bool = F
     )
 
 
-def load_own_weights(model: nn.Module, content: dict[str, Any], cfg: CfgNode, path: Path) -> None:
-    """Restore a model to resume training.
-
-    Args:
-        model: the bare model.
-        content: of the checkpoint.
-        cfg: the whole config, to tell why the weights do not fit.
-        path: of the checkpoint.
-
-    Raises:
-        UserError: if the weights are not of this model, or the checkpoint holds nothing else.
-    """
-    try:
-        load_weights(model, state_dict_of(content), str(path))
-    except UserError as error:
-        keys = _model_differences(content, cfg)
-        raise UserError(f"{error}; it was trained with {', '.join(keys)}" if keys else str(error)) from None
-    if "optimizer_state" not in content or "epoch" not in content:
-        raise UserError(
-            f"{path}: holds weights alone, nothing to resume from; name it as TRAIN.CHECKPOINT_FILE_PATH instead"
-        )
+def translate_together(source: str, *, is_ema: bool = False) -> Translation:
+    """``translate_source`` in all processes at once; one of each node checks the file, and the others wait for it."""
+    translation = translate_source(source, is_ema=is_ema, is_checked=not distributed.leads_node())
+    distributed.barrier()
+    return translation
 
 
-def config_of(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """The resolved config of the run that saved a checkpoint of ours, as nested keys; empty if it carries none."""
-    return yaml.safe_load(checkpoint["config"]) if isinstance(checkpoint.get("config"), str) else {}
-
-
-def _model_differences(checkpoint: dict[str, Any], cfg: CfgNode) -> list[str]:
-    """Keys that shape the model and are not what the checkpoint's run had, as "KEY theirs, here ours"."""
-    theirs = dict(flatten(CfgNode(config_of(checkpoint))))
-    return [
-        f"{key} {theirs[key]} (here {value})"
-        for key, value in flatten(cfg)
-        if shapes_model(key) and key in theirs and theirs[key] != value
-    ]
-
-
-def check_channel_order(theirs: Mapping[str, Any], cfg: CfgNode, source: str | Path) -> None:
-    """Refuse to test or resume with colour channels in another order than the weights were trained on.
-
-    Args:
-        theirs: resolved config of the run that trained them, as nested keys; empty if that is not known, as of weights
-            from other code. Runs from before ``DATA.CHANNEL_ORDER`` were on RGB.
-        cfg: ours.
-        source: of the weights, for the error.
-
-    Raises:
-        UserError: naming both orders.
-    """
-    if not theirs:
-        return
-    ours, recorded = cfg.DATA.CHANNEL_ORDER, theirs.get("DATA", {}).get("CHANNEL_ORDER")
-    trained_on = recorded or "rgb"
-    if trained_on != ours:
-        told = trained_on if recorded else f"{trained_on}, as all weights from before this key"
-        raise UserError(
-            f"{source}: was trained with DATA.CHANNEL_ORDER {told}, and here it is {ours}; set DATA.CHANNEL_ORDER "
-            f"{trained_on}, or give other weights"
-        )
-
-
-def check_class_names(theirs: list[str] | None, ours: list[str] | None, path: Path) -> None:
-    """Refuse to resume with other classes.
-
-    Raises:
-        UserError: if the names of a checkpoint's classes are not ours, in our order.
-    """
-    if theirs == ours:
-        return
-    remedy = "use the DATA.CLASS_NAMES_FILE of that run or a new OUTPUT_DIR"
-    if theirs is None or ours is None:
-        told = "no class names" if theirs is None else "class names, and this run has none"
-        raise UserError(f"{path}: was trained with {told}; {remedy}")
-    if len(theirs) != len(ours):
-        raise UserError(f"{path}: was trained with {len(theirs)} class names, this run has {len(ours)}; {remedy}")
-    idx = next(i for i, (their, our) in enumerate(zip(theirs, ours, strict=True)) if their != our)
-    raise UserError(
-        f"{path}: was trained with other class names: class {idx} is {theirs[idx]!r} there and {ours[idx]!r} here; "
-        f"{remedy}"
-    )
-
-
-def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any], path: Path) -> None:
-    """Restore an optimizer to resume training.
-
-    Raises:
-        UserError: if the state is of another kind of optimizer or of other parameters.
-    """
-    try:
-        load_optimizer_state(optimizer, state)
-    except ValueError as error:
-        raise UserError(
-            f"{path}: its optimizer does not fit SOLVER.* of the config ({error}); use that run's config or a new "
-            f"OUTPUT_DIR with TRAIN.CHECKPOINT_FILE_PATH {path}"
-        ) from None
+def load_together(model: VideoModel, source: str, rules: HeadRules) -> WeightsReport:
+    """Load a source into the model of every process; see ``translate_together``."""
+    return apply_translation(model, translate_together(source), source, rules)

@@ -15,12 +15,14 @@ from torch import Tensor
 from slowfast.engine.checkpoint import CheckpointFolder
 from slowfast.errors import UserError
 from slowfast.models.weights.files import read_checkpoint
+from slowfast.models.weights.integrity import HASHES_KEY
 from slowfast.visualization.metrics_file import find_log, load_lines
 
 # Endings of names, which are units: seconds, or per second, and memory.
 _MEASURED = ("_s", "_gib")
-# The config holds paths, and the log line that a checkpoint is in the midst of holds times.
-_LEFT_OUT = ("config", "versions")
+# The config holds paths, the hashes tell of tensors that are compared, and the log line that a checkpoint is in the
+# midst of holds times.
+_LEFT_OUT = ("config", "versions", HASHES_KEY)
 _LEFT_OUT_OF_METER = ("sums", "elapsed_s")
 
 

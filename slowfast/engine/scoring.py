@@ -18,13 +18,13 @@ from slowfast.datasets.clip_dataset import EvalClipDataset
 from slowfast.datasets.collate import label_tensor
 from slowfast.datasets.records import FailedVideo, SampleKey, TruncatedVideo, VideoRecord
 from slowfast.datasets.transforms.functional import normalize
-from slowfast.engine.checkpoint import check_channel_order, head_rules
+from slowfast.engine.checkpoint import head_rules, translate_together
+from slowfast.engine.resume import check_channel_order
 from slowfast.evaluation.report import TestReport, make_report
 from slowfast.evaluation.views import combine_views
 from slowfast.models import build_model
 from slowfast.models.weights.load import apply_translation
 from slowfast.models.weights.report import WeightsReport
-from slowfast.models.weights.sources import translate_source
 from slowfast.runtime import distributed
 from slowfast.runtime.interruption import Interrupted, raise_if_stopped, stop_signal
 from slowfast.runtime.log import progress
@@ -225,7 +225,7 @@ def report_on(result: VideoScores, dataset: EvalClipDataset) -> tuple[TestReport
 
 
 def load_trained_model(cfg: CfgNode, source: str, device: torch.device) -> tuple[nn.Module, WeightsReport]:
-    """The model of a config with the weights to score with, a row for every class among them.
+    """The model of a config with the weights to score with, a row for every class among them; all processes call this.
 
     Args:
         cfg: the whole config; with ``TEST.USE_EMA`` the weights are a checkpoint's EMA.
@@ -236,11 +236,11 @@ def load_trained_model(cfg: CfgNode, source: str, device: torch.device) -> tuple
         The model and what was done with the weights.
 
     Raises:
-        UserError: if the weights cannot be had, do not fit, or were trained on another order of channels.
+        UserError: if the weights cannot be had, are damaged, do not fit, or were trained on another order of channels.
     """
     model = build_model(cfg)
     rules = head_rules(cfg, build_class_names(cfg), is_test=True)
-    translation = translate_source(source, is_ema=cfg.TEST.USE_EMA)
+    translation = translate_together(source, is_ema=cfg.TEST.USE_EMA)
     check_channel_order(translation.config, cfg, source)
     if translation.origin == "authors":
         _warn_of_another_order(cfg, source)

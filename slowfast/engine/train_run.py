@@ -13,16 +13,17 @@ from torch.utils.data import DataLoader
 from slowfast.datasets.records import Batch
 from slowfast.datasets.transforms.mixup import Mixup
 from slowfast.datasets.transforms.random_erasing import erase
-from slowfast.engine.checkpoint import (
-    CheckpointFolder,
+from slowfast.engine.checkpoint import CheckpointFolder
+from slowfast.engine.ema import WeightEma
+from slowfast.engine.resume import (
     check_channel_order,
     check_class_names,
     config_of,
     load_optimizer,
     load_own_weights,
 )
-from slowfast.engine.ema import WeightEma
 from slowfast.engine.scoring import Scorer
+from slowfast.models.weights.load import load_weights
 from slowfast.runtime import distributed
 from slowfast.runtime.log import MetricsLog
 from slowfast.runtime.reproduce import versions
@@ -142,7 +143,7 @@ class TrainRun:
         load_optimizer(self.optimizer, content["optimizer_state"], source)
         if self.ema is not None:
             # A run whose EMA begins only now starts it from the weights themselves.
-            self.ema.load_state_dict(content.get("ema_state") or content["model_state"])
+            load_weights(self.ema.model, content.get("ema_state") or content["model_state"], f"{source} (EMA)")
         if content.get("scaler_state"):
             self.scaler.load_state_dict(content["scaler_state"])
         self.progress, changes = self._progress_of(content)

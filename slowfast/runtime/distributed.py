@@ -57,6 +57,11 @@ def is_main() -> bool:
     return rank() == 0
 
 
+def leads_node() -> bool:
+    """Whether this process does what one of each node does: the processes of a node see the same files."""
+    return rank() % int(os.environ.get("LOCAL_WORLD_SIZE", 1)) == 0
+
+
 def processes_per_node(num_gpus: int) -> int:
     """Processes on this node: what torchrun started, or one per GPU, at least one."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", max(num_gpus, 1)))

@@ -7,7 +7,7 @@ import pytest
 import torch
 import yaml
 
-from slowfast.engine.checkpoint import config_of
+from slowfast.engine.resume import config_of
 from tests.command_line import run_net, run_tool, tiny_arguments
 
 BGR, RGB = ["DATA.CHANNEL_ORDER", "bgr"], ["DATA.CHANNEL_ORDER", "rgb"]

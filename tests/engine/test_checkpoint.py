@@ -1,7 +1,9 @@
 """Checkpoint files: whole or not there, found again, and never a program."""
 
 import logging
+import random
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,11 @@ import torch
 from slowfast.config import load_config
 from slowfast.engine import checkpoint as checkpoint_module
 from slowfast.engine.checkpoint import CheckpointFolder, head_rules
+from slowfast.engine.resume import read_together
 from slowfast.errors import UserError
-from tests.command_line import run_net, tiny_arguments
+from slowfast.runtime import distributed
+from tests.command_line import RUN_NET, run_commands, run_net, tiny_arguments
+from tests.models.weights.test_integrity import damage
 
 
 def save(folder: CheckpointFolder, epoch: int, step: int = 0, **names: bool) -> Path:
@@ -175,3 +180,77 @@ def test_what_becomes_of_a_classifier_of_another_size_is_the_familys_key(overrid
     rules = head_rules(cfg, ["a"], is_test=is_test)
     assert (rules.resets_other_size, rules.is_test) == (resets, is_test)
     assert rules.order == cfg.MODEL.CHECKPOINT_CLASS_ORDER
+
+
+def test_the_newest_checkpoint_is_one_whose_checksums_fit(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    folder = CheckpointFolder(tmp_path)
+    whole = save(folder, 1, is_epoch=True)
+    last = save(folder, 2)
+    damage(last, random.Random(0))
+    torch.load(last, weights_only=True)  # which tells nothing
+    logging.getLogger("slowfast").propagate = True
+    assert folder.newest() == whole
+    assert re.search(
+        r"WARNING .*checkpoint_last\.pyth cannot be read and is left out: the checksum of its", caplog.text
+    )
+    damage(whole, random.Random(0))
+    with pytest.raises(
+        UserError, match=r"none of the checkpoints can be read \(checkpoint_last.pyth, checkpoint_epoch_0"
+    ):
+        folder.newest()
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "told"),
+    [
+        ("model_state", 5.0, "the tensors of its model_state are not those that were saved"),
+        ("optimizer_state", 5.0, "the tensors of its optimizer_state are not those that were saved"),
+        ("ema_state", float("nan"), "ema_state: 1 of the 16 values of backbone.class_embedding are not finite"),
+        ("optimizer_state", float("inf"), r"optimizer_state: 1 of the \d+ values of state.0.exp_avg_sq are not finite"),
+    ],
+)
+def test_a_run_does_not_resume_from_damaged_tensors(
+    part: str, value: float, told: str, video_set: Path, tmp_path: Path
+):
+    arguments = tiny_arguments(video_set, tmp_path, "MODEL.EMA_EPOCH", 0, "SOLVER.MAX_EPOCH", 1, "TEST.ENABLE", "False")
+    assert run_net(*arguments).code == 0
+    path = tmp_path / "checkpoints" / "checkpoint_last.pyth"
+    content = torch.load(path, weights_only=True)
+    assert content["tensor_hashes"].keys() == {"model_state", "ema_state", "optimizer_state"}
+    tree = content[part]
+    tensor = tree["state"][0]["exp_avg_sq"] if part == "optimizer_state" else tree["backbone.class_embedding"]
+    tensor.view(-1)[0] = value
+    if value != 5.0:
+        del content["tensor_hashes"]
+    for other in path.parent.iterdir():
+        other.unlink()
+    torch.save(content, path)
+    outcome = run_net(*arguments[:-4], "SOLVER.MAX_EPOCH", 2)
+    assert re.search(rf"checkpoint_last\.pyth: {told}", outcome.error)
+
+
+@pytest.mark.slow
+def test_of_two_processes_one_checks_the_file_and_both_end(video_set: Path, tmp_path: Path):
+    arguments = tiny_arguments(video_set, tmp_path / "run", "SOLVER.MAX_EPOCH", 1)
+    assert run_net(*arguments, "TEST.ENABLE", "False").code == 0
+    path = tmp_path / "run" / "checkpoints" / "checkpoint_best.pyth"
+    damage(path, random.Random(0), 1)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", 2, RUN_NET]
+    (outcome,) = run_commands([*torchrun, *arguments, "TRAIN.ENABLE", "False", "TEST.TEST_BEST", "True"], timeout_s=100)
+    assert outcome.err.count("error: ") == 1, outcome.err
+    assert "checkpoint_best.pyth: the checksum of its part" in outcome.err
+
+
+@pytest.mark.parametrize(("rank", "size", "leads"), [(0, "2", True), (1, "2", False), (2, "2", True), (3, "1", True)])
+def test_one_process_of_each_node_checks(
+    rank: int, size: str, leads: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = save(CheckpointFolder(tmp_path), 1, is_epoch=True)
+    damage(path, random.Random(0))
+    monkeypatch.setattr(distributed, "rank", lambda: rank)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", size)
+    if leads:
+        with pytest.raises(UserError, match="the checksum of its part"):
+            read_together(path)
+    else:
+        assert read_together(path)["epoch"] == 1

@@ -21,6 +21,7 @@ from slowfast.models.weights.class_order import (
     num_assumed,
 )
 from slowfast.models.weights.files import METADATA_KEYS, read_checkpoint
+from slowfast.models.weights.integrity import HASHES_KEY, check_types, tensor_hashes
 from slowfast.models.weights.sources import translate_source
 from slowfast.models.weights.translation import Translation
 
@@ -62,6 +63,7 @@ def convert_checkpoint(
     heads = [name for name in family.classifier_names if f"{name}.weight" in weights] if family is not None else []
     if translation.origin == "" or not heads:
         raise UserError(f"{source} ({translation.layout}): only whole checkpoints of the video models are converted")
+    check_types(weights, source)
     lines = [f"{source}: {translation.layout}, {len(weights)} weights"]
     for name in translation.droppable:
         del weights[name]
@@ -146,7 +148,8 @@ def _content(
 ) -> dict[str, Any]:
     if form == "ours":
         config = read_checkpoint(source).get("config") if translation.origin == "own" else None
-        return {"model_state": weights, "class_names": list(names)} | ({"config": config} if config else {})
+        content = {"model_state": weights, "class_names": list(names)} | ({"config": config} if config else {})
+        return content | {HASHES_KEY: tensor_hashes(content)}
     if reason := family.weights.why_not_exported(translation):
         raise UserError(f"{source}: {form} has no {reason}")
     if form == "authors":

@@ -21,12 +21,13 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from slowfast.errors import UserError
+from slowfast.models.weights.integrity import HASHES_KEY, check_archive, first_line
 
 JIT_PREFIX = "jit:"
 TIMM_PREFIX = "timm:"
 WRAPPERS = ("model_state", "model", "state_dict", "teacher")
 # Metadata of a .safetensors file that stand for the keys of a checkpoint of ours, as JSON.
-METADATA_KEYS = ("class_names", "config")
+METADATA_KEYS = ("class_names", "config", HASHES_KEY)
 PAGE_STARTS = (b"<!doctype", b"<html", b"<head", b"<?xml")
 DRIVE_DOWNLOAD = "https://drive.usercontent.google.com/download?id={}&export=download&confirm=t"
 
@@ -69,11 +70,12 @@ def find_weights(name: str, weights_dir: str, suffixes: tuple[str, ...] = ("",))
     return next((f"{prefix}{candidate}" for candidate in candidates if candidate.is_file()), None)
 
 
-def read_checkpoint(name: str | Path) -> dict[str, Any]:
+def read_checkpoint(name: str | Path, *, is_checked: bool = False) -> dict[str, Any]:
     """Read a file of weights: .pth/.pyth with ``weights_only=True``, .safetensors, or a TorchScript archive.
 
     Args:
         name: a path or an address, see above.
+        is_checked: leave the checksums alone, since another process compares them.
 
     Returns:
         The content, all on the CPU; of a TorchScript archive its parameters and buffers.
@@ -92,6 +94,8 @@ def read_checkpoint(name: str | Path) -> dict[str, Any]:
         raise UserError(f"{_refuse(path, location)} is a web page, not weights; {_by_hand(location)}")
     if head[8:9] == b"{" or path.suffix == ".safetensors":
         return _read_safetensors(path)
+    if not is_checked:
+        check_archive(path)
     if prefix:
         return _read_jit(path)
     if _is_jit(path):
@@ -208,4 +212,4 @@ def _cause(error: Exception) -> str:
             f"it holds an object of {found[1]}, and only tensors and plain containers are read; if you trust the file, "
             f"save its weights alone: torch.save(torch.load(FILE, weights_only=False)['model_state'], NEW_FILE)"
         )
-    return text.splitlines()[0] if text else type(error).__name__
+    return first_line(error)

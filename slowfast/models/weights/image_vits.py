@@ -17,6 +17,7 @@ from torch import Tensor
 
 from slowfast.errors import UserError
 from slowfast.models.vit_style import CLIP_STYLE, PLAIN_STYLE, ViTStyle
+from slowfast.models.weights.integrity import check_types
 from slowfast.models.weights.shapes import is_grid
 from slowfast.models.weights.translation import Translation, rename
 
@@ -139,6 +140,7 @@ def _translation(
     layout: str, weights: dict[str, Tensor], old_names: dict[str, str], skipped: list[str], style: ViTStyle
 ) -> Translation:
     """Rewrite what our ViT has no parameter for, and put ``backbone.`` before the names."""
+    check_types(weights, layout)
     weights = {name: value.float() for name, value in weights.items()}
     notes = dict(old_names)
     _join_projections(weights, notes)

@@ -9,24 +9,26 @@ from torch import Tensor
 from slowfast.errors import UserError
 from slowfast.models.registry import VideoModel
 from slowfast.models.weights.class_order import HeadPlan, HeadRules, plan_head
+from slowfast.models.weights.integrity import check_types
 from slowfast.models.weights.report import WeightsReport, first
 from slowfast.models.weights.shapes import inflate_at_centre, inflate_by_repetition
 from slowfast.models.weights.sources import ACCEPTED_SOURCES, translate_source
 from slowfast.models.weights.translation import Translation
 
 
-def load_source(model: VideoModel, name: str, rules: HeadRules) -> WeightsReport:
+def load_source(model: VideoModel, name: str, rules: HeadRules, *, is_checked: bool = False) -> WeightsReport:
     """Load a file, an address or ``timm:<model>`` of any public source.
 
     Args:
         model: the bare model.
         name: see ``files.py``.
         rules: for the head.
+        is_checked: leave checksums, hash and values alone, since another process checks them.
 
     Raises:
-        UserError: if it cannot be had or does not fit; the model is untouched then.
+        UserError: if it cannot be had, is damaged or does not fit; the model is untouched then.
     """
-    return apply_translation(model, translate_source(name), name, rules)
+    return apply_translation(model, translate_source(name, is_checked=is_checked), name, rules)
 
 
 def apply_translation(model: VideoModel, translation: Translation, source: str, rules: HeadRules) -> WeightsReport:
@@ -34,6 +36,7 @@ def apply_translation(model: VideoModel, translation: Translation, source: str, 
     told = f"{source} ({translation.layout})"
     _check_function(model, translation, told)
     own = model.state_dict()
+    check_types(translation.weights, told, own)
     heads = tuple(f"{name}." for name in model.classifier_names)
     unknown = [name for name in translation.weights if name not in own]
     dropped = [name for name in unknown if name in translation.droppable]
@@ -73,6 +76,7 @@ def load_weights(model: VideoModel, state_dict: Mapping[str, Tensor], source: st
         UserError: naming what does not fit; the model is untouched then.
     """
     own = model.state_dict()
+    check_types(state_dict, source, own)
     fitted = {name: value for name, value in state_dict.items() if name in own}
     missing = [name for name in own if name not in state_dict]
     _check_fit(model, own, fitted, missing, [name for name in state_dict if name not in own], source)

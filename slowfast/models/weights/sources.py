@@ -12,6 +12,7 @@ from slowfast.errors import UserError
 from slowfast.models.registry import MODEL_REGISTRY
 from slowfast.models.weights.family import Layout
 from slowfast.models.weights.files import TIMM_PREFIX, read_checkpoint, refuse_light, state_dict_of
+from slowfast.models.weights.integrity import check_finite, check_hash
 from slowfast.models.weights.timm_models import load_timm
 from slowfast.models.weights.translation import Translation
 
@@ -21,28 +22,40 @@ ACCEPTED_SOURCES = (
 )
 
 
-def translate_source(name: str, *, is_ema: bool = False) -> Translation:
+def translate_source(name: str, *, is_ema: bool = False, is_checked: bool = False) -> Translation:
     """Read a file, an address or ``timm:<model>`` and translate it.
 
     Args:
         name: see ``files.py``.
         is_ema: take the EMA that a checkpoint of ours holds beside the weights themselves.
+        is_checked: leave checksums, hash and values alone, since another process checks them.
 
     Raises:
-        UserError: if it cannot be had, or is no source that is carried over exactly.
+        UserError: if it cannot be had, is damaged, or is no source that is carried over exactly.
     """
     refuse_light(name)
     if name.startswith(TIMM_PREFIX) and not is_ema:
-        return load_timm(name.removeprefix(TIMM_PREFIX))
-    try:
-        checkpoint = read_checkpoint(name)
-        if is_ema:
-            if not checkpoint.get("ema_state"):
-                raise UserError(f"{name}: holds no EMA of the weights; set TEST.USE_EMA to False")
-            checkpoint = {**checkpoint, "model_state": checkpoint["ema_state"]}
-        return translate(checkpoint, _hugging_face_config(name))
-    except UserError as error:
-        raise error if name in str(error) else UserError(f"{name}: {error}") from None
+        translation = load_timm(name.removeprefix(TIMM_PREFIX))
+    else:
+        try:
+            translation = _translate_file(name, is_ema=is_ema, is_checked=is_checked)
+        except UserError as error:
+            raise error if name in str(error) else UserError(f"{name}: {error}") from None
+    if not is_checked:
+        check_finite(translation.weights, name)
+    return translation
+
+
+def _translate_file(name: str, *, is_ema: bool, is_checked: bool) -> Translation:
+    checkpoint = read_checkpoint(name, is_checked=is_checked)
+    part = "ema_state" if is_ema else "model_state"
+    if is_ema and not checkpoint.get(part):
+        raise UserError(f"{name}: holds no EMA of the weights; set TEST.USE_EMA to False")
+    if not is_checked:
+        check_hash(checkpoint, part, name)
+    if is_ema:
+        checkpoint = {**checkpoint, "model_state": checkpoint[part]}
+    return translate(checkpoint, _hugging_face_config(name))
 
 
 def translate(checkpoint: Mapping[str, Any], hugging_face_config: Mapping[str, Any] | None = None) -> Translation:
