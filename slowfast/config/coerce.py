@@ -7,12 +7,17 @@ stays text for a text key. Each converter takes a value or raises ``TypeError`` 
 import ast
 import math
 import os
+import reprlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import yaml
 
 from slowfast.errors import UserError
+
+_CUT = reprlib.Repr()
+_CUT.maxlevel, _CUT.maxdict, _CUT.maxlist, _CUT.maxtuple, _CUT.maxset = 3, 40, 40, 40, 40
+_CUT.maxstring, _CUT.maxlong, _CUT.maxother = 200, 200, 2000
 
 
 class KeyType(NamedTuple):
@@ -57,8 +62,14 @@ def key_type_of(key: str, default: Any) -> KeyType:
 
 
 def short(value: Any, limit: int = 80) -> str:
-    """``repr`` of a value on one line, cut to ``limit`` characters."""
-    text = repr(value)
+    """``repr`` of a value on one line, cut to ``limit`` characters.
+
+    Lists in lists whose whole text would fill the memory are cut as they are written.
+    """
+    try:
+        text = repr(value[: limit + 1]) if isinstance(value, str) else " ".join(_CUT.repr(value).split())
+    except ValueError:  # an integer of more digits than Python writes
+        text = f"a value of more than {limit} characters"
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
@@ -73,7 +84,9 @@ def _to_bool(value: Any) -> bool:
 def _to_int(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int | str):
         raise TypeError
-    return int(value)
+    number = int(value)
+    str(number)  # a ValueError where no message could show it
+    return number
 
 
 def to_float(value: Any) -> float:
@@ -108,7 +121,7 @@ def _parse_literal(text: str) -> Any:
         pass
     try:
         return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError):
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return None
 
 

@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 BASE_KEY = "_BASE_"
 PLUGINS_KEY = "PLUGINS"
 COMMAND_LINE = "command line"
+# Files that a config may be made of, each counted as often as it is named: bases that double are not read for hours.
+MAX_FILES = 100
 # The configs that come with the repository.
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
@@ -58,7 +60,7 @@ def load_config(
         UserError: one line on what is wrong: a file that is missing, no YAML, or its own base; an unknown key, a
             value of a wrong type, values that do not go together.
     """
-    entries = _read_with_bases(os.fspath(path), allow_duplicate_keys) if path else []
+    entries = _read_with_bases(os.fspath(path), allow_duplicate_keys, []) if path else []
     entries += _override_entries(overrides)
     imported = import_plugins(_plugin_paths(entries, plugins, may_import=may_import))
     cfg = get_cfg()
@@ -103,16 +105,21 @@ def difference(cfg: CfgNode, other: CfgNode) -> CfgNode:
     return result
 
 
-def _read_with_bases(path: str, allow_duplicate_keys: bool, chain: tuple[str, ...] = ()) -> list[Entry]:
-    """Entries of a file's bases, then its own; ``chain`` holds the files that led here."""
-    if os.path.realpath(path) in map(os.path.realpath, chain):
+def _read_with_bases(
+    path: str, allow_duplicate_keys: bool, files: list[str], chain: tuple[str, ...] = ()
+) -> list[Entry]:
+    """Entries of a file's bases, then its own; ``files`` were read before, and ``chain`` of them led here."""
+    if chain and os.path.realpath(path) in map(os.path.realpath, chain):
         raise UserError(f"{BASE_KEY} runs in a circle: {' -> '.join((*chain, path))}")
+    files.append(path)
+    if len(files) > MAX_FILES:
+        raise UserError(f"{files[0]}: {BASE_KEY} leads to more than {MAX_FILES} files ({' -> '.join((*chain, path))})")
     own = read_yaml(path, allow_duplicate_keys=allow_duplicate_keys)
     entries = []
     for entry in own:
         if entry.key == BASE_KEY:
             for base in _base_paths(path, entry):
-                entries += _read_with_bases(base, allow_duplicate_keys, (*chain, path))
+                entries += _read_with_bases(base, allow_duplicate_keys, files, (*chain, path))
     return entries + [_from_folder_of(path, entry) for entry in own if entry.key != BASE_KEY]
 
 
@@ -121,6 +128,7 @@ def _from_folder_of(path: str, entry: Entry) -> Entry:
     if entry.key != PLUGINS_KEY:
         return entry
     folder = os.path.dirname(os.path.abspath(path))
+    _refuse_nul(entry)
     names = coerce(PLUGINS_KEY, entry.value, [], entry.where)
     return entry._replace(value=[os.path.join(folder, os.path.expanduser(name)) for name in names])
 
@@ -141,6 +149,8 @@ def _base_paths(path: str, entry: Entry) -> list[str]:
         raise UserError(f"{entry.where}: {BASE_KEY} takes a file name or a list of them, not {short(entry.value)}")
     bases = []
     for name in names:
+        if "\0" in name:
+            raise UserError(f"{entry.where}: {BASE_KEY} has a NUL character, which no path may have: {short(name)}")
         base = os.path.normpath(os.path.join(os.path.dirname(path), os.path.expanduser(name)))
         if not os.path.isfile(base):
             raise UserError(f"{entry.where}: {BASE_KEY} names {name}, but there is no file {base}")
@@ -167,6 +177,7 @@ def _merge(cfg: CfgNode, entries: Sequence[Entry]) -> None:
     ignored: dict[str, str] = {}
     for entry in entries:
         if entry.key in defaults:
+            _refuse_nul(entry)
             value = coerce(entry.key, entry.value, defaults[entry.key], entry.where)
             _set(cfg, entry.key, value)
         elif entry.key in sections:
@@ -179,6 +190,13 @@ def _merge(cfg: CfgNode, entries: Sequence[Entry]) -> None:
     if ignored:
         told = "; ".join(f"{key} ({ignored[key]})" for key in sorted(ignored))
         logger.warning(f"config keys accepted without effect: {told}")
+
+
+def _refuse_nul(entry: Entry) -> None:
+    """The one character that no path and no name may have; the system's own errors name no key."""
+    items = entry.value if isinstance(entry.value, list | tuple) else [entry.value]
+    if any(isinstance(item, str) and "\0" in item for item in items):
+        raise UserError(f"{entry.where}: {entry.key} has a NUL character, which no name has: {short(entry.value)}")
 
 
 def _set(cfg: CfgNode, full_key: str, value: Any) -> None:

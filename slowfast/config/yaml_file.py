@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import yaml
-from yaml.nodes import MappingNode, Node, ScalarNode
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from slowfast.config.coerce import short
 from slowfast.errors import UserError
@@ -18,6 +18,12 @@ logger = logging.getLogger(__name__)
 
 MAP_TAG = "tag:yaml.org,2002:map"
 MERGE_TAG = "tag:yaml.org,2002:merge"
+# Far more than a config needs; without bounds, a few lines of aliases ask for hours and all memory.
+MAX_CHARACTERS = 1 << 16
+MAX_VALUES = 100_000
+MAX_KEY_LENGTH = 100
+# What PyYAML raises for a scalar that is not of the kind that it looks like or that its tag names.
+_SCALAR_ERRORS = (ValueError, TypeError, LookupError, AttributeError, OverflowError)
 
 
 class Entry(NamedTuple):
@@ -43,9 +49,22 @@ def read_yaml(path: str | os.PathLike, *, allow_duplicate_keys: bool = False) ->
         One entry for each leaf, in the file's order.
 
     Raises:
-        UserError: if the file cannot be read, is not YAML or not a mapping, or has such duplicate keys.
+        UserError: if the file cannot be read, is not YAML or not a mapping, has such duplicate keys, or is larger than
+            any config.
     """
-    text = _read_text(path)
+    return parse_yaml(_read_text(path), path, allow_duplicate_keys=allow_duplicate_keys)
+
+
+def parse_yaml(text: str, path: str | os.PathLike, *, allow_duplicate_keys: bool = False) -> list[Entry]:
+    """Read the text of a YAML file, as ``read_yaml`` does.
+
+    Args:
+        text: nested mappings.
+        path: the file, or what else messages call the text.
+        allow_duplicate_keys: as there.
+    """
+    if len(text) > MAX_CHARACTERS:
+        raise UserError(f"{path}: has more than {MAX_CHARACTERS} characters, and no config is that long")
     try:
         loader = yaml.SafeLoader(text)
         root = loader.get_single_node()
@@ -53,16 +72,15 @@ def read_yaml(path: str | os.PathLike, *, allow_duplicate_keys: bool = False) ->
             return []
         if not isinstance(root, MappingNode):
             raise UserError(f"{path}:{_line(root)}: a config is a mapping of keys to values")
+        _check_size(root, path)
         _check_duplicates(loader, root, prefix="", path=path, allow=allow_duplicate_keys, checked=set())
-        return list(_entries(loader, root, prefix="", path=path, ancestors=()))
+        return list(_entries(loader, root, prefix="", path=path))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
         problem = " ".join(filter(None, [error.context, error.problem]))
         raise UserError(f"{path}:{line}: not valid YAML: {' '.join(problem.split())}") from None
-    except (yaml.YAMLError, ValueError) as error:
-        if isinstance(error, UserError):
-            raise
+    except yaml.YAMLError as error:
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     except RecursionError:
         raise UserError(f"{path}: not valid as a config: nested too deeply") from None
@@ -71,19 +89,49 @@ def read_yaml(path: str | os.PathLike, *, allow_duplicate_keys: bool = False) ->
 def _read_text(path: str | os.PathLike) -> str:
     try:
         with open(path, encoding="utf-8-sig") as file:
-            return file.read()
+            return file.read(MAX_CHARACTERS + 1)
     except OSError as error:
         raise UserError(f"cannot read the config file {path}: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
         raise UserError(f"cannot read the config file {path}: it is not UTF-8 text ({error.reason})") from None
+    except ValueError as error:  # a NUL in the name
+        raise UserError(f"cannot read the config file {os.fspath(path)!r}: {error}") from None
 
 
-def _entries(
-    loader: yaml.SafeLoader, node: MappingNode, *, prefix: str, path: str | os.PathLike, ancestors: tuple[int, ...]
-) -> Iterator[Entry]:
+def _check_size(root: Node, path: str | os.PathLike) -> None:
+    """Count the values beneath a node as if each alias were written out, before anything writes them out.
+
+    Raises:
+        UserError: if there are too many, or a node contains itself.
+    """
+    sizes: dict[int, int | None] = {}  # None: its parts are still being counted
+
+    def size_of(node: Node, name: str) -> int:
+        if id(node) in sizes:
+            if sizes[id(node)] is None:
+                raise UserError(f"{path}:{_line(node)}: section {name} contains itself")
+            return sizes[id(node)]
+        sizes[id(node)] = None
+        size = 1
+        if isinstance(node, SequenceNode):
+            size += sum(size_of(item, name) for item in node.value)
+        elif isinstance(node, MappingNode):
+            for key, value in node.value:
+                key_name = str(key.value) if isinstance(key, ScalarNode) else ""
+                size += size_of(key, name) + size_of(value, f"{name}.{key_name}" if name else key_name)
+        if size > MAX_VALUES:
+            raise UserError(
+                f"{path}:{_line(node)}: holds more than {MAX_VALUES} values with its aliases (*) written out, and no "
+                f"config is that large"
+            )
+        sizes[id(node)] = size
+        return size
+
+    size_of(root, "")
+
+
+def _entries(loader: yaml.SafeLoader, node: MappingNode, *, prefix: str, path: str | os.PathLike) -> Iterator[Entry]:
     """Leaves beneath a mapping, after its merge keys (``<<``) and with the last of duplicate keys only."""
-    if id(node) in ancestors:
-        raise UserError(f"{path}:{_line(node)}: section {prefix.rstrip('.')} contains itself")
     loader.flatten_mapping(node)
     pairs = {_key_name(key, path): (key, value) for key, value in node.value}
     for name, (key, value) in pairs.items():
@@ -91,10 +139,20 @@ def _entries(
             section, _, leaf = (prefix + name).rpartition(".")
             raise UserError(f"{path}:{_line(key)}: key {name} has a dot; write {leaf} beneath section {section}")
         if isinstance(value, MappingNode) and value.value and value.tag == MAP_TAG:
-            inner = {"prefix": f"{prefix}{name}.", "path": path, "ancestors": (*ancestors, id(node))}
-            yield from _entries(loader, value, **inner)
+            yield from _entries(loader, value, prefix=f"{prefix}{name}.", path=path)
         else:
-            yield Entry(prefix + name, loader.construct_object(value, deep=True), f"{path}:{_line(key)}")
+            yield Entry(prefix + name, _construct(loader, value, path), f"{path}:{_line(key)}")
+
+
+def _construct(loader: yaml.SafeLoader, node: Node, path: str | os.PathLike) -> Any:
+    """The Python object of a node."""
+    try:
+        return loader.construct_object(node, deep=True)
+    except _SCALAR_ERRORS as error:
+        kind = node.tag.rpartition(":")[2]
+        cause = f" ({' '.join(str(error).split())})" if type(error) is ValueError else ""
+        shown = short(node.value) if isinstance(node, ScalarNode) else "what stands here"
+        raise UserError(f"{path}:{_line(node)}: not valid YAML: {shown} is no {kind}{cause}") from None
 
 
 def _check_duplicates(
@@ -136,7 +194,7 @@ def _report_duplicate(
     allow: bool,
 ) -> None:
     lines = [_line(key) for key, _ in (first, second)]
-    values = [loader.construct_object(value, deep=True) for _, value in (first, second)]
+    values = [_construct(loader, value, path) for _, value in (first, second)]
     if yaml.safe_dump(values[0]) == yaml.safe_dump(values[1]):
         logger.warning(f"{path}:{lines[1]}: key {full_key} is given on line {lines[0]} too, with the same value")
         return
@@ -149,7 +207,7 @@ def _report_duplicate(
 
 def _key_name(key: Node, path: str | os.PathLike) -> str:
     """A key as it is written, whatever YAML makes of it (``NO`` is a bool to YAML 1.1)."""
-    if not isinstance(key, ScalarNode):
+    if not isinstance(key, ScalarNode) or not key.value.isprintable() or len(key.value) > MAX_KEY_LENGTH:
         raise UserError(f"{path}:{_line(key)}: a key must be a plain word")
     return key.value
 

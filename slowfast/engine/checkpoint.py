@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,15 @@ from typing import Any
 import torch
 from fvcore.common.config import CfgNode
 
+from slowfast.config.coerce import short
 from slowfast.datasets.labels import class_key, load_label_list
 from slowfast.errors import UserError
 from slowfast.models.registry import MODEL_REGISTRY, VideoModel
 from slowfast.models.weights.class_order import HeadRules
+from slowfast.models.weights.files import load_plain
 from slowfast.models.weights.integrity import (
     HASHES_KEY,
     check_archive,
-    first_line,
     tensor_hashes,
 )
 from slowfast.models.weights.load import apply_translation
@@ -79,23 +79,27 @@ class CheckpointFolder:
         candidates = [path for path in self._files() if _PATTERN.fullmatch(path.name) or path.name in _ALWAYS]
         positions: dict[Path, tuple[int, int, int]] = {}
         damaged: list[str] = []
+
+        def leave_out(path: Path, error: UserError) -> None:
+            damaged.append(path.name)
+            cause = re.sub("^cannot be read as a checkpoint: ", "", str(error).removeprefix(f"{path}: "))
+            logger.warning("%s cannot be read and is left out: %s", path, cause)
+
         for path in sorted(candidates):
             try:
                 # Mapped, not read: only the directory at the end of the file, which a truncated one lacks.
-                content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+                content = load_plain(path, is_mapped=True)
                 # Of several names for one file, that of the epoch tells most.
                 preference = _ALWAYS.index(path.name) if path.name in _ALWAYS else len(_ALWAYS)
-                positions[path] = (content.get("epoch", -1), content.get("step", 0), preference)
-            except Exception as error:  # torch.load raises many kinds for a damaged file
-                damaged.append(path.name)
-                logger.warning("%s cannot be read and is left out: %s", path, first_line(error))
+                positions[path] = (_count(content, "epoch", path, -1), _count(content, "step", path, 0), preference)
+            except UserError as error:
+                leave_out(path, error)
         for path in sorted(positions, key=positions.__getitem__, reverse=True):
             try:
                 check_archive(path)
                 return path
             except UserError as error:
-                damaged.append(path.name)
-                logger.warning("%s cannot be read and is left out: %s", path, str(error).removeprefix(f"{path}: "))
+                leave_out(path, error)
         if damaged:
             raise UserError(
                 f"{self.folder}: none of the checkpoints can be read ({', '.join(damaged)}); remove them, or set "
@@ -160,6 +164,18 @@ class CheckpointFolder:
 
     def _files(self) -> list[Path]:
         return [path for path in self.folder.iterdir() if path.is_file()] if self.folder.is_dir() else []
+
+
+def _count(content: dict[str, Any], key: str, path: Path, default: int) -> int:
+    """A number of epochs or steps in a checkpoint.
+
+    Raises:
+        UserError: if it is no whole number from ``default``.
+    """
+    value = content.get(key, default)
+    if type(value) is not int or not default <= value < 1 << 31:
+        raise UserError(f"{path}: its {key} is {short(value)}; accepted: whole numbers from {default}")
+    return value
 
 
 def _link(source: Path, target: Path) -> None:

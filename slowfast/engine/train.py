@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from slowfast.engine.build import build_run
 from slowfast.engine.precise_bn import update_bn_stats
 from slowfast.engine.rank_agreement import Agreement, StepFlags
+from slowfast.engine.resume import restore_state
 from slowfast.engine.run_summary import log_plan
 from slowfast.engine.scoring import report_on
 from slowfast.engine.step import refuse_divergence, refuse_lost_scale, take_step
@@ -103,8 +104,12 @@ def _rank_state(run: TrainRun, meter: StepMeter) -> dict[str, Any]:
 
 def _load_rank_state(run: TrainRun, meter: StepMeter, rank_state: dict[str, Any]) -> None:
     """The mirror image of ``_rank_state``."""
-    restore_random_states(rank_state["random"], run.device)
-    meter.load_state_dict(rank_state["meter"])
+
+    def restore(state: dict[str, Any]) -> None:
+        restore_random_states(state["random"], run.device)
+        meter.load_state_dict(state["meter"])
+
+    restore_state(restore, rank_state, run.resumed_from, "rank_states")
 
 
 def _save_between_steps(run: TrainRun, meter: StepMeter, agreement: Agreement) -> None:

@@ -16,11 +16,11 @@ from slowfast.datasets.transforms.random_erasing import erase
 from slowfast.engine.checkpoint import CheckpointFolder
 from slowfast.engine.ema import WeightEma
 from slowfast.engine.resume import (
-    check_channel_order,
     check_class_names,
-    config_of,
+    check_own_channel_order,
     load_optimizer,
     load_own_weights,
+    restore_state,
 )
 from slowfast.engine.scoring import Scorer
 from slowfast.models.weights.load import load_weights
@@ -53,8 +53,8 @@ class TrainRun:
 
     ``model`` is wrapped for several processes; ``bare_model`` is not. ``ema`` is None without ``MODEL.EMA_EPOCH``,
     ``mixup`` without ``MIXUP.ENABLE``, ``autocast_dtype`` where training is in float32. ``normalize`` takes uint8 clips
-    (N, C, T, H, W) on the device to float32. ``progress`` is replaced as the run goes on. ``metrics`` is there once
-    ``OUTPUT_DIR`` may be written to.
+    (N, C, T, H, W) on the device to float32. ``progress`` is replaced as the run goes on, and ``resumed_from`` is the
+    checkpoint that it began with. ``metrics`` is there once ``OUTPUT_DIR`` may be written to.
     """
 
     cfg: CfgNode
@@ -74,6 +74,7 @@ class TrainRun:
     class_names: list[str] | None
     checkpoints: CheckpointFolder
     progress: Progress = field(default_factory=Progress)
+    resumed_from: Path | None = None
     metrics: MetricsLog = field(init=False)
 
     @property
@@ -138,16 +139,23 @@ class TrainRun:
             UserError: if the checkpoint is not of this run's model, channel order and classes, or holds weights alone.
         """
         load_own_weights(self.bare_model, content, self.cfg, source)
-        check_channel_order(config_of(content), self.cfg, source)
+        check_own_channel_order(content, self.cfg, source)
         check_class_names(content.get("class_names"), self.class_names, source)
         load_optimizer(self.optimizer, content["optimizer_state"], source)
         if self.ema is not None:
             # A run whose EMA begins only now starts it from the weights themselves.
             load_weights(self.ema.model, content.get("ema_state") or content["model_state"], f"{source} (EMA)")
         if content.get("scaler_state"):
-            self.scaler.load_state_dict(content["scaler_state"])
+            restore_state(self._load_scale, content["scaler_state"], source, "scaler_state")
         self.progress, changes = self._progress_of(content)
+        self.resumed_from = source
         return changes
+
+    def _load_scale(self, state: dict[str, Any]) -> None:
+        odd = [name for name, value in state.items() if not isinstance(value, int | float)]
+        if odd:
+            raise ValueError(f"{odd[0]} is no number")
+        self.scaler.load_state_dict(state)
 
     def _progress_of(self, content: dict[str, Any]) -> tuple[Progress, list[str]]:
         """Where the run of a checkpoint stands, in steps of this run, and what ``load_state_dict`` returns."""

@@ -1,6 +1,7 @@
 """Parameter groups and optimizers."""
 
 from functools import partial
+from types import NoneType
 from typing import Any
 
 import torch
@@ -149,7 +150,26 @@ def load_optimizer_state(optimizer: torch.optim.Optimizer, state: dict[str, Any]
         raise ValueError("of another kind, or of other parameter groups")
     # PyTorch reads in the state's options, not in the optimizer's, whether step counts belong on the GPU.
     groups = [{**theirs, **ours} for theirs, ours in zip(state["param_groups"], own, strict=True)]
+    _check_shapes(optimizer, state)
     optimizer.load_state_dict({"state": state["state"], "param_groups": groups})
+
+
+def _check_shapes(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Refuse averages of other shapes than their parameters', which PyTorch takes and the next step stumbles over."""
+    pairs = [
+        (idx, parameter)
+        for theirs, ours in zip(state["param_groups"], optimizer.param_groups, strict=True)
+        for idx, parameter in zip(theirs["params"], ours["params"], strict=True)
+    ]
+    for idx, parameter in pairs:
+        for name, value in state["state"].get(idx, {}).items():
+            if isinstance(value, torch.Tensor):
+                if value.ndim and value.shape != parameter.shape:
+                    raise ValueError(f"{name} of parameter {idx} is {tuple(value.shape)}, not {tuple(parameter.shape)}")
+                if not value.is_floating_point():
+                    raise ValueError(f"{name} of parameter {idx} has the type {value.dtype}")
+            elif not isinstance(value, int | float | NoneType):
+                raise ValueError(f"{name} of parameter {idx} is a {type(value).__name__}, not a tensor or a number")
 
 
 def _kind(group: dict[str, Any]) -> tuple[bool, bool, int]:

@@ -6,6 +6,7 @@ import pytest
 
 from slowfast.config import load_config
 from tests.config.refusal import refusal
+from tests.time_bound import within
 
 DUPLICATE = "TRAIN:\n  BATCH_SIZE: 8\n  EVAL_PERIOD: 5\n  BATCH_SIZE: 16\n"
 
@@ -82,7 +83,7 @@ def test_what_is_not_yaml_names_the_line(write, text, line):
         ("NUM_GPUS: 1\n[a, b]: 1\n", ":2: a key must be a plain word"),
         ("TRAIN.BATCH_SIZE: 8\n", ":1: key TRAIN.BATCH_SIZE has a dot; write BATCH_SIZE beneath section TRAIN"),
         ("TRAIN: &t\n  X: *t\n", ":1: section TRAIN.X contains itself"),
-        ("OUTPUT_DIR: 2024-13-45\n", ": not valid YAML: month must be in 1..12"),
+        ("OUTPUT_DIR: 2024-13-45\n", ":1: not valid YAML: '2024-13-45' is no timestamp (month must be in 1..12)"),
     ],
 )
 def test_what_is_no_config_is_refused(write, text, message):
@@ -116,3 +117,54 @@ def test_files_that_change_nothing(write, text):
 def test_deep_nesting_is_refused(write):
     path = write("[" * 2000 + "]" * 2000)
     assert refusal(path).startswith(path)
+
+
+@pytest.mark.parametrize(
+    ("first", "other"),
+    [("[1, 1]", "[*a{0}, *a{0}]"), ("{{x: 1}}", "{{p: *a{0}, q: *a{0}}}"), ("{{x: 1}}", "{{<<: [*a{0}, *a{0}]}}")],
+)
+def test_aliases_that_double_are_refused_before_they_are_written_out(write, first, other):
+    lines = ["A0: &a0 " + first.format(), *(f"A{i}: &a{i} " + other.format(i - 1) for i in range(1, 60))]
+    with within(20, "aliases"):
+        message = refusal(write("\n".join(lines)))
+    assert message.endswith(
+        ":16: holds more than 100000 values with its aliases (*) written out, and no config is that large"
+    )
+
+
+def test_merges_of_a_section_with_itself_are_refused(write):
+    path = write("TRAIN: &a {" + ", ".join(["<<: [*a, *a]"] * 40) + "}")
+    with within(20, "merges"):
+        assert refusal(path) == f"{path}:1: section TRAIN.<< contains itself"
+
+
+def test_bases_that_double_are_not_read_for_hours(write):
+    for i in range(40):
+        write(f"_BASE_: [b{i + 1}.yaml, b{i + 1}.yaml]\n", f"b{i}.yaml")
+    path = write("NUM_GPUS: 1\n", "b40.yaml").replace("b40", "b0")
+    with within(20, "bases"):
+        assert f"{path}: _BASE_ leads to more than 100 files (" in refusal(path)
+
+
+def test_long_files_are_refused(write):
+    assert "has more than 65536 characters, and no config is that long" in refusal(write("# " + "x" * 70000))
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("!!timestamp x", "not valid YAML: 'x' is no timestamp"),
+        ("!!int ''", "not valid YAML: '' is no int"),
+        ("!!bool maybe", "not valid YAML: 'maybe' is no bool"),
+        ('"a\\0b"', "OUTPUT_DIR has a NUL character, which no name has: 'a\\x00b'"),
+    ],
+)
+def test_scalars_that_are_not_what_their_tag_says(write, value, told):
+    path = write(f"NUM_GPUS: 0\nOUTPUT_DIR: {value}\n")
+    assert refusal(path) == f"{path}:2: {told}"
+    assert "cannot read the config file 'a\\x00b'" in refusal("a\0b")
+
+
+def test_numbers_that_no_message_can_show(write):
+    path = write("NUM_GPUS: 0x" + "f" * 5000)
+    assert refusal(path) == f"{path}:1: NUM_GPUS takes an int, not a value of more than 80 characters (int)"

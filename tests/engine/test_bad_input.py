@@ -203,3 +203,24 @@ def test_a_mistake_in_the_test_list_shows_before_training(video_set: Path, tmp_p
     list_of("videos/test_0.mp4,7\n", "test")(video_set, tmp_path)
     outcome = run_net(*tiny_arguments(video_set, tmp_path / "output", "DATA.PATH_TO_DATA_DIR", tmp_path))
     assert "test.csv:1: label 7 is outside [0, 2)" in outcome.error and outcome.out == ""
+
+
+def test_another_programs_checkpoint_is_not_resumed_from(
+    finished_run: tuple[Path, Outcome], video_set: Path, tmp_path: Path
+):
+    """SlowFast and UniFormer name their files as ours."""
+    content = torch.load(finished_run[0] / "checkpoints" / "checkpoint_epoch_00001.pyth", weights_only=True)
+    theirs = {name: content[name] for name in ("epoch", "model_state", "optimizer_state")} | {"cfg": content["config"]}
+    (tmp_path / "checkpoints").mkdir()
+    torch.save(theirs, tmp_path / "checkpoints" / "checkpoint_epoch_00001.pyth")
+    outcome = run_net(*tiny_arguments(video_set, tmp_path))
+    assert "checkpoint_epoch_00001.pyth: lacks best_accuracy, so that there is nothing to resume from" in outcome.error
+    assert "name it as TRAIN.CHECKPOINT_FILE_PATH with a new OUTPUT_DIR" in outcome.error
+
+
+def test_a_nul_in_a_path_and_an_address_that_is_none(video_set: Path, tmp_path: Path):
+    (tmp_path / "nul.yaml").write_text('OUTPUT_DIR: "a\\0b"\n')
+    outcome = run_net("--cfg", tmp_path / "nul.yaml")
+    assert "nul.yaml:1: OUTPUT_DIR has a NUL character, which no name has: 'a\\x00b'" in outcome.error
+    outcome = run_net(*tiny_arguments(video_set, tmp_path / "output", "TRAIN.CHECKPOINT_FILE_PATH", "http://["))
+    assert "http://[: cannot be downloaded: Invalid IPv6 URL" in outcome.error

@@ -180,7 +180,10 @@ def _row_order(rules: HeadRules, translation: Translation, order: str, num_their
             raise UserError(f"{source}: has {num_theirs} classes, but {ORDER_KEY} {order} lists {len(names)}")
         return RowOrder(names, told_by)
     if translation.origin == "own":
-        return RowOrder(translation.class_names, "its own class names") if translation.class_names else None
+        names = translation.class_names
+        if names is not None and len(names) != num_theirs:
+            raise UserError(f"{source}: has {num_theirs} classes, but {len(names)} class names; the file is damaged")
+        return RowOrder(names, "its own class names") if names else None
     name = implied_list(translation.origin, num_theirs, source)
     return RowOrder(rules.load_list(name), f"the order {name}", name) if name else None
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -20,8 +21,8 @@ from slowfast.models.weights.class_order import (
     match_classes,
     num_assumed,
 )
-from slowfast.models.weights.files import METADATA_KEYS, read_checkpoint
-from slowfast.models.weights.integrity import HASHES_KEY, check_types, tensor_hashes
+from slowfast.models.weights.files import METADATA_KEYS
+from slowfast.models.weights.integrity import AGAIN, HASHES_KEY, check_types, first_line, tensor_hashes
 from slowfast.models.weights.sources import translate_source
 from slowfast.models.weights.translation import Translation
 
@@ -64,6 +65,10 @@ def convert_checkpoint(
     if translation.origin == "" or not heads:
         raise UserError(f"{source} ({translation.layout}): only whole checkpoints of the video models are converted")
     check_types(weights, source)
+    for head in heads:
+        sizes = [tuple(weights.get(f"{head}.{kind}", torch.empty(0)).shape) for kind in ("weight", "bias")]
+        if len(sizes[0]) != 2 or sizes[1] != sizes[0][:1]:
+            raise UserError(f"{source}: its classifier {head} has a weight {sizes[0]} and a bias {sizes[1]}; {AGAIN}")
     lines = [f"{source}: {translation.layout}, {len(weights)} weights"]
     for name in translation.droppable:
         del weights[name]
@@ -103,6 +108,9 @@ def _source_order(
             raise UserError(f"{source}: has {num_rows} classes, but {source_classes} lists {len(names)}")
         return RowOrder(names, source_classes)
     if translation.class_names:
+        num_names = len(translation.class_names)
+        if num_names != num_rows:
+            raise UserError(f"{source}: has {num_rows} classes, but {num_names} class names; {AGAIN}")
         return RowOrder(list(translation.class_names), "its own class names")
     name = implied_list(translation.origin, num_rows, source)
     if name is None:
@@ -147,7 +155,7 @@ def _content(
     source: str,
 ) -> dict[str, Any]:
     if form == "ours":
-        config = read_checkpoint(source).get("config") if translation.origin == "own" else None
+        config = translation.config_text
         content = {"model_state": weights, "class_names": list(names)} | ({"config": config} if config else {})
         return content | {HASHES_KEY: tensor_hashes(content)}
     if reason := family.weights.why_not_exported(translation):
@@ -156,7 +164,10 @@ def _content(
         return {"model_state": weights}
     if family.weights.to_mmaction2 is None:
         raise UserError(f"{source}: MMAction2 has no {translation.family}")
-    return {"meta": {}, "state_dict": family.weights.to_mmaction2(weights)}
+    try:
+        return {"meta": {}, "state_dict": family.weights.to_mmaction2(weights)}
+    except LookupError as error:
+        raise UserError(f"{source}: is no whole checkpoint of {translation.family}: {error}") from None
 
 
 def _write(content: dict[str, Any], target: Path) -> None:
@@ -174,7 +185,7 @@ def _write(content: dict[str, Any], target: Path) -> None:
         else:
             torch.save(content, temporary)
         os.replace(temporary, target)
-    except OSError as error:
-        raise UserError(f"{target}: cannot be written: {error.strerror}") from None
+    except (OSError, RuntimeError, SafetensorError) as error:  # PyTorch makes a RuntimeError of a full disk
+        raise UserError(f"{target}: cannot be written: {first_line(error)}") from None
     finally:
         temporary.unlink(missing_ok=True)

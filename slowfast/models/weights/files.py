@@ -7,24 +7,36 @@ digits of its checksum check what arrives. ``jit:`` before either opens a TorchS
 import hashlib
 import http.client
 import json
+import os
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import torch
 from iopath.common.file_io import HTTPURLHandler, PathManager, get_cache_dir
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
 
+from slowfast.config.coerce import short
 from slowfast.errors import UserError
-from slowfast.models.weights.integrity import HASHES_KEY, check_archive, first_line
+from slowfast.models.weights.integrity import (
+    AGAIN,
+    HASHES_KEY,
+    check_archive,
+    check_tensors,
+    first_line,
+    is_archive,
+    refuse_bomb,
+)
 
 JIT_PREFIX = "jit:"
 TIMM_PREFIX = "timm:"
+# Parts of names that torch.compile, FSDP, activation checkpointing and DeepSpeed add.
+ADDED_PARTS = {"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module"}
 WRAPPERS = ("model_state", "model", "state_dict", "teacher")
 # Metadata of a .safetensors file that stand for the keys of a checkpoint of ours, as JSON.
 METADATA_KEYS = ("class_names", "config", HASHES_KEY)
@@ -67,7 +79,7 @@ def find_weights(name: str, weights_dir: str, suffixes: tuple[str, ...] = ("",))
     if is_address(path):
         return name
     candidates = [Path(folder, path + suffix) for folder in ("", weights_dir) for suffix in suffixes]
-    return next((f"{prefix}{candidate}" for candidate in candidates if candidate.is_file()), None)
+    return next((f"{prefix}{candidate}" for candidate in candidates if os.path.isfile(candidate)), None)
 
 
 def read_checkpoint(name: str | Path, *, is_checked: bool = False) -> dict[str, Any]:
@@ -86,22 +98,43 @@ def read_checkpoint(name: str | Path, *, is_checked: bool = False) -> dict[str, 
     """
     prefix, location = _split_jit(str(name))
     path = _download(location) if is_address(location) else Path(location)
-    if not path.is_file():
-        raise UserError(f"{path}: no such checkpoint file")
-    with path.open("rb") as file:
-        head = file.read(512)
+    if not os.path.isfile(path):  # where Path.is_file() raises: for names that are too long, say
+        raise UserError(f"{path if str(path).isprintable() else repr(str(path))}: no such checkpoint file")
+    try:
+        with path.open("rb") as file:
+            head = file.read(512)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     if head.lstrip().lower().startswith(PAGE_STARTS):
         raise UserError(f"{_refuse(path, location)} is a web page, not weights; {_by_hand(location)}")
     if head[8:9] == b"{" or path.suffix == ".safetensors":
-        return _read_safetensors(path)
-    if not is_checked:
-        check_archive(path)
-    if prefix:
-        return _read_jit(path)
-    if _is_jit(path):
-        raise UserError(f"{path}: is a TorchScript archive, which is a program; if you trust it, name it jit:{path}")
+        content = _read_safetensors(path)
+    else:
+        if not is_checked:
+            check_archive(path)
+        if _is_jit(path) and not prefix:
+            told = "is a TorchScript archive, which is a program; if you trust it, name it"
+            raise UserError(f"{path}: {told} jit:{path}")
+        content = _read_jit(path) if prefix else load_plain(path)
+    check_tensors(content, path)
+    return content
+
+
+def load_plain(path: Path, *, is_mapped: bool = False) -> dict[str, Any]:
+    """What PyTorch saved in a file: tensors and plain containers.
+
+    Args:
+        path: the file.
+        is_mapped: leave the tensors in the file until they are used, where its format allows it.
+
+    Raises:
+        UserError: if it cannot be read, holds other objects, or is no dictionary.
+    """
+    refuse_bomb(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of old formats, which load all the same
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_mapped and is_archive(path))
     except Exception as error:  # torch.load raises many kinds for a damaged file
         raise UserError(f"{path}: cannot be read as a checkpoint: {_cause(error)}") from None
     if not isinstance(content, dict):
@@ -110,15 +143,48 @@ def read_checkpoint(name: str | Path, *, is_checked: bool = False) -> dict[str, 
 
 
 def state_dict_of(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The weights in a checkpoint, without the wrapper (``model_state``, ``model``, ``state_dict`` or ``teacher``), the
-    ``module.`` that DataParallel puts before names, and what is no tensor."""
+    """The weights in a checkpoint, without the wrapper (``model_state``, ``model``, ``state_dict`` or ``teacher``),
+    what wrappers and compilers of modules add to names, such as ``module.``, and what is no tensor.
+
+    Raises:
+        UserError: for a tensor under a key that is no text, or two whose names are one without those additions.
+    """
     wrapper = next((name for name in WRAPPERS if isinstance(checkpoint.get(name), Mapping)), None)
-    weights = {name: value for name, value in checkpoint.items() if isinstance(value, Tensor)}
-    if wrapper is not None:
-        weights = {name: value for name, value in checkpoint[wrapper].items() if isinstance(value, Tensor)}
-    if weights and all(name.startswith("module.") for name in weights):
-        weights = {name.removeprefix("module."): value for name, value in weights.items()}
-    return weights
+    content = checkpoint if wrapper is None else checkpoint[wrapper]
+    weights = {name: value for name, value in content.items() if isinstance(value, Tensor)}
+    if odd := [name for name in weights if not isinstance(name, str)]:
+        raise UserError(f"holds {len(odd)} tensors under keys that are no names, such as {short(odd[0])}")
+    return _without_added_parts(weights)
+
+
+def _without_added_parts(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Weights under the names that they have without wrappers and compilers.
+
+    DataParallel's ``module.`` goes where all names begin with it; the others, which no model has, go everywhere.
+    """
+    parts = {name: [part for part in name.split(".") if part not in ADDED_PARTS] for name in weights}
+    while parts and all(words[:1] == ["module"] and len(words) > 1 for words in parts.values()):
+        parts = {name: words[1:] for name, words in parts.items()}
+    renamed = {".".join(words): weights[name] for name, words in parts.items()}
+    if len(renamed) < len(weights):
+        raise UserError("holds weights twice, with and without what a wrapper or compiler adds to their names")
+    return renamed
+
+
+def without_shared_prefixes(weights: Mapping[str, Tensor]) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """Weights as they are, and under the names without the first part, the first two, ... that all of them share.
+
+    Yields:
+        The prefix, such as ``model.``, and the weights without it.
+    """
+    prefix, renamed = "", dict(weights)
+    yield prefix, renamed
+    while renamed:
+        part = next(iter(renamed)).partition(".")[0] + "."
+        if not all(name.startswith(part) for name in renamed):
+            return
+        prefix, renamed = prefix + part, {name.removeprefix(part): value for name, value in renamed.items()}
+        yield prefix, renamed
 
 
 def direct_address(address: str) -> str:
@@ -138,10 +204,10 @@ def _download(address: str) -> Path:
     if fragment and not checksum:
         raise UserError(f"{address}: accepted after #: sha256= and at least the first 8 hexadecimal digits")
     direct = direct_address(url)
-    cache_dir = str(Path(get_cache_dir(), urlsplit(direct).netloc.replace(":", "_")))
     try:
+        cache_dir = str(Path(get_cache_dir(), urlsplit(direct).netloc.replace(":", "_")))
         path = Path(_paths.get_local_path(direct, cache_dir=cache_dir))
-    except (OSError, ValueError, http.client.HTTPException) as error:
+    except (OSError, ValueError, AssertionError, http.client.HTTPException) as error:  # iopath asserts some
         raise UserError(f"{address}: cannot be downloaded: {_cause(error)}; {_by_hand(url)}") from None
     if checksum:
         actual = _sha256(path)
@@ -176,15 +242,17 @@ def _sha256(path: Path) -> str:
 
 def _is_jit(path: Path) -> bool:
     """Whether a file is a TorchScript archive: a zip file with compiled code beside its tensors."""
-    if not zipfile.is_zipfile(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/constants.pkl") for name in archive.namelist())
+    except Exception:  # zipfile raises many kinds for what is no zip file
         return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith("/constants.pkl") for name in archive.namelist())
 
 
 def _read_jit(path: Path) -> dict[str, Tensor]:
     if not _is_jit(path):
         raise UserError(f"jit:{path}: is no TorchScript archive; name it without jit:")
+    refuse_bomb(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # TorchScript is deprecated, but CLIP is published in it
@@ -198,18 +266,32 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
         with safe_open(path, framework="pt", device="cpu") as file:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is no dict)
             metadata = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
+    except Exception as error:  # SafetensorError, and what PyTorch raises for types that it does not know
         raise UserError(f"{path}: cannot be read as .safetensors: {_cause(error)}") from None
-    told = {key: json.loads(metadata[key]) for key in METADATA_KEYS if key in metadata}
+    told = {key: _from_json(metadata[key], key, path) for key in METADATA_KEYS if key in metadata}
     return {"model_state": weights, **told} if told else weights
 
 
+def _from_json(text: str, key: str, path: Path) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: {key} in its metadata is no JSON: {first_line(error)}; {AGAIN}") from None
+
+
 def _cause(error: Exception) -> str:
-    """The first line of an error; for an object that is refused, which one and how to get at the weights."""
+    """The line of an error that tells the cause; for an object that is refused, how to get at the weights.
+
+    PyTorch's advice to read a file as a program is left out.
+    """
     text = str(error)
     if found := re.search(r"Unsupported (?:global|class|operand)[^\n]*?([\w.]+) was not an allowed", text):
         return (
             f"it holds an object of {found[1]}, and only tensors and plain containers are read; if you trust the file, "
-            f"save its weights alone: torch.save(torch.load(FILE, weights_only=False)['model_state'], NEW_FILE)"
+            f"read it with the code that wrote it and save its weights alone: torch.save(model.state_dict(), NEW_FILE)"
         )
+    if found := re.search(r"WeightsUnpickler error: *([^\n]*)", text):
+        return f"its content is damaged or no plain data ({found[1].strip() or 'no more is known'})"
+    if "weights_only" in text:
+        return "it is damaged, or holds more than tensors and plain containers"
     return first_line(error)

@@ -25,6 +25,10 @@ UNTOLD_CLIP_STYLE = CLIP_STYLE._replace(activation=None)
 # Our names that no image ViT has: the temporal parts and the head.
 ADDED_PARTS = r"backbone\.transformer\.(resblocks\.\d+\.lmhra\d|dpe|dec|proj|temporal_cls_token|balance)\b.*"
 
+# What may precede the names of the ViT in these layouts.
+HUGGING_FACE_PARENTS = ("", "vision_model.")
+TIMM_PARENTS = ("", "visual.trunk.", "backbone.")
+
 _BLOCK = r"transformer\.resblocks\.(\d+)\."
 _NEW = r"transformer.resblocks.\1."
 _CLIP_RULES = [
@@ -97,7 +101,8 @@ def from_hugging_face(weights: Mapping[str, Tensor], config: Mapping[str, Any] |
     layout = "Hugging Face's CLIP"
     skip = r"post_layernorm\..*|embeddings\.position_ids|visual_projection\..*"
     renamed, old_names, skipped = rename(visual, _HF_RULES, skip=skip, layout=layout)
-    config = (config or {}).get("vision_config", config) or {}
+    config = (config or {}).get("vision_config", config)
+    config = config if isinstance(config, Mapping) else {}
     style = UNTOLD_CLIP_STYLE._replace(
         activation=config.get("hidden_act"), norm_eps=config.get("layer_norm_eps", CLIP_STYLE.norm_eps)
     )
@@ -114,7 +119,7 @@ def from_timm(weights: Mapping[str, Tensor], style: ViTStyle | None = None) -> T
             else that of supervised ViT, DeiT, DINO and MAE.
     """
     others: list[str] = []
-    for prefix in ("visual.trunk.", "backbone."):
+    for prefix in TIMM_PARENTS[1:]:
         if f"{prefix}patch_embed.proj.weight" in weights:
             weights, others = _under(weights, prefix)
     for name in weights:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from slowfast.config.coerce import short
 from slowfast.errors import UserError
 
 # Key of our checkpoints: part -> hash of its tensors.
@@ -25,6 +26,9 @@ WEIGHT_TYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 AGAIN = "the file is damaged; copy or download it again"
 
 _BLOCK_BYTES = 1 << 20
+# PyTorch stores tensors as they are, and weights hardly compress; what unpacks to more is made to fill the memory.
+_MAX_EXPANSION = 4
+_MAX_SMALL_BYTES = 1 << 24
 
 
 def check_archive(path: Path) -> None:
@@ -33,7 +37,8 @@ def check_archive(path: Path) -> None:
     It is read in blocks, and not again by this process unless it has changed. Other files carry no checksum.
 
     Raises:
-        UserError: naming the part that has another one, or if the directory of the parts cannot be read.
+        UserError: naming the part that has another one, or if the directory of the parts cannot be read, or they unpack
+            to far more than the file.
     """
     status = os.stat(path)
     _check_unchanged_archive(path, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
@@ -43,6 +48,7 @@ def check_archive(path: Path) -> None:
 def _check_unchanged_archive(path: Path, _identity: tuple[int, ...]) -> None:
     if not is_archive(path):
         return
+    refuse_bomb(path)
     part = None
     try:
         with zipfile.ZipFile(path) as archive:
@@ -57,6 +63,57 @@ def _check_unchanged_archive(path: Path, _identity: tuple[int, ...]) -> None:
             f"{path}: the checksum of its part {part.filename!r} does not fit ({first_line(error)}); {AGAIN} (or save "
             f"it anew, if it was saved with torch.serialization.set_crc32_options(False))"
         ) from None
+
+
+def refuse_expansion(path: Path, num_bytes: int) -> None:
+    """Refuse a file that asks for far more memory than it has bytes.
+
+    Raises:
+        UserError: with both sizes.
+    """
+    size = os.stat(path).st_size
+    if num_bytes > max(_MAX_EXPANSION * size, _MAX_SMALL_BYTES):
+        raise UserError(
+            f"{path}: has {size:,} bytes and asks for {num_bytes:,} in memory; accepted: {_MAX_EXPANSION} times its "
+            f"size"
+        )
+
+
+def refuse_bomb(path: Path) -> None:
+    """Refuse a zip file that unpacks to far more than it has bytes; its directory alone is read.
+
+    Raises:
+        UserError: with both sizes.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            num_bytes = sum(info.file_size for info in archive.infolist())
+    except Exception:  # no zip file, or one that nobody can read
+        return
+    refuse_expansion(path, num_bytes)
+
+
+def check_tensors(tree: Any, path: Path) -> None:
+    """Refuse tensors of other kinds than weights are of, and those that share few bytes among many elements.
+
+    Raises:
+        UserError: naming the first one.
+    """
+    num_bytes = 0
+    for name, value in tensors_in(tree):
+        problem = _kind_problem(value)
+        if problem:
+            raise UserError(f"{path}: {short(name)} is {problem}; accepted: dense tensors with their values")
+        num_bytes += value.numel() * value.element_size()
+    refuse_expansion(path, num_bytes)
+
+
+def _kind_problem(value: Tensor) -> str:
+    if value.layout is not torch.strided or value.is_nested:
+        return f"a tensor of the layout {str(value.layout).removeprefix('torch.')}"
+    if value.is_quantized:
+        return "a quantised tensor"
+    return "" if value.device.type == "cpu" else f"a tensor without values here (device {value.device})"
 
 
 def is_archive(path: Path) -> bool:
@@ -86,7 +143,7 @@ def check_hash(content: Mapping[str, Any], part: str, source: str) -> None:
     """
     hashes = content.get(HASHES_KEY)
     expected = hashes.get(part) if isinstance(hashes, Mapping) else None
-    if expected is not None and expected != _hash(content[part]):
+    if expected is not None and expected != _hash(content.get(part)):
         raise UserError(
             f"{source}: the tensors of its {part} are not those that were saved: their hash differs; {AGAIN}"
         )
@@ -112,7 +169,8 @@ def tensors_in(tree: Any) -> Iterator[tuple[str, Tensor]]:
         elif isinstance(value, Mapping | list | tuple) and id(value) not in seen:
             seen.add(id(value))
             items = value.items() if isinstance(value, Mapping) else enumerate(value)
-            waiting += reversed([(f"{name}.{key}" if name else str(key), item) for key, item in items])
+            told = [(key if isinstance(key, str) else short(key), item) for key, item in items]
+            waiting += reversed([(f"{name}.{key}" if name else key, item) for key, item in told])
 
 
 def check_types(weights: Mapping[str, Tensor], source: str, own: Mapping[str, Tensor] | None = None) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -9,6 +10,7 @@ from torch import Tensor
 from slowfast.errors import UserError
 from slowfast.models.registry import VideoModel
 from slowfast.models.weights.class_order import HeadPlan, HeadRules, plan_head
+from slowfast.models.weights.files import without_shared_prefixes
 from slowfast.models.weights.integrity import check_types
 from slowfast.models.weights.report import WeightsReport, first
 from slowfast.models.weights.shapes import inflate_at_centre, inflate_by_repetition
@@ -36,6 +38,9 @@ def apply_translation(model: VideoModel, translation: Translation, source: str, 
     told = f"{source} ({translation.layout})"
     _check_function(model, translation, told)
     own = model.state_dict()
+    if not translation.weights.keys() & own:
+        translation = _without_prefix(translation, own)
+        told = f"{source} ({translation.layout})"
     check_types(translation.weights, told, own)
     heads = tuple(f"{name}." for name in model.classifier_names)
     unknown = [name for name in translation.weights if name not in own]
@@ -88,10 +93,19 @@ def _check_function(model: VideoModel, translation: Translation, told: str) -> N
     kind = type(model).__name__
     if translation.family not in ("", kind):
         plugins = translation.config.get("PLUGINS")
-        remedy = f" (trained with --plugins {' '.join(map(str, plugins))})" if plugins else ""
+        is_list = isinstance(plugins, list) and plugins
+        remedy = f" (trained with --plugins {' '.join(map(str, plugins))})" if is_list else ""
         raise UserError(f"{told} holds weights of {translation.family}{remedy}, but MODEL.MODEL_NAME is {kind}")
     if problem := model.weights.misfit(model, translation):
         raise UserError(f"{told} {problem}")
+
+
+def _without_prefix(translation: Translation, own: Mapping[str, Tensor]) -> Translation:
+    """Without a prefix that all names share, if some names are a model's own without it."""
+    for prefix, renamed in without_shared_prefixes(translation.weights):
+        if renamed.keys() & own:
+            return replace(translation, weights=renamed, layout=f"{translation.layout}, without the prefix {prefix}")
+    return translation
 
 
 def _fit(
@@ -122,7 +136,9 @@ def _head_weights(
             raise UserError(f"{report.source} ({report.layout}) has no classifier to test")
         report.head = HeadPlan(None, "not in the source: it starts afresh")
         return {}
-    if any(value.shape[1:] != own[name].shape[1:] for name, value in theirs.items()):
+    kinds = {name: (value.ndim, value.shape[1:]) for name, value in theirs.items()}
+    is_odd = any(kinds[name] != (own[name].ndim, own[name].shape[1:]) for name in names)
+    if is_odd or len(theirs[names[0]]) != len(theirs[names[1]]):
         return theirs  # of another width, which is reported with what else does not fit
     num_theirs, num_ours = len(theirs[names[0]]), len(own[names[0]])
     plan = plan_head(rules, translation, num_theirs=num_theirs, num_ours=num_ours, source=report.source)

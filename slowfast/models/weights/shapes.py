@@ -51,4 +51,4 @@ def resize_positions(positions: Tensor, num_tokens: int) -> Tensor:
 
 def is_grid(num_patches: int) -> bool:
     """Whether patches can form a square."""
-    return round(num_patches**0.5) ** 2 == num_patches
+    return num_patches > 0 and round(num_patches**0.5) ** 2 == num_patches

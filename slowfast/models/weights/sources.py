@@ -2,17 +2,25 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
 from torch import Tensor
 
+from slowfast.config.coerce import short
+from slowfast.config.yaml_file import parse_yaml
 from slowfast.errors import UserError
 from slowfast.models.registry import MODEL_REGISTRY
 from slowfast.models.weights.family import Layout
-from slowfast.models.weights.files import TIMM_PREFIX, read_checkpoint, refuse_light, state_dict_of
-from slowfast.models.weights.integrity import check_finite, check_hash
+from slowfast.models.weights.files import (
+    TIMM_PREFIX,
+    read_checkpoint,
+    refuse_light,
+    state_dict_of,
+    without_shared_prefixes,
+)
+from slowfast.models.weights.integrity import AGAIN, check_finite, check_hash, first_line
 from slowfast.models.weights.timm_models import load_timm
 from slowfast.models.weights.translation import Translation
 
@@ -40,7 +48,7 @@ def translate_source(name: str, *, is_ema: bool = False, is_checked: bool = Fals
         try:
             translation = _translate_file(name, is_ema=is_ema, is_checked=is_checked)
         except UserError as error:
-            raise error if name in str(error) else UserError(f"{name}: {error}") from None
+            raise error if name in str(error) or not name.isprintable() else UserError(f"{name}: {error}") from None
     if not is_checked:
         check_finite(translation.weights, name)
     return translation
@@ -49,7 +57,7 @@ def translate_source(name: str, *, is_ema: bool = False, is_checked: bool = Fals
 def _translate_file(name: str, *, is_ema: bool, is_checked: bool) -> Translation:
     checkpoint = read_checkpoint(name, is_checked=is_checked)
     part = "ema_state" if is_ema else "model_state"
-    if is_ema and not checkpoint.get(part):
+    if is_ema and not isinstance(checkpoint.get(part), Mapping):
         raise UserError(f"{name}: holds no EMA of the weights; set TEST.USE_EMA to False")
     if not is_checked:
         check_hash(checkpoint, part, name)
@@ -70,27 +78,54 @@ def translate(checkpoint: Mapping[str, Any], hugging_face_config: Mapping[str, A
     """
     weights = state_dict_of(checkpoint)
     if not weights:
-        held = ", ".join(map(str, list(checkpoint)[:5])) or "nothing"
+        held = ", ".join(short(key).strip("'") for key in list(checkpoint)[:5]) or "nothing"
         raise UserError(f"no weights in it, but {held}; accepted: {ACCEPTED_SOURCES}")
     if "class_names" in checkpoint:
         return _own(checkpoint, weights)
-    _, layout = _recognised(weights)
-    if layout is None:
-        return Translation("weights under this model's names", weights)
-    return layout.translate(weights, hugging_face_config)
+    for prefix, renamed in without_shared_prefixes(weights):
+        _, layout = _recognised(renamed)
+        if layout is not None:
+            translation = _translated(layout, renamed, hugging_face_config)
+            told = f"{translation.layout}, without the prefix {prefix}" if prefix else translation.layout
+            return replace(translation, layout=told)
+    return Translation("weights under this model's names", weights)
+
+
+def _translated(layout: Layout, weights: dict[str, Tensor], config: Mapping[str, Any] | None) -> Translation:
+    try:
+        return layout.translate(weights, config)
+    except (RuntimeError, LookupError, TypeError) as error:
+        raise UserError(f"its weights have not the shapes of what its names say: {first_line(error)}") from None
 
 
 def _own(checkpoint: Mapping[str, Any], weights: dict[str, Tensor]) -> Translation:
     """A checkpoint of this project; its resolved config tells the family."""
-    config = yaml.safe_load(checkpoint.get("config") or "{}")
+    config, class_names = config_of(checkpoint), checkpoint["class_names"]
+    if class_names is not None:
+        is_list = isinstance(class_names, list | tuple)
+        odd = next((name for name in class_names if not isinstance(name, str)), None) if is_list else class_names
+        if odd is not None or not is_list:
+            raise UserError(f"its class_names hold {short(odd)}, and accepted is a list of names; {AGAIN}")
     return Translation(
         layout="a checkpoint of this project",
         weights=weights,
-        family=config.get("MODEL", {}).get("MODEL_NAME", "") or _recognised(weights)[0],
+        family=config.get("MODEL.MODEL_NAME", "") or _recognised(weights)[0],
         origin="own",
-        class_names=checkpoint["class_names"],
+        class_names=class_names,
         config=config,
+        config_text=checkpoint.get("config") or "",
     )
+
+
+def config_of(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """The resolved config of the run that saved a checkpoint of ours, by dotted keys; empty if it carries none."""
+    text = checkpoint.get("config") or ""
+    if not isinstance(text, str):
+        raise UserError(f"its config is {short(text)}, and accepted is the text of one; {AGAIN}")
+    config = {entry.key: entry.value for entry in parse_yaml(text, "config", allow_duplicate_keys=True)}
+    if not isinstance(config.get("MODEL.MODEL_NAME", ""), str):
+        raise UserError(f"MODEL.MODEL_NAME in its config is {short(config['MODEL.MODEL_NAME'])}; {AGAIN}")
+    return config
 
 
 def _recognised(weights: Mapping[str, Tensor]) -> tuple[str, Layout | None]:
@@ -104,6 +139,6 @@ def _hugging_face_config(name: str) -> dict[str, Any] | None:
     path = Path(name).parent / "config.json"
     try:
         config = json.loads(path.read_text()) if path.is_file() else None
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return config if isinstance(config, dict) else None

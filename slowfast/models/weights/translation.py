@@ -29,7 +29,8 @@ class Translation:
         num_heads: attention heads of the ViT, if the source tells.
         origin: whose order the classes have: authors, mmaction2, own or "" (unknown).
         class_names: in the order of the head's rows, if the source carries them.
-        config: resolved, of a checkpoint of ours that carries it; otherwise empty.
+        config: full key -> value, of a checkpoint of ours that carries its resolved config; otherwise empty.
+        config_text: the same, as it is written there.
     """
 
     layout: str
@@ -45,6 +46,7 @@ class Translation:
     origin: str = ""
     class_names: list[str] | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
+    config_text: str = ""
 
 
 def rename(

@@ -12,7 +12,13 @@ from slowfast.errors import UserError
 from slowfast.models.vit_style import CLIP_STYLE, ViTStyle
 from slowfast.models.weights.family import Layout, WeightsFamily
 from slowfast.models.weights.files import TIMM_PREFIX, find_weights
-from slowfast.models.weights.image_vits import from_clip, from_hugging_face, from_timm
+from slowfast.models.weights.image_vits import (
+    HUGGING_FACE_PARENTS,
+    TIMM_PARENTS,
+    from_clip,
+    from_hugging_face,
+    from_timm,
+)
 from slowfast.models.weights.mmaction2 import is_mmaction2, v2_from_mmaction2, v2_to_mmaction2
 from slowfast.models.weights.shapes import is_grid, resize_positions
 from slowfast.models.weights.translation import Translation
@@ -91,11 +97,11 @@ def _style_of(translation: Translation) -> ViTStyle | None:
     """The style that the weights were trained for; a checkpoint of ours tells it by its config."""
     if translation.origin != "own":
         return translation.style
-    keys = translation.config.get("UNIFORMERV2", {})
+    config = translation.config
     return ViTStyle(
-        keys.get("ACTIVATION") or CLIP_STYLE.activation,
-        keys.get("PRE_NORM", CLIP_STYLE.has_pre_norm),
-        keys.get("NORM_EPS", CLIP_STYLE.norm_eps),
+        config.get("UNIFORMERV2.ACTIVATION") or CLIP_STYLE.activation,
+        config.get("UNIFORMERV2.PRE_NORM", CLIP_STYLE.has_pre_norm),
+        config.get("UNIFORMERV2.NORM_EPS", CLIP_STYLE.norm_eps),
     )
 
 
@@ -127,11 +133,11 @@ def _is_clip(weights: Mapping[str, Tensor]) -> bool:
 
 
 def _is_hugging_face(weights: Mapping[str, Tensor]) -> bool:
-    return any(name.endswith("embeddings.class_embedding") for name in weights)
+    return any(f"{prefix}embeddings.class_embedding" in weights for prefix in HUGGING_FACE_PARENTS)
 
 
 def _is_timm(weights: Mapping[str, Tensor]) -> bool:
-    return any(name.endswith("patch_embed.proj.weight") for name in weights)
+    return any(f"{prefix}patch_embed.proj.weight" in weights for prefix in TIMM_PARENTS)
 
 
 UNIFORMERV2_WEIGHTS = WeightsFamily(
