@@ -124,9 +124,9 @@ _C.DATA.CHANNEL_ORDER = "rgb"
 _C.DATA.MEAN = [0.45, 0.45, 0.45]
 # Standard deviation of each colour channel that values are divided by, above 0.
 _C.DATA.STD = [0.225, 0.225, 0.225]
-# Side of a training crop in pixels.
+# Side of a training crop in pixels; UniFormerV2: a multiple of its patch (16 or 14), UniFormer: of 32.
 _C.DATA.TRAIN_CROP_SIZE = 224
-# Side of a validation or test crop in pixels; the frame's shorter side is resized to it.
+# Side of a validation or test crop in pixels, the same multiple; the frame's shorter side is resized to it.
 _C.DATA.TEST_CROP_SIZE = 256
 # Training: [smallest, largest] length of the resized shorter side in pixels, before a random crop; used where
 # the two keys *_RELATIVE are empty.

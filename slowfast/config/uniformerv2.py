@@ -130,13 +130,23 @@ def custom_backbone_divides(cfg: CfgNode) -> str | None:
     return None
 
 
+def why_no_whole_patches(side_px: int, patch_px: int) -> str | None:
+    """Why a side of a frame is not cut into patches, with the nearest that are; None if it is.
+
+    Of other sides the patch embedding would leave out the last pixels without a word.
+    """
+    if side_px > 0 and side_px % patch_px == 0:
+        return None
+    below = side_px // patch_px * patch_px
+    nearest = " and ".join(str(side) for side in (below, below + patch_px) if side > 0)
+    return f"{side_px} px, no multiple of the patch of {patch_px} px; the nearest multiples: {nearest}"
+
+
 def crops_hold_patches(cfg: CfgNode) -> str | None:
-    """A crop holds at least one patch."""
-    patch_px = vit_size(cfg).patch_size_px
+    """Crops are cut into whole patches."""
     for name in ("TRAIN_CROP_SIZE", "TEST_CROP_SIZE"):
-        if cfg.DATA[name] < patch_px:
-            told = f"DATA.{name} is {cfg.DATA[name]} and a patch of UNIFORMERV2.BACKBONE {cfg.UNIFORMERV2.BACKBONE}"
-            return f"{told} is {patch_px} px; accepted: at least one patch"
+        if problem := why_no_whole_patches(cfg.DATA[name], vit_size(cfg).patch_size_px):
+            return f"DATA.{name} is {problem} (UNIFORMERV2.BACKBONE {cfg.UNIFORMERV2.BACKBONE})"
     return None
 
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
-from slowfast.config.uniformerv2 import ViTSize, vit_size
+from slowfast.config.uniformerv2 import ViTSize, vit_size, why_no_whole_patches
 from slowfast.models.activation_checkpoint import checkpointed
 from slowfast.models.depthwise import DepthwiseConv3d
 from slowfast.models.layers import linear_drop_path_rates
@@ -167,17 +167,15 @@ class VisionTransformer(nn.Module):
     def embed(self, clips: Tensor) -> Tensor:
         """clips: float (N, 3, T, H, W), H = W; returns tokens (N, T, L, C) for the first block.
 
-        Of a side that is no multiple of the patch size, the last pixels are left out.
-
         Raises:
-            ValueError: for clips that are not square or smaller than a patch.
+            ValueError: for clips that are not square, or of a side that is no multiple of the patch size.
         """
         height, width = clips.shape[-2:]
-        if height != width or height < self.patch_size_px:
-            raise ValueError(
-                f"clips are {height} x {width} pixels; accepted: square frames of at least one patch of "
-                f"{self.patch_size_px} pixels (DATA.TRAIN_CROP_SIZE, DATA.TEST_CROP_SIZE)"
-            )
+        keys = "(DATA.TRAIN_CROP_SIZE, DATA.TEST_CROP_SIZE)"
+        if height != width:
+            raise ValueError(f"clips are {height} x {width} px; accepted: square frames {keys}")
+        if problem := why_no_whole_patches(height, self.patch_size_px):
+            raise ValueError(f"the side of clips is {problem} {keys}")
         x = self.conv1(clips).flatten(3).permute(0, 2, 3, 1)  # (N, T, H * W, C)
         cls = self.class_embedding.to(x.dtype).expand(*x.shape[:2], 1, -1)
         x = torch.cat([cls, x], dim=2) + self.positions(height // self.patch_size_px)

@@ -148,7 +148,15 @@ REFUSED = [
     (v2(CUSTOM, NATIVE_SIZE=30), "UNIFORMERV2.NATIVE_SIZE is 30 and UNIFORMERV2.PATCH_SIZE 8; make NATIVE_SIZE a"),
     (
         [*v2(L14), "DATA.TEST_CROP_SIZE", 13],
-        "DATA.TEST_CROP_SIZE is 13 and a patch of UNIFORMERV2.BACKBONE uniformerv2_l14 is 14 px; accepted: at least",
+        "DATA.TEST_CROP_SIZE is 13 px, no multiple of the patch of 14 px; the nearest multiples: 14 (UNIFORMERV2.BACKB",
+    ),
+    (
+        [*v2(L14), "DATA.TEST_CROP_SIZE", 256],
+        "DATA.TEST_CROP_SIZE is 256 px, no multiple of the patch of 14 px; the nearest multiples: 252 and 266 (UNIFORM",
+    ),
+    (
+        [*v2(L14), "DATA.TRAIN_CROP_SIZE", 225],
+        "DATA.TRAIN_CROP_SIZE is 225 px, no multiple of the patch of 14 px; the nearest multiples: 224 and 238 (UNIFOR",
     ),
     (
         ["UNIFORMERV2.RETURN_LIST", [10, 11]],

@@ -127,9 +127,7 @@ def test_aliases_that_double_are_refused_before_they_are_written_out(write, firs
     lines = ["A0: &a0 " + first.format(), *(f"A{i}: &a{i} " + other.format(i - 1) for i in range(1, 60))]
     with within(20, "aliases"):
         message = refusal(write("\n".join(lines)))
-    assert message.endswith(
-        ":16: holds more than 100000 values with its aliases (*) written out, and no config is that large"
-    )
+    assert ".yaml:16: holds more than 100000 values with its aliases (*) written out, and no config is" in message
 
 
 def test_merges_of_a_section_with_itself_are_refused(write):

@@ -63,7 +63,7 @@ def test_golden_logits(name):
 def test_published_sizes(backbone, width, depth, heads, count):
     keys = ["UNIFORMERV2.BACKBONE", backbone, "UNIFORMERV2.N_DIM", width, "UNIFORMERV2.N_HEAD", heads]
     keys += ["UNIFORMERV2.RETURN_LIST", list(range(depth - 4, depth)), "UNIFORMERV2.NO_LMHRA", True]
-    keys += ["UNIFORMERV2.TEMPORAL_DOWNSAMPLE", False]
+    keys += ["UNIFORMERV2.TEMPORAL_DOWNSAMPLE", False, "DATA.TEST_CROP_SIZE", 224]
     with torch.device("meta"):
         model = build_model(load_config(None, keys))
     grid = (336 if "336" in backbone else 224) // (16 if "b16" in backbone else 14)
@@ -237,8 +237,8 @@ def test_any_number_of_frames(has_downsample, num_frames, expected):
     assert shapes == [(2, expected, 17, 24)]
 
 
-@pytest.mark.parametrize("size", [4, 12, 16, 18, 24])
-def test_any_square_resolution(size):
+@pytest.mark.parametrize("size", [4, 12, 16, 20, 24])
+def test_any_square_resolution_of_whole_patches(size):
     model = tiny_uniformerv2().eval()
     assert model(torch.randn(1, 3, 2, size, size)).shape == (1, 5)
     assert model.backbone.positional_embedding.shape == (17, 24)  # the parameter keeps its native grid
@@ -252,9 +252,16 @@ def test_positions_are_interpolated_as_an_image():
     torch.testing.assert_close(backbone.positions(6)[0], backbone.positional_embedding[0])
 
 
-@pytest.mark.parametrize("height, width", [(16, 12), (2, 2)])
-def test_other_shapes_are_refused(height, width):
-    with pytest.raises(ValueError, match=rf"clips are {height} x {width} pixels; accepted: square frames of at least"):
+@pytest.mark.parametrize(
+    ("height", "width", "told"),
+    [
+        (16, 12, r"clips are 16 x 12 px; accepted: square frames \(DATA.TRAIN_CROP_SIZE, DATA.TEST_CROP_SIZE\)"),
+        (2, 2, r"the side of clips is 2 px, no multiple of the patch of 4 px; the nearest multiples: 4 \(DATA.TRAIN"),
+        (18, 18, r"the side of clips is 18 px, no multiple of the patch of 4 px; the nearest multiples: 16 and 20 \("),
+    ],
+)
+def test_other_shapes_are_refused(height, width, told):
+    with pytest.raises(ValueError, match=told):
         tiny_uniformerv2()(torch.randn(1, 3, 2, height, width))
 
 

@@ -284,7 +284,7 @@ def test_files_are_found_as_given_or_under_weights_dir(tmp_path, monkeypatch):
 )
 def test_empty_pretrain_means_the_backbones_clip_weights(tmp_path, backbone, n_dim, file_name, clip):
     keys = {"UNIFORMERV2.BACKBONE": backbone, "UNIFORMERV2.N_DIM": n_dim, "UNIFORMERV2.N_HEAD": 16}
-    keys["MODEL.WEIGHTS_DIR"] = str(tmp_path)
+    keys |= {"MODEL.WEIGHTS_DIR": str(tmp_path), "DATA.TEST_CROP_SIZE": 224}
     with pytest.raises(UserError, match=rf"there is no {tmp_path}/{file_name}; .*OpenAI's CLIP {clip} there") as error:
         pretrain(keys)
     assert "none to start at random" in str(error.value)

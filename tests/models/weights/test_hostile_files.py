@@ -22,6 +22,13 @@ TREE = "\n".join(["A: &a0 [1, 1]", *(f"A{i}: &a{i} [*a{i - 1}, *a{i - 1}]" for i
 PREFIXES = ["module.", "_orig_mod.", "module._orig_mod.", "model.", "model.net.", "_fsdp_wrapped_module."]
 
 
+class Trap:
+    """Unpickling this prints."""
+
+    def __reduce__(self):
+        return print, ("it ran",)
+
+
 def refusal(name: object) -> str:
     with pytest.raises(UserError) as error:
         load_source(tiny_v2(), str(name), rules(NAMES))
@@ -71,7 +78,7 @@ def test_headers_of_safetensors(tmp_path, header):
     [
         (torch.eye(4).to_sparse(), "is a tensor of the layout sparse_coo"),
         (torch.empty(4, device="meta"), r"is a tensor without values here \(device meta\)"),
-        (torch.ones(1).expand(1 << 31), "asks for 8,589,9.* in memory; accepted: 4 times its size"),
+        (torch.ones(1).expand(1 << 31), "asks for 8,5[0-9,]* in memory; accepted: 4 times its size"),
     ],
 )
 def test_tensors_of_other_kinds(tmp_path, value, told):
@@ -87,10 +94,6 @@ def test_keys_that_are_no_names(tmp_path):
 
 
 def test_pytorchs_advice_does_not_reach_the_user(tmp_path):
-    class Trap:
-        def __reduce__(self):
-            return print, ("it ran",)
-
     for content in ({"a": Trap()}, {"a": torch.ones(1), "b": np.float64(1.0)}, {"a": {1, 2}, "b": Trap}):
         told = refusal(saved(tmp_path, {"model_state": content}))
         assert "cannot be read as a checkpoint" in told
