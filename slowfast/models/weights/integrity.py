@@ -145,7 +145,8 @@ def check_hash(content: Mapping[str, Any], part: str, source: str) -> None:
     expected = hashes.get(part) if isinstance(hashes, Mapping) else None
     if expected is not None and expected != _hash(content.get(part)):
         raise UserError(
-            f"{source}: the tensors of its {part} are not those that were saved: their hash differs; {AGAIN}"
+            f"{source}: the tensors of its {part} are not those that were saved: their hash differs; {AGAIN} (if you "
+            f"changed them yourself, leave out its key {HASHES_KEY})"
         )
 
 

@@ -16,6 +16,7 @@ GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "eval_transform.json
 MEAN, STD = torch.full((3,), 0.45), torch.full((3,), 0.225)
 RELATIVE = ["DATA.TRAIN_JITTER_SCALES_RELATIVE", "[0.3, 1.0]", "DATA.TRAIN_JITTER_ASPECT_RELATIVE", "[0.75, 1.33]"]
 SMALL = ["DATA.TRAIN_CROP_SIZE", 24, "DATA.TRAIN_JITTER_SCALES", "[24, 32]", "UNIFORMERV2.PRETRAIN", "none"]
+SMALL += ["UNIFORMERV2.BACKBONE", "custom", "UNIFORMERV2.PATCH_SIZE", 8]
 
 
 def gradient(num_frames: int = 2, height: int = 40, width: int = 56) -> Tensor:
