@@ -1,34 +1,28 @@
-"""Installation of the `slowfast` package; `pip install -e .` is the supported way."""
+"""Only what pyproject.toml cannot say: the repository's configs go into the package that is built."""
 
-from setuptools import find_packages, setup
+import shutil
+from pathlib import Path
 
-setup(
-    name="slowfast",
-    version="0.1.0",
-    description="UniFormer and UniFormerV2 for video classification",
-    license="Apache-2.0",
-    packages=find_packages(include=["slowfast", "slowfast.*"]),
-    package_data={"slowfast.datasets.labels": ["*.txt", "*.json"]},
-    python_requires=">=3.10",
-    # Each has a lower bound, which is a release that exists: .ci/oldest.sh runs the tests with just these.
-    install_requires=[
-        "torch>=2.6",
-        "torchvision>=0.21",
-        "fvcore>=0.1.5.post20221221",
-        "yacs>=0.1.8",  # the first with values that may be None
-        "pyyaml>=6.0",
-        "iopath>=0.1.9",
-        "simplejson>=3.17.6",
-        "av>=15",
-        "numpy>=1.24",
-        "pillow>=9.1",
-        "safetensors>=0.4",
-        "timm>=1.0.3",  # image ViTs to start from
-        "scikit-learn>=1.2",  # the handwritten digits of the quickstart
-        "tensorboard>=2.12",
-        "matplotlib>=3.8",  # curves of training
-        "tqdm>=4.64",
-        "submitit>=1.5",  # jobs for SLURM
-    ],
-    extras_require={"test": ["pytest", "pytest-xdist", "hypothesis", "ruff", "opencv-python-headless"]},
-)
+from setuptools import setup
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).parent
+
+
+class BuildWithConfigs(build_py):
+    """Copies configs/ and the experiments' configs to slowfast/shipped, where slowfast/config/shipped.py looks first.
+
+    An editable installation has none there, and finds those of the repository.
+    """
+
+    def run(self) -> None:
+        super().run()
+        if self.editable_mode:
+            return
+        for path in [*ROOT.glob("configs/**/*.yaml"), *ROOT.glob("exp/*/*.yaml")]:
+            target = Path(self.build_lib) / "slowfast" / "shipped" / path.relative_to(ROOT)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+
+
+setup(cmdclass={"build_py": BuildWithConfigs})

@@ -16,26 +16,26 @@ def functions() -> dict:
 
 
 def test_every_dependency_has_an_oldest_version(functions: dict):
-    setup = functions["SETUP"].read_text(encoding="utf-8")
+    project = functions["PROJECT"].read_text(encoding="utf-8")
     done = subprocess.run([sys.executable, str(SCRIPT)], capture_output=True, text=True, check=True)
     pins = done.stdout.split()
-    assert len(pins) == setup.count('",', setup.index("install_requires"), setup.index("extras_require"))
+    assert len(pins) == project.count('",', project.index("\ndependencies = "), project.index("[project.optional"))
     for pin in pins:
         name, _, version = pin.partition("==")
-        assert f'"{name}>={version}"' in setup
+        assert f'"{name}>={version}"' in project
 
 
 def test_bounds_are_read_as_they_stand(functions: dict):
-    setup = """setup(install_requires=["a>=1", "b-c >= 0.1.5.post3, <2"], extras_require={"test": ["pytest"]})"""
-    assert functions["oldest_versions"](setup) == ["a==1", "b-c==0.1.5.post3"]
+    project = '[project]\ndependencies = [\n    "a>=1", # why\n    "b-c >= 0.1.5.post3, <2",\n]\n[other]\nx = ["y"]\n'
+    assert functions["oldest_versions"](project) == ["a==1", "b-c==0.1.5.post3"]
 
 
 @pytest.mark.parametrize("dependency", ["numpy", "numpy<3", "numpy>=1,>=2", "numpy==2.0"])
 def test_a_dependency_without_a_lower_bound_is_refused(functions: dict, dependency: str):
-    with pytest.raises(ValueError, match=rf"install_requires: {dependency}; accepted: one lower bound, numpy>=VERSION"):
-        functions["oldest_versions"](f"setup(install_requires={[dependency]})")
+    with pytest.raises(ValueError, match=rf"dependencies: {dependency}; accepted: one lower bound, numpy>=VERSION"):
+        functions["oldest_versions"](f'dependencies = ["{dependency}"]')
 
 
-def test_a_setup_without_dependencies_is_refused(functions: dict):
-    with pytest.raises(ValueError, match="0 lists install_requires"):
-        functions["oldest_versions"]("setup()")
+def test_a_project_without_dependencies_is_refused(functions: dict):
+    with pytest.raises(ValueError, match="0 lists of dependencies"):
+        functions["oldest_versions"]("[project]\n")

@@ -1,6 +1,6 @@
 """Measure how long loading takes, beside decord, torchcodec and Pillow where they are installed.
 
-python tools/benchmark_data.py VIDEO [VIDEO ...] [--repeats 15] [--memory-clips 2000]
+uniformer benchmark data VIDEO [VIDEO ...] [--repeats 15] [--memory-clips 2000]
 """
 
 import argparse
@@ -22,9 +22,10 @@ TASKS = {
 }
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Parse the command line, measure and print a table."""
     parser = argparse.ArgumentParser(
+        prog=prog,
         description="Measure how long loading takes: medians of contenders that take turns in one process on one core.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
@@ -63,7 +64,3 @@ def print_memory(paths: Sequence[Path], num_clips: int) -> None:
     tenths = [memory[i * num_clips // 10 : (i + 1) * num_clips // 10] for i in range(10)]
     medians = " ".join(f"{statistics.median(tenth):.1f}" for tenth in tenths if tenth)
     print(f"a worker's memory over {num_clips} training clips, MiB, median of each tenth: {medians}")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,9 +1,10 @@
 """Measure the speed and the memory of a model on this machine.
 
-python tools/benchmark_model.py --cfg exp/NAME/config.yaml --batch N [--compile] [--against_plain] [KEY VALUE ...]
+uniformer benchmark model --cfg exp/NAME/config.yaml --batch N [--compile] [--against_plain] [KEY VALUE ...]
 """
 
 import argparse
+from collections.abc import Sequence
 
 import torch
 
@@ -16,9 +17,9 @@ from slowfast.errors import UserError
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     parser = argparse.ArgumentParser(
-        description="Measure the forward and the forward + backward of a model with random weights."
+        prog=prog, description="Measure the forward and the forward + backward of a model with random weights."
     )
     parser.add_argument("--batch", type=positive_int, default=1, metavar="N", help="clips per call (default 1)")
     parser.add_argument("--rounds", type=positive_int, default=5, metavar="N", help="timed calls of each (default 5)")
@@ -28,7 +29,7 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true", help="time torch.compile, too")
     parser.add_argument("--against_plain", action="store_true", help="time the plain formulation, too")
     add_config_arguments(parser)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if args.device == "cuda" and not torch.cuda.is_available():
         parser.error("--device cuda: PyTorch finds no GPU; use --device cpu")
     cfg, device = load_config_or_exit(args), torch.device(args.device)
@@ -47,7 +48,3 @@ def main() -> None:
     except UserError as error:
         exit_with_error(error)
     print("\n".join(describe_measurements(measurements)))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,9 +1,10 @@
 """Measure the throughput of training on this machine: loading and computing together, and each by itself.
 
-python tools/benchmark_train.py [--steps N] [--warmup N] [--processes N ...] --cfg exp/NAME/config.yaml [KEY VALUE ...]
+uniformer benchmark train [--steps N] [--warmup N] [--processes N ...] --cfg exp/NAME/config.yaml [KEY VALUE ...]
 """
 
 import argparse
+from collections.abc import Sequence
 from functools import partial
 
 from slowfast.benchmarks.training_report import describe_training
@@ -13,8 +14,9 @@ from slowfast.config.command_line import exit_with_error, positive_int
 from slowfast.errors import UserError
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     parser = argparse.ArgumentParser(
+        prog=prog,
         description="Measure the throughput of training with random weights: with real loading, with one batch that "
         "stays on the device, and of loading alone. Nothing is written to OUTPUT_DIR.",
     )
@@ -32,7 +34,7 @@ def main() -> None:
         "that of the node (default: NUM_GPUS, at least 1)",
     )
     add_config_arguments(parser)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     cfg = load_config_or_exit(args)
     process_counts = sorted(set(args.processes or [max(cfg.NUM_GPUS, 1)]))
     try:
@@ -40,7 +42,3 @@ def main() -> None:
     except UserError as error:
         exit_with_error(error)
     print("\n".join(["", *describe_training(cfg, measurements)]))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,10 +1,11 @@
 """Convert a checkpoint of a video model to the form of the authors' code, of MMAction2 or of this project.
 
-python tools/convert_weights.py IN OUT --to {authors,mmaction2,ours} [--classes LIST] [--source-classes LIST]
+uniformer convert IN OUT --to {authors,mmaction2,ours} [--classes LIST] [--source-classes LIST]
 """
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from slowfast.datasets.labels import class_key, label_list_names, load_label_list
@@ -12,8 +13,9 @@ from slowfast.errors import UserError
 from slowfast.models.weights.export import FORMS, convert_checkpoint
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     parser = argparse.ArgumentParser(
+        prog=prog,
         description="Convert a checkpoint of a video model.",
         epilog=f"A LIST is a file of class names, one per line, or one of {', '.join(label_list_names())}.",
     )
@@ -24,7 +26,7 @@ def main() -> None:
     parser.add_argument("--to", required=True, choices=FORMS, help="the code that is to read it")
     parser.add_argument("--classes", default="", metavar="LIST", help="classes to keep, in their new order")
     parser.add_argument("--source-classes", default="", metavar="LIST", help="classes of IN, where that does not tell")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     try:
         lines = convert_checkpoint(
             args.source,
@@ -38,7 +40,3 @@ def main() -> None:
     except UserError as error:
         sys.exit(f"error: {error}")
     print("\n".join(lines))
-
-
-if __name__ == "__main__":
-    main()

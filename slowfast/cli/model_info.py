@@ -1,20 +1,20 @@
 """Print the sizes of a model: parameters, multiply-adds, activations, peak memory of a training step.
 
-python tools/model_info.py --cfg exp/NAME/config.yaml [KEY VALUE ...]
-python tools/model_info.py --all
+uniformer info --cfg exp/NAME/config.yaml [KEY VALUE ...]
+uniformer info --all
 """
 
 import argparse
-from pathlib import Path
+from collections.abc import Sequence
 
 from fvcore.common.config import CfgNode
 
 from slowfast.benchmarks.model_sizes import describe_sizes, model_sizes, sizes_table
 from slowfast.config import add_config_arguments, load_config, load_config_or_exit
 from slowfast.config.command_line import exit_with_error
+from slowfast.config.shipped import shipped_configs
 from slowfast.errors import UserError
 
-MODELS_DIR = Path(__file__).resolve().parents[1] / "configs" / "models"
 PUBLISHED_MODELS = {
     **{f"UniFormer-S {t}x224": ("uniformer_s", {"DATA.NUM_FRAMES": t}) for t in (8, 16, 32)},
     **{f"UniFormer-B {t}x224": ("uniformer_b", {"DATA.NUM_FRAMES": t}) for t in (8, 16, 32)},
@@ -36,14 +36,15 @@ PUBLISHED_MODELS = {
 }
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     parser = argparse.ArgumentParser(
+        prog=prog,
         description="Print the sizes of the model that a config names.",
         epilog="The peak memory is estimated: float32, AdamW, without activation checkpointing.",
     )
     parser.add_argument("--all", action="store_true", help="a Markdown table of the published models; takes minutes")
     add_config_arguments(parser)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if args.all:
         lines = sizes_table((name, model_sizes(_published_config(name))) for name in PUBLISHED_MODELS)
     else:
@@ -57,8 +58,4 @@ def main() -> None:
 
 def _published_config(name: str) -> CfgNode:
     stem, changes = PUBLISHED_MODELS[name]
-    return load_config(MODELS_DIR / f"{stem}.yaml", [word for pair in changes.items() for word in pair])
-
-
-if __name__ == "__main__":
-    main()
+    return load_config(shipped_configs("models")[stem], [word for pair in changes.items() for word in pair])

@@ -1,6 +1,6 @@
 """Draw the curves of one or several runs of training: loss, accuracy, learning rate, gradient and times.
 
-python tools/plot_log.py LOG [LOG ...] [-o curves.png]
+uniformer curves LOG [LOG ...] [-o curves.png]
 """
 
 import argparse
@@ -13,9 +13,9 @@ from slowfast.visualization.curves import draw_curves, save_figure
 from slowfast.visualization.metrics_file import load_runs
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Parse the command line, read the logs and write the picture."""
-    parser = argparse.ArgumentParser(description="Draw the curves of one or several runs of training.")
+    parser = argparse.ArgumentParser(prog=prog, description="Draw the curves of one or several runs of training.")
     parser.add_argument(
         "logs", metavar="LOG", type=Path, nargs="+", help="OUTPUT_DIR of a training, or the metrics.jsonl in it"
     )
@@ -28,7 +28,3 @@ def main(argv: Sequence[str] | None = None) -> None:
     except UserError as error:
         sys.exit(f"error: {error}")
     print(f"wrote {args.output}")
-
-
-if __name__ == "__main__":
-    main()

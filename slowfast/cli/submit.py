@@ -1,11 +1,12 @@
 """Submit training and testing to SLURM, or run it in the background of this machine.
 
-python tools/submit.py --cfg exp/NAME/config.yaml --num_shards 4 --num_gpus 8 --partition P [--wait] [KEY VALUE ...]
+uniformer submit --cfg exp/NAME/config.yaml --num_shards 4 --num_gpus 8 --partition P [--wait] [KEY VALUE ...]
 """
 
 import argparse
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from slowfast.config import add_config_arguments, load_config_or_exit
@@ -25,9 +26,9 @@ _PASSED_ON = {
 }
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Parse the command line, submit, say how to follow and cancel, and wait if asked to."""
-    args = _parser().parse_args()
+    args = _parser(prog).parse_args(argv)
     cfg = load_config_or_exit(args)
     folder = Path(args.job_dir) if args.job_dir else Path(cfg.OUTPUT_DIR) / "submitit"
     options = SubmissionOptions(
@@ -51,8 +52,9 @@ def main() -> None:
         sys.exit(status)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(prog: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
+        prog=prog,
         description="Submit training (TRAIN.ENABLE) and testing (TEST.ENABLE) to SLURM. A job that reaches its time "
         "limit or is pre-empted saves, requeues itself and resumes from there.",
     )
@@ -96,7 +98,3 @@ def _number(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r}; accepted: whole numbers from 0")
     return int(text)
-
-
-if __name__ == "__main__":
-    main()

@@ -4,7 +4,6 @@ import difflib
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
 from fvcore.common.config import CfgNode
@@ -24,8 +23,6 @@ PLUGINS_KEY = "PLUGINS"
 COMMAND_LINE = "command line"
 # Files that a config may be made of, each counted as often as it is named: bases that double are not read for hours.
 MAX_FILES = 100
-# The configs that come with the repository.
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
 
 def load_config(
@@ -69,18 +66,6 @@ def load_config(
     validate(cfg)
     cfg.freeze()
     return cfg
-
-
-def model_configs() -> dict[str, Path]:
-    """The configs of models, by name, such as uniformerv2_b16.
-
-    Raises:
-        UserError: if the package stands without the repository's configs.
-    """
-    folder = CONFIGS / "models"
-    if not folder.is_dir():
-        raise UserError(f"there is no folder {folder}; install the repository with pip install -e, or name a config")
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
 def flatten(cfg: CfgNode, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from slowfast.config import load_config
-from slowfast.config.load import model_configs
+from slowfast.config.shipped import shipped_configs
 from slowfast.errors import UserError
 from slowfast.models.build import build_model
 from slowfast.models.registry import MODEL_REGISTRY, VideoModel
@@ -18,7 +18,7 @@ from slowfast.models.weights.translation import Translation
 def list_models() -> list[str]:
     """Names that ``create_model`` takes: configs/models, and models that code from outside has registered."""
     outside = [name for name, model in MODEL_REGISTRY if not model.__module__.startswith("slowfast.models.")]
-    return [*model_configs(), *outside]
+    return [*shipped_configs("models"), *outside]
 
 
 def create_model(
@@ -54,8 +54,8 @@ def create_model(
     ):
         if value is not None and key in overrides[::2]:
             raise UserError(f"create_model: {argument} is {value!r}, and overrides have {key}; leave one of them out")
-    keys = [] if name in model_configs() else ["MODEL.MODEL_NAME", name]
-    base = model_configs().get(name)
+    keys = [] if name in shipped_configs("models") else ["MODEL.MODEL_NAME", name]
+    base = shipped_configs("models").get(name)
     translation, num_rows = None, None
     if weights is not None:
         translation = translate_source(weights)

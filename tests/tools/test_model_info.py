@@ -20,7 +20,7 @@ SIZES = ModelSizes(
 
 
 def test_one_model(monkeypatch):
-    monkeypatch.setattr("slowfast.benchmarks.model_sizes.model_sizes", lambda cfg: SIZES)
+    monkeypatch.setattr("slowfast.cli.model_info.model_sizes", lambda cfg: SIZES)
     lines = run_tool("model_info", "--cfg", TINY).out.splitlines()
     assert lines[0] == "one clip of 8 x 32 x 48"
     assert [(line[:30].strip(), line[30:].strip()) for line in lines[1:]] == [
@@ -75,7 +75,7 @@ def test_the_table_has_a_row_for_every_published_model(monkeypatch):
         shapes.append((cfg.MODEL.MODEL_NAME, cfg.DATA.NUM_FRAMES, cfg.DATA.TEST_CROP_SIZE))
         return SIZES
 
-    monkeypatch.setattr("slowfast.benchmarks.model_sizes.model_sizes", recorded)
+    monkeypatch.setattr("slowfast.cli.model_info.model_sizes", recorded)
     lines = run_tool("model_info", "--all").out.splitlines()
     assert len(lines) == 2 + 19
     assert lines[2].startswith("| UniFormer-S 8x224 | ")

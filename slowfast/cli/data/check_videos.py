@@ -1,6 +1,6 @@
 """Read every video of a config's lists as training would, and name those that cannot be read; exit status 1 if any.
 
-python tools/prepare/check_videos.py --cfg configs/datasets/NAME.yaml [--output bad.csv] KEY VALUE ...
+uniformer data check --cfg configs/datasets/NAME.yaml [--output bad.csv] KEY VALUE ...
 """
 
 import argparse
@@ -18,9 +18,9 @@ from slowfast.errors import UserError
 SPLITS = ("train", "val", "test")
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Parse the command line, do the work and print what came of it."""
-    parser = argparse.ArgumentParser(description="Read every video of the lists of a config.")
+    parser = argparse.ArgumentParser(prog=prog, description="Read every video of the lists of a config.")
     parser.add_argument("--output", type=Path, default=Path("bad_videos.csv"), help="CSV file of the bad ones")
     parser.add_argument("--splits", nargs="+", choices=SPLITS, default=SPLITS, help="which lists (default: all)")
     parser.add_argument(
@@ -52,7 +52,3 @@ def main(argv: Sequence[str] | None = None) -> None:
     if bad:
         print(f"all {len(bad)} bad ones: {args.output}")
         sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,7 @@
 """Merge the training lists of Kinetics-400, -600 and -700 into Kinetics-710, or compare lists by YouTube id.
 
-python tools/prepare/kinetics710.py OUT --k400 FOLDER --k600 FOLDER --k700 FOLDER [--held-out LIST ...]
-python tools/prepare/kinetics710.py --check LIST LIST [LIST ...]
+uniformer data kinetics710 OUT --k400 FOLDER --k600 FOLDER --k700 FOLDER [--held-out LIST ...]
+uniformer data kinetics710 --check LIST LIST [LIST ...]
 """
 
 import argparse
@@ -35,9 +35,11 @@ def check(paths: list[Path], separator: str) -> int:
     return int(has_overlap)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Parse the command line, do the work and print what came of it."""
-    parser = argparse.ArgumentParser(description="Merge Kinetics-400, -600 and -700, or compare lists by YouTube id.")
+    parser = argparse.ArgumentParser(
+        prog=prog, description="Merge Kinetics-400, -600 and -700, or compare lists by YouTube id."
+    )
     parser.add_argument("out", metavar="OUT", nargs="?", type=Path, help="folder to write to")
     for name in SOURCES:
         parser.add_argument(f"--{name}", metavar="FOLDER", type=Path, help="with train.csv, val.csv and classes.txt")
@@ -95,7 +97,3 @@ def main(argv: Sequence[str] | None = None) -> None:
         exit_with_error(error)
     print("\n".join(summary.lines()))
     print(f"lists, label maps, and what was dropped (dropped.csv): {args.out}")
-
-
-if __name__ == "__main__":
-    main()

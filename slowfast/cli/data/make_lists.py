@@ -1,6 +1,6 @@
 """Make the list files of a data set from its official annotation files, or from a folder of class folders.
 
-python tools/prepare/make_lists.py {folder,kinetics,mit,sthv1,sthv2,anet,hacs,ucf101,hmdb51} ROOT OUT [...]
+uniformer data lists {folder,kinetics,mit,sthv1,sthv2,anet,hacs,ucf101,hmdb51} ROOT OUT [...]
 """
 
 import argparse
@@ -51,9 +51,9 @@ def add_official_parser(commands: argparse._SubParsersAction, name: str) -> None
         )
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Parse the command line, do the work and print what came of it."""
-    parser = argparse.ArgumentParser(description="Make list files.")
+    parser = argparse.ArgumentParser(prog=prog, description="Make list files.")
     commands = parser.add_subparsers(dest="name", required=True, metavar="DATASET")
     folder = commands.add_parser("folder", help="lists of your own videos, ROOT/<class>/<video>, split at random")
     add_folder_arguments(folder, "of the class folders")
@@ -91,7 +91,3 @@ def main(argv: Sequence[str] | None = None) -> None:
     print("\n".join(summary.line() for summary in summaries))
     if any(summary.dropped for summary in summaries):
         print(f"what was dropped: {args.out / 'missing.csv'}")
-
-
-if __name__ == "__main__":
-    main()

@@ -9,9 +9,11 @@ from slowfast.datasets.preparation.moving_digits import CLASSES, DEFAULT_NUM_VID
 from slowfast.errors import UserError
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Parse the command line, write the data set and print what it holds."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog=prog, description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
     parser.add_argument("root", type=Path, help="folder to write to")
     parser.add_argument("--variant", choices=tuple(CLASSES), default="motion", help="what the class is")
     parser.add_argument("--num-train", type=int, default=DEFAULT_NUM_VIDEOS["train"], help="training videos")
@@ -39,7 +41,3 @@ def main(argv: Sequence[str] | None = None) -> None:
     duration_s = time.perf_counter() - start_s
     counts = f"{args.num_train} train, {args.num_val} val and {args.num_test} test videos"
     print(f"{root}: {counts} of {len(CLASSES[args.variant])} classes ({args.variant}), ready after {duration_s:.1f} s")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """Transcode videos to a shorter short side and short groups of pictures, from which single frames are read fast.
 
-python tools/prepare/transcode.py ROOT OUT [--short-side 320] [--gop 16]
+uniformer data transcode ROOT OUT [--short-side 320] [--gop 16]
 """
 
 import argparse
@@ -37,10 +37,11 @@ def summary(outcomes: list[Outcome], speed_up: SpeedUp | None) -> list[str]:
     return lines
 
 
-def main(argv: Sequence[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Parse the command line, do the work and print what came of it."""
     defaults = Settings()
     parser = argparse.ArgumentParser(
+        prog=prog,
         description="Transcode videos to H.264 with a shorter short side and short groups of pictures.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
@@ -81,7 +82,3 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"{failed[0].source}: {failed[0].cause}")
         print(f"all failed ones: {args.out / FAILED_FILE}")
         sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,87 @@
+"""The command ``uniformer``: which subcommand is meant. Only that one is imported.
+
+uniformer COMMAND [...]
+"""
+
+import difflib
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple, NoReturn
+
+from slowfast import __version__
+from slowfast.config.command_line import exit_with_error
+from slowfast.errors import UserError
+from slowfast.runtime.distribution import DISTRIBUTION, told_other_distributions
+
+
+class Command(NamedTuple):
+    """A module with ``main(argv, prog)``, and what it does, in a few words."""
+
+    module: str
+    what: str
+
+
+COMMANDS = {
+    "run": Command("run_net", "train and test a model"),
+    "submit": Command("submit", "the same as a job of SLURM, or in the background of this machine"),
+    "config": Command("show_config", "print a config as it is resolved"),
+    "curves": Command("plot_log", "draw the curves of trainings"),
+    "compare-runs": Command("compare_runs", "compare the metrics and checkpoints of two trainings, bit by bit"),
+    "convert": Command("convert_weights", "convert a checkpoint to the form of another code base"),
+    "info": Command("model_info", "print the sizes of a model"),
+    "data lists": Command("data.make_lists", "make the list files of a data set"),
+    "data check": Command("data.check_videos", "read every video of the lists, and name the bad ones"),
+    "data transcode": Command("data.transcode", "transcode videos so that they are read fast"),
+    "data kinetics710": Command("data.kinetics710", "merge the lists of Kinetics-400, -600 and -700"),
+    "data digits": Command("data.moving_digits", "make the quickstart's videos"),
+    "benchmark model": Command("benchmark_model", "measure the speed and the memory of a model"),
+    "benchmark train": Command("benchmark_train", "measure the throughput of training"),
+    "benchmark data": Command("benchmark_data", "measure how long loading takes"),
+    "doctor": Command("doctor", "say what is installed here, and whether it works"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Hand the words after the subcommand to its module.
+
+    Args:
+        argv: words of the command line after the program's name; None takes those of this process.
+
+    Raises:
+        SystemExit: with status 2 and one line for a subcommand that there is not.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help"):
+        print(_overview())
+        return
+    if words[0] == "--version":
+        print(f"{DISTRIBUTION} {__version__}")
+        return
+    if warning := told_other_distributions():
+        print(f"warning: {warning}", file=sys.stderr)
+    for length in (2, 1):
+        name = " ".join(words[:length])
+        if name in COMMANDS:
+            module = importlib.import_module(f"slowfast.cli.{COMMANDS[name].module}")
+            module.main(words[length:], f"uniformer {name}")
+            return
+    _refuse(words)
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS)) + 2
+    lines = [f"  {name:{width}}{command.what}" for name, command in COMMANDS.items()]
+    head = "usage: uniformer [-h] [--version] COMMAND ...\n\nUniFormer and UniFormerV2 for video classification.\n\n"
+    return head + "\n".join(["commands:", *lines, "", "uniformer COMMAND -h says what each takes."])
+
+
+def _refuse(words: Sequence[str]) -> NoReturn:
+    inner = [name for name in COMMANDS if name.split()[0] == words[0]]
+    if inner:
+        given = f"{words[0]} {words[1]}" if len(words) > 1 else words[0]
+        exit_with_error(UserError(f"uniformer {given}: accepted: {', '.join(inner)}"))
+    nearest = difflib.get_close_matches(words[0], {name.split()[0] for name in COMMANDS}, n=1, cutoff=0.0)[0]
+    exit_with_error(
+        UserError(f"uniformer {words[0]}: there is no such command; the nearest is {nearest}; uniformer -h lists all")
+    )
