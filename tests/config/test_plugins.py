@@ -97,6 +97,10 @@ def test_files_that_cannot_be_imported_are_told(write, tmp_path):
     with pytest.raises(UserError, match=r"^--plugins ~nobody-of-that-name/a\.py: cannot be read: No such file"):
         load_config(None, plugins=["~nobody-of-that-name/a.py"])
     with pytest.raises(UserError, match=r"^--plugins '.*a\\x00\.py': cannot be read: embedded null byte$"):
+        load_config(None, plugins=[f"{tmp_path}/a\0.py"])
+    with pytest.raises(
+        UserError, match=r"nul\.yaml:1: PLUGINS has a NUL character, which no name has: \['a\\x00\.py'\]$"
+    ):
         load_config(write('PLUGINS: ["a\\0.py"]\n', "nul.yaml"))
     with pytest.raises(UserError, match=r"code\.txt: accepted: files of Python code, which end in \.py$"):
         load_config(None, plugins=[write("x = 1", "code.txt")])

@@ -160,7 +160,7 @@ class Noise(FrameSource):
 
 
 def dataset(**settings: object) -> TrainClipDataset:
-    cfg = load_config(None, ["DATA.TRAIN_CROP_SIZE", 24, "DATA.TRAIN_JITTER_SCALES", [24, 32]])
+    cfg = load_config(None, ["DATA.TRAIN_CROP_SIZE", 32, "DATA.TRAIN_JITTER_SCALES", [32, 40]])
     videos = VideoList(
         records=[VideoRecord(str(label), label) for label in range(3)],
         open_source=Noise,
