@@ -23,6 +23,13 @@ def report(output_dir: Path) -> dict:
     return json.loads((output_dir / "test" / "report.json").read_text())
 
 
+def report_wherever_it_lies(output_dir: Path) -> dict:
+    """The same, with the name of the checkpoint in place of its path: runs that were copied have equal ones."""
+    content = report(output_dir)
+    content["setting"]["checkpoint"] = Path(content["setting"]["checkpoint"]).name
+    return content
+
+
 def predictions(output_dir: Path) -> list[dict[str, str]]:
     """Rows of the test's predictions."""
     with (output_dir / "test" / "predictions.csv").open(newline="") as file:

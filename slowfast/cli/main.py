@@ -26,6 +26,7 @@ COMMANDS = {
     "run": Command("run_net", "train and test a model"),
     "submit": Command("submit", "the same as a job of SLURM, or in the background of this machine"),
     "config": Command("show_config", "print a config as it is resolved"),
+    "verify": Command("verify", "compare a finished test with the published figure of its checkpoint"),
     "curves": Command("plot_log", "draw the curves of trainings"),
     "compare-runs": Command("compare_runs", "compare the metrics and checkpoints of two trainings, bit by bit"),
     "convert": Command("convert_weights", "convert a checkpoint to the form of another code base"),

@@ -1,17 +1,27 @@
 """Testing: a checkpoint, all views of the test list, a report."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from fvcore.common.config import CfgNode
 
 from slowfast.datasets import build_dataset, build_loader
+from slowfast.datasets.catalog import (
+    DATASET_REGISTRY,
+    build_dense_sampler,
+    build_folder_opener,
+    build_sparse_sampler,
+)
+from slowfast.datasets.clip_dataset import EvalClipDataset
 from slowfast.engine.checkpoint import CheckpointFolder
 from slowfast.engine.output_dir import start_output
 from slowfast.engine.scoring import Scorer, load_trained_model, report_on
 from slowfast.errors import UserError
-from slowfast.evaluation.report import write_report
+from slowfast.evaluation.published import compare, find_published
+from slowfast.evaluation.report import TestReport, TestSetting, write_report
+from slowfast.models.weights.report import WeightsReport
 from slowfast.runtime import distributed
 
 logger = logging.getLogger(__name__)
@@ -28,6 +38,41 @@ def _checkpoint_to_test(cfg: CfgNode) -> str:
     if cfg.TRAIN.CHECKPOINT_FILE_PATH:
         return cfg.TRAIN.CHECKPOINT_FILE_PATH
     raise UserError(f"nothing to test: {folder.folder} has no checkpoint; train first or set TEST.CHECKPOINT_FILE_PATH")
+
+
+def _setting_of(cfg: CfgNode, scorer: Scorer, dataset: EvalClipDataset, weights: WeightsReport) -> TestSetting:
+    """What is tested and how, for the report."""
+    entry = DATASET_REGISTRY.find("TEST.DATASET", cfg.TEST.DATASET)
+    sampling = {build_dense_sampler: f"stride {cfg.DATA.SAMPLING_RATE}", build_sparse_sampler: "sparse"}
+    kind = "probabilities" if scorer.has_probabilities else "scores"
+    return TestSetting(
+        checkpoint=weights.source,
+        data_set=cfg.TEST.DATASET,
+        class_names=cfg.DATA.CLASS_NAMES_FILE,
+        reads="folders of frames" if entry.build_opener is build_folder_opener else "videos",
+        frames=cfg.DATA.NUM_FRAMES,
+        sampling=sampling.get(entry.build_sampler, "of its own"),
+        size_px=dataset.transform.size,
+        clips=dataset.num_temporal_views,
+        crops=len(dataset.transform.spatial_idxs),
+        channel_order=dataset.channel_order,
+        combined=f"{scorer.method} of {kind}",
+        precision=str(scorer.autocast_dtype or torch.float32).removeprefix("torch."),
+        class_order="" if weights.head is None else weights.head.note,
+        is_order_assumed=weights.head is not None and weights.head.is_warning,
+    )
+
+
+def _log_outcome(report: TestReport, folder: Path) -> None:
+    """What came of a test, with the published figure beside it if the checkpoint has the name of a published one."""
+    for path, cause in report.failures:
+        logger.error("%s could not be read: %s", path, cause)
+    for path, cause in report.truncations:
+        logger.warning("%s is truncated and was scored up to there: %s", path, cause)
+    logger.info("%s", report.summary())
+    if published := find_published(report.setting.checkpoint):
+        logger.info("%s", published.unlike(report.setting) or compare(report, published))
+    logger.info("report: %s, scores of every video: %s", folder / "report.json", folder / "predictions.csv")
 
 
 def test(cfg: CfgNode, device: torch.device) -> None:
@@ -50,17 +95,14 @@ def test(cfg: CfgNode, device: torch.device) -> None:
         dataset.num_temporal_views,
         len(dataset.transform.spatial_idxs),
     )
-    result = Scorer.from_config(cfg, device).score_loader(model, build_loader(cfg, dataset))
+    scorer = Scorer.from_config(cfg, device)
+    result = scorer.score_loader(model, build_loader(cfg, dataset))
     if result is None:
         return
     report, paths, labels = report_on(result, dataset)
+    report = replace(report, setting=_setting_of(cfg, scorer, dataset, weights_report))
     write_report(folder, report, paths, labels, result.scores)
-    for path, cause in report.failures:
-        logger.error("%s could not be read: %s", path, cause)
-    for path, cause in report.truncations:
-        logger.warning("%s is truncated and was scored up to there: %s", path, cause)
-    logger.info("%s", report.summary())
-    logger.info("report: %s, scores of every video: %s", folder / "report.json", folder / "predictions.csv")
+    _log_outcome(report, folder)
     if report.failed:
         raise UserError(
             f"{report.failed} of {report.expected} test videos could not be read (named in {folder / 'report.json'}); "

@@ -9,7 +9,45 @@ from pathlib import Path
 import simplejson
 from torch import Tensor
 
+from slowfast.errors import UserError
 from slowfast.evaluation.accuracy import mean_average_precision, top_k_accuracy
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestSetting:
+    """What was tested, and how.
+
+    Attributes:
+        checkpoint: file or address.
+        data_set, class_names: TEST.DATASET and DATA.CLASS_NAMES_FILE.
+        reads: what a video is: "videos" (files) or "folders of frames".
+        frames: of a clip.
+        sampling: "sparse", "stride 4" (of dense sampling, in frames of the file), or "of its own".
+        size_px: side of a view.
+        clips, crops: views of a video are clips x crops.
+        channel_order: rgb or bgr.
+        combined: how the views became scores, such as "sum of probabilities".
+        precision: number format of the forward pass, such as float32.
+        class_order: how the rows of the classifier came to the classes of the list; "" if nothing tells.
+        is_order_assumed: part of it is assumed, or could not be checked.
+    """
+
+    __test__ = False  # not a test case, whatever its name says to pytest
+
+    checkpoint: str
+    data_set: str
+    class_names: str
+    reads: str
+    frames: int
+    sampling: str
+    size_px: int
+    clips: int
+    crops: int
+    channel_order: str
+    combined: str
+    precision: str
+    class_order: str
+    is_order_assumed: bool
 
 
 @dataclass(frozen=True)
@@ -25,6 +63,7 @@ class TestReport:
         failures: path and cause of each failed video.
         truncations: path and cause of each truncated one.
         mean_average_precision: of a multi-label run, in percent; otherwise None.
+        setting: what was tested and how; None of a validation.
     """
 
     __test__ = False  # not a test case, whatever its name says to pytest
@@ -38,6 +77,7 @@ class TestReport:
     truncated: int = 0
     truncations: Sequence[tuple[str, str]] = ()
     mean_average_precision: float | None = None
+    setting: TestSetting | None = None
 
     def summary(self) -> str:
         """One line for people."""
@@ -105,3 +145,32 @@ def write_report(folder: Path, report: TestReport, paths: Sequence[str], labels:
     temporary = folder / "report.json.tmp"
     temporary.write_text(simplejson.dumps(content, indent=2, ignore_nan=True) + "\n")
     os.replace(temporary, folder / "report.json")
+
+
+def load_report(path: Path) -> TestReport:
+    """Read the report of a finished test, with its setting.
+
+    Args:
+        path: ``report.json``, the folder that it is in, or the OUTPUT_DIR of the test.
+
+    Raises:
+        UserError: if there is none, it is no report, or it does not tell the setting.
+    """
+    candidates = [path, path / "report.json", path / "test" / "report.json"]
+    file = next((candidate for candidate in candidates if candidate.is_file()), None)
+    if file is None:
+        raise UserError(
+            f"{path}: has no report of a test; accepted: the OUTPUT_DIR of a finished test (whose report is "
+            f"test/report.json), or a report.json"
+        )
+    try:
+        content = simplejson.loads(file.read_text(encoding="utf-8"))
+        # JSON has no NaN, which the accuracy over no video is.
+        rates = {name: float("nan") if content[name] is None else float(content[name]) for name in ("top1", "top5")}
+        setting = TestSetting(**content["setting"]) if content.get("setting") is not None else None
+        report = TestReport(**{**content, **rates, "setting": setting})
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise UserError(f"{file}: is no report of a test of this version; test again") from None
+    if report.setting is None:
+        raise UserError(f"{file}: does not tell what was tested, as reports of older versions; test again")
+    return report

@@ -18,8 +18,9 @@ import slowfast
 from slowfast.cli.main import main
 from slowfast.config.shipped import experiment_configs
 from slowfast.datasets.labels import label_list_names
+from slowfast.evaluation.published import load_published
 print(slowfast.__file__)
-print(len(experiment_configs()), len(label_list_names()), *slowfast.list_models()[:1])
+print(len(experiment_configs()), len(label_list_names()), len(load_published()), *slowfast.list_models()[:1])
 main(["config", "--cfg", str(experiment_configs()["uniformerv2_b16_8x224_k400"]), "--diff"])
 """
 
