@@ -1,6 +1,7 @@
 """The published experiments as flat dicts of config keys (the JSON files beside this one)."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,15 @@ def family_of(name: str) -> str:
 def published_defaults() -> dict[str, dict[str, Any]]:
     """Family -> the defaults that its runs relied on."""
     return json.loads((PUBLISHED / "defaults.json").read_text())
+
+
+def is_as_expected(ours: Any, expected: Any) -> bool:
+    """Whether a resolved value is the expected one, or matches it where that is a regular expression."""
+    if isinstance(expected, re.Pattern):
+        return expected.fullmatch(ours) is not None
+    if isinstance(expected, list) and not isinstance(ours, list):  # one number stands for each stage
+        return expected == [ours] * len(expected)
+    return ours == expected
 
 
 def nested(flat: dict[str, Any]) -> dict[str, Any]:
