@@ -109,6 +109,14 @@ class TruncatedVideo(NamedTuple):
     cause: str
 
 
+class UnscoredVideo(NamedTuple):
+    """A video that was read and for which the model gives no finite scores, and where."""
+
+    video_idx: int
+    path: str
+    cause: str
+
+
 @dataclass(frozen=True)
 class Sample:
     """All views of one video.

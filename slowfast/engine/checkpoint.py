@@ -1,10 +1,12 @@
 """Checkpoints: saved whole or not at all, found again, loaded by all processes together."""
 
+import contextlib
 import logging
 import os
 import re
 import shutil
 import time
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ from slowfast.models.weights.report import WeightsReport
 from slowfast.models.weights.sources import translate_source
 from slowfast.models.weights.translation import Translation
 from slowfast.runtime import distributed
+from slowfast.runtime.files import make_folder, system_cause, writing
 
 logger = logging.getLogger(__name__)
 
@@ -48,11 +51,15 @@ class CheckpointFolder:
     Args:
         output_dir: of the run; the folder is made with the first checkpoint.
         num_kept: of the checkpoints of epochs, the newest; 0 keeps all.
+
+    Attributes:
+        before_save: called first by ``save``; raises if the folder is not the run's any more.
     """
 
     def __init__(self, output_dir: Path, num_kept: int = 0) -> None:
         self.folder = output_dir / "checkpoints"
         self.num_kept = num_kept
+        self.before_save: Callable[[], None] = lambda: None
         self._saved_at = time.monotonic()
 
     def epochs(self) -> list[Path]:
@@ -121,46 +128,57 @@ class CheckpointFolder:
 
         Returns:
             The file, under the name that stays longest.
+
+        Raises:
+            UserError: if it cannot be written; checkpoints of before stay as they are.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.before_save()
+        make_folder(self.folder)
         last = self.folder / LAST_NAME
         temporary = last.with_name(LAST_NAME + ".tmp")
-        # One that a killed process left may be the best checkpoint's file under a second name: never write into it.
-        temporary.unlink(missing_ok=True)
+        names = [BEST_NAME] * is_best + [_NAME.format(content["epoch"])] * is_epoch
         try:
+            # One that a killed process left may be the best checkpoint's file under a second name: never write into it.
+            temporary.unlink(missing_ok=True)
             with temporary.open("wb") as file:
                 torch.save(content | {HASHES_KEY: tensor_hashes(content)}, file)
                 file.flush()
                 os.fsync(file.fileno())
+            # The last one comes last: whoever finds it finds the others, too.
+            for name in names:
+                _link(temporary, self.folder / name)
+            os.replace(temporary, last)
+            _sync_folder(self.folder)
         except (OSError, RuntimeError) as error:  # PyTorch turns what goes wrong with a file into a RuntimeError
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
             raise UserError(
-                f"{last} cannot be written ({error}); those before it are whole. Make room, or lower "
+                f"{last} cannot be written ({system_cause(error)}); those before it are whole. Make room, or lower "
                 f"TRAIN.NUM_CHECKPOINTS_KEPT, and start the same command again"
             ) from error
-        # The last one comes last: whoever finds it finds the others, too.
-        names = [BEST_NAME] * is_best + [_NAME.format(content["epoch"])] * is_epoch
-        for name in names:
-            _link(temporary, self.folder / name)
-        os.replace(temporary, last)
-        _sync_folder(self.folder)
         self._saved_at = time.monotonic()
-        if self.num_kept:
-            for path in self.epochs()[: -self.num_kept]:
-                path.unlink()
+        self._remove_old()
         return self.folder / names[-1] if names else last
+
+    def _remove_old(self) -> None:
+        """Delete the checkpoints of epochs beyond ``num_kept``."""
+        for path in self.epochs()[: -self.num_kept] if self.num_kept else []:
+            with writing(path, "it is one checkpoint too many for TRAIN.NUM_CHECKPOINTS_KEPT"):
+                path.unlink(missing_ok=True)
 
     def put_aside(self) -> None:
         """Rename the folder of another run, if there is one, to checkpoints.1, checkpoints.2, ..."""
         if self._files():
             number = next(i for i in count(1) if not self.folder.with_name(f"{self.folder.name}.{i}").exists())
-            self.folder.rename(self.folder.with_name(f"{self.folder.name}.{number}"))
+            with writing(self.folder, "it holds checkpoints of another run; choose another OUTPUT_DIR"):
+                self.folder.rename(self.folder.with_name(f"{self.folder.name}.{number}"))
 
     def remove_halves(self) -> None:
         """Delete what a process that was killed while saving left behind."""
         for path in self._files():
             if path.name.startswith("checkpoint_") and path.suffix == ".tmp":
-                path.unlink()
+                with writing(path):
+                    path.unlink()
 
     def _files(self) -> list[Path]:
         return [path for path in self.folder.iterdir() if path.is_file()] if self.folder.is_dir() else []
@@ -183,10 +201,14 @@ def _link(source: Path, target: Path) -> None:
     temporary = target.with_name(target.name + ".tmp")
     temporary.unlink(missing_ok=True)
     try:
-        os.link(source, temporary)
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
+        os.replace(temporary, target)
     except OSError:
-        shutil.copyfile(source, temporary)
-    os.replace(temporary, target)
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,8 +1,10 @@
 """The folder that a run writes to, and what every run records there."""
 
+import contextlib
 import logging
 import shlex
 from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,33 @@ import simplejson
 from fvcore.common.config import CfgNode
 
 from slowfast.config.plugins import describe_plugins, loaded_plugins
-from slowfast.errors import UserError
 from slowfast.runtime import distributed
+from slowfast.runtime.files import make_folder, write_text
+from slowfast.runtime.folder_lock import FolderLock
 from slowfast.runtime.log import setup_logging
 from slowfast.runtime.reproduce import environment_stamp
 
 logger = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def output_locked(folder: Path) -> Iterator[Callable[[], None]]:
+    """Have a folder to this run alone, as a context; rank 0 takes the lock, and the others wait.
+
+    ``OUTPUT_DIR`` and its folder of the test have a lock each, so that a checkpoint is tested while training goes on.
+
+    Args:
+        folder: made if need be, and removed again if it is left empty.
+
+    Yields:
+        What raises UserError once another run has taken the folder over; to be called before checkpoints are written.
+
+    Raises:
+        UserError: if another run writes there, or the folder cannot be written to.
+    """
+    with FolderLock(folder) if distributed.is_main() else contextlib.nullcontext() as lock:
+        distributed.barrier()
+        yield (lambda: None) if lock is None else lock.check
 
 
 def start_output(cfg: CfgNode, folder: Path) -> None:
@@ -28,16 +51,13 @@ def start_output(cfg: CfgNode, folder: Path) -> None:
         folder: ``OUTPUT_DIR`` or a folder in it.
 
     Raises:
-        UserError: if the folder cannot be made.
+        UserError: if the folder cannot be made or written to.
     """
     if distributed.is_main():
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(f"OUTPUT_DIR {cfg.OUTPUT_DIR}: {folder} cannot be made: {error.strerror}") from None
-        (folder / "config.yaml").write_text(cfg.dump())
+        make_folder(folder)
+        write_text(folder / "config.yaml", cfg.dump())
         stamp = environment_stamp(cfg.RNG_SEED) | {"plugins": loaded_plugins()}
-        (folder / "environment.json").write_text(simplejson.dumps(stamp, indent=2) + "\n")
+        write_text(folder / "environment.json", simplejson.dumps(stamp, indent=2) + "\n")
     distributed.barrier()
     setup_logging(Path(cfg.OUTPUT_DIR))
     if distributed.is_main():

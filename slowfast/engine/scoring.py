@@ -16,12 +16,12 @@ from slowfast.datasets.build import clip_loader
 from slowfast.datasets.catalog import DATASET_REGISTRY
 from slowfast.datasets.clip_dataset import EvalClipDataset
 from slowfast.datasets.collate import label_tensor
-from slowfast.datasets.records import FailedVideo, SampleKey, TruncatedVideo, VideoRecord
+from slowfast.datasets.records import FailedVideo, SampleKey, TruncatedVideo, UnscoredVideo, VideoRecord
 from slowfast.datasets.transforms.functional import normalize
 from slowfast.engine.checkpoint import head_rules, translate_together
 from slowfast.engine.resume import check_channel_order
 from slowfast.evaluation.report import TestReport, make_report
-from slowfast.evaluation.views import combine_views
+from slowfast.evaluation.views import combine_views, why_not_finite
 from slowfast.models import build_model
 from slowfast.models.weights.load import apply_translation
 from slowfast.models.weights.report import WeightsReport
@@ -42,12 +42,15 @@ class VideoScores:
         scores: float32 (n, K), in that order; (0, 0) if there are none.
         failed: the other videos, which could not be read, in the order of the list.
         truncated: those of the scored videos that end early, in the same order.
+        unscored: videos that were read and whose scores are not finite, in the same order; they are not among the
+            scored ones.
     """
 
     video_idx: Tensor
     scores: Tensor
     failed: list[FailedVideo]
     truncated: list[TruncatedVideo] = field(default_factory=list)
+    unscored: list[UnscoredVideo] = field(default_factory=list)
 
     @property
     def failures(self) -> list[tuple[str, str]]:
@@ -145,8 +148,8 @@ class Scorer:
 
     def _score_share(self, model: nn.Module, loader: DataLoader) -> VideoScores:
         """Score this process's videos, in the loader's order, until it is asked to stop."""
-        num_views = loader.dataset.num_views
-        video_idx, scores, failed, truncated = [], [], [], []
+        num_views, records = loader.dataset.num_views, loader.dataset.records
+        video_idx, scores, failed, truncated, unscored = [], [], [], [], []
         with _evaluating(model), torch.inference_mode():
             for batch in progress(loader, "evaluating", len(loader)):
                 if stop_signal() is not None:
@@ -156,9 +159,14 @@ class Scorer:
                 if len(batch.video_idx) == 0:
                     continue
                 logits = torch.cat([self._forward(model, clips) for clips in batch.clips.split(self.views_per_pass)])
-                video_idx.append(batch.video_idx)
-                scores.append(self._combine(logits, num_views).cpu())
-        return VideoScores(*_joined(video_idx, scores), failed, truncated)
+                combined = self._combine(logits, num_views)
+                causes = why_not_finite(logits.unflatten(0, (-1, num_views)), combined)
+                told = zip(batch.video_idx.tolist(), causes, strict=True)
+                unscored += [UnscoredVideo(idx, records[idx].path, cause) for idx, cause in told if cause]
+                is_scored = torch.tensor([not cause for cause in causes])
+                video_idx.append(batch.video_idx[is_scored])
+                scores.append(combined.cpu()[is_scored])
+        return VideoScores(*_joined(video_idx, scores), failed, truncated, unscored)
 
     def _forward(self, model: nn.Module, clips: Tensor) -> Tensor:
         """From uint8 clips (N, C, T, H, W) to logits (N, K)."""
@@ -202,10 +210,12 @@ def _merge(shares: Sequence[VideoScores], num_videos: int) -> VideoScores:
     video_idx, scores = _joined([share.video_idx for share in scored], [share.scores for share in scored])
     order = video_idx.argsort()
     failed = sorted(failure for share in shares for failure in share.failed)
-    seen = sorted(video_idx.tolist() + [failure.video_idx for failure in failed])
+    unscored = sorted(video for share in shares for video in share.unscored)
+    left_out = {video.video_idx for video in unscored}
+    seen = sorted(video_idx.tolist() + [failure.video_idx for failure in failed] + [*left_out])
     assert seen == list(range(num_videos)), "a video was scored twice or not at all"
-    truncated = sorted(video for share in shares for video in share.truncated)
-    return VideoScores(video_idx[order], scores[order], failed, truncated)
+    truncated = sorted(video for share in shares for video in share.truncated if video.video_idx not in left_out)
+    return VideoScores(video_idx[order], scores[order], failed, truncated, unscored)
 
 
 def build_normalize(cfg: CfgNode, device: torch.device) -> Callable[[Tensor], Tensor]:
@@ -220,7 +230,8 @@ def report_on(result: VideoScores, dataset: EvalClipDataset) -> tuple[TestReport
     is_multi_label = isinstance(dataset.records[0].label, tuple)
     labels = label_tensor([record.label for record in records], result.scores.shape[1] if is_multi_label else None)
     truncations = [(video.path, video.cause) for video in result.truncated]
-    report = make_report(result.scores, labels, len(dataset), result.failures, truncations)
+    unscored = [(video.path, video.cause) for video in result.unscored]
+    report = make_report(result.scores, labels, len(dataset), result.failures, truncations, unscored)
     return report, [record.path for record in records], labels
 
 

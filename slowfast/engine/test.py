@@ -16,11 +16,11 @@ from slowfast.datasets.catalog import (
 )
 from slowfast.datasets.clip_dataset import EvalClipDataset
 from slowfast.engine.checkpoint import CheckpointFolder
-from slowfast.engine.output_dir import start_output
+from slowfast.engine.output_dir import output_locked, start_output
 from slowfast.engine.scoring import Scorer, load_trained_model, report_on
 from slowfast.errors import UserError
 from slowfast.evaluation.published import compare, find_published
-from slowfast.evaluation.report import TestReport, TestSetting, write_report
+from slowfast.evaluation.report import TestReport, TestSetting, log_videos, write_report
 from slowfast.models.weights.report import WeightsReport
 from slowfast.runtime import distributed
 
@@ -63,13 +63,8 @@ def _setting_of(cfg: CfgNode, scorer: Scorer, dataset: EvalClipDataset, weights:
     )
 
 
-def _log_outcome(report: TestReport, folder: Path) -> None:
-    """What came of a test, with the published figure beside it if the checkpoint has the name of a published one."""
-    for path, cause in report.failures:
-        logger.error("%s could not be read: %s", path, cause)
-    for path, cause in report.truncations:
-        logger.warning("%s is truncated and was scored up to there: %s", path, cause)
-    logger.info("%s", report.summary())
+def _log_comparison(report: TestReport, folder: Path) -> None:
+    """The published figure beside the test's, if the checkpoint has the name of a published one; and where all is."""
     if published := find_published(report.setting.checkpoint):
         logger.info("%s", published.unlike(report.setting) or compare(report, published))
     logger.info("report: %s, scores of every video: %s", folder / "report.json", folder / "predictions.csv")
@@ -79,13 +74,22 @@ def test(cfg: CfgNode, device: torch.device) -> None:
     """Test a checkpoint on all views of the test list and write the report to ``OUTPUT_DIR``/test.
 
     Raises:
-        UserError: for a bad list, checkpoint or folder; and, once the report is written, if a video could not be read.
+        UserError: for a bad list, checkpoint or folder, or if another test is writing there; and, once the report is
+            written, if a video could not be read or scored.
     """
+    folder = Path(cfg.OUTPUT_DIR, "test")
+    with output_locked(folder):
+        report = _test_into(folder, cfg, device)
+    if report is not None:
+        _refuse_incomplete(report, folder)
+
+
+def _test_into(folder: Path, cfg: CfgNode, device: torch.device) -> TestReport | None:
+    """Score and write; returns the report on rank 0, None elsewhere."""
     dataset = build_dataset(cfg, "test")
     # One process looks: what several see on a shared file system may differ for a while.
     path = distributed.from_main(_checkpoint_to_test(cfg) if distributed.is_main() else "")
     model, weights_report = load_trained_model(cfg, path, device)
-    folder = Path(cfg.OUTPUT_DIR, "test")
     start_output(cfg, folder)
     weights_report.log()
     logger.info(
@@ -96,17 +100,40 @@ def test(cfg: CfgNode, device: torch.device) -> None:
         len(dataset.transform.spatial_idxs),
     )
     scorer = Scorer.from_config(cfg, device)
+    setting = _setting_of(cfg, scorer, dataset, weights_report)
     result = scorer.score_loader(model, build_loader(cfg, dataset))
     if result is None:
-        return
+        return None
     report, paths, labels = report_on(result, dataset)
-    report = replace(report, setting=_setting_of(cfg, scorer, dataset, weights_report))
-    write_report(folder, report, paths, labels, result.scores)
-    _log_outcome(report, folder)
+    report = replace(report, setting=setting)
+    try:
+        write_report(folder, report, paths, labels, result.scores)
+    finally:  # what took hours is told even where it cannot be written
+        log_videos(report, logging.ERROR)
+        logger.info("%s", report.summary())
+    _log_comparison(report, folder)
+    return report
+
+
+def _refuse_incomplete(report: TestReport, folder: Path) -> None:
+    """Let a test fail that has not scored every video of its list.
+
+    Raises:
+        UserError: with the counts and what to do.
+    """
+    lacking, remedy = [], ""
     if report.failed:
+        lacking.append(f"{report.failed} of {report.expected} test videos could not be read")
+    if report.unscored:
+        lacking.append(f"{report.unscored} of {report.expected} test videos have scores that are not finite")
+        remedy = (
+            "; the weights are damaged or of a training that diverged, or their numbers are too large for "
+            "TRAIN.MIXED_PRECISION_DTYPE (then TEST.MIXED_PRECISION False scores them)"
+        )
+    if lacking:
         raise UserError(
-            f"{report.failed} of {report.expected} test videos could not be read (named in {folder / 'report.json'}); "
-            f"the accuracy is over the {report.scored} others"
+            f"{' and '.join(lacking)} (named in {folder / 'report.json'}); the accuracy is over the {report.scored} "
+            f"others{remedy}"
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
 from slowfast.engine.build import build_run
+from slowfast.engine.output_dir import output_locked
 from slowfast.engine.precise_bn import update_bn_stats
 from slowfast.engine.rank_agreement import Agreement, StepFlags
 from slowfast.engine.resume import restore_state
@@ -21,6 +23,7 @@ from slowfast.engine.scoring import report_on
 from slowfast.engine.step import refuse_divergence, refuse_lost_scale, take_step
 from slowfast.engine.step_meter import StepMeter
 from slowfast.engine.train_run import Progress, TrainRun
+from slowfast.evaluation.report import log_videos
 from slowfast.runtime import distributed
 from slowfast.runtime.interruption import Interrupted, stop_signal
 from slowfast.runtime.log import progress
@@ -36,16 +39,19 @@ def train(cfg: CfgNode, device: torch.device) -> None:
     """Train from the config to ``SOLVER.MAX_EPOCH``, resuming from the newest checkpoint of ``OUTPUT_DIR``.
 
     Raises:
-        UserError: for bad lists, weights or checkpoints, before anything is written.
+        UserError: for bad lists, weights or checkpoints, before anything is written; and if another run is writing to
+            ``OUTPUT_DIR``, or it cannot be written to.
         Interrupted: once a checkpoint is saved, if a process has been asked to stop.
     """
-    run = build_run(cfg, device)
-    log_plan(run)
-    with closing(run.metrics):
-        while run.progress.num_epochs < cfg.SOLVER.MAX_EPOCH:
-            train_epoch(run)
-            finish_epoch(run)
-    distributed.barrier()
+    with output_locked(Path(cfg.OUTPUT_DIR)) as check_lock:
+        run = build_run(cfg, device)
+        run.checkpoints.before_save = check_lock
+        log_plan(run)
+        with closing(run.metrics):
+            while run.progress.num_epochs < cfg.SOLVER.MAX_EPOCH:
+                train_epoch(run)
+                finish_epoch(run)
+        distributed.barrier()
 
 
 def train_epoch(run: TrainRun) -> None:
@@ -194,10 +200,11 @@ def training_clips(run: TrainRun, epoch: int) -> Iterator[Tensor]:
 
 
 def validate(run: TrainRun, epoch: int) -> float | None:
-    """Accuracy in percent on the central view of the validation videos, after an epoch; None on ranks other than 0.
+    """Accuracy in percent on the central view of the validation videos, after an epoch.
 
-    It is top-1, and for videos of several labels the mean average precision. With an EMA of the weights, its
-    accuracy is logged beside.
+    It is top-1, and for videos of several labels the mean average precision; None on ranks other than 0, and where
+    scores are not finite, as such weights are never the best. With an EMA of the weights, its accuracy is logged
+    beside.
     """
     accuracy = _validate_model(run, run.bare_model, epoch, "val")
     if run.ema is not None and epoch >= run.cfg.MODEL.EMA_EPOCH:
@@ -213,10 +220,7 @@ def _validate_model(run: TrainRun, model: nn.Module, epoch: int, kind: str) -> f
     if result is None:
         return None
     report, _, _ = report_on(result, run.val_loader.dataset)
-    for path, cause in report.failures:
-        logger.warning("%s could not be read: %s", path, cause)
-    for path, cause in report.truncations:
-        logger.warning("%s is truncated and was scored up to there: %s", path, cause)
+    log_videos(report, logging.WARNING)
     logger.info("validation%s: %s", " of the EMA" if kind == "val_ema" else "", report.summary())
     is_multi_label = report.mean_average_precision is not None
     run.metrics.write(
@@ -229,8 +233,16 @@ def _validate_model(run: TrainRun, model: nn.Module, epoch: int, kind: str) -> f
         expected=report.expected,
         scored=report.scored,
         failed=report.failed,
+        unscored=report.unscored,
         **({"mean_average_precision": report.mean_average_precision} if is_multi_label else {}),
     )
+    if report.unscored:
+        logger.warning(
+            "the scores of %d of %d validation videos are not finite: the weights%s after epoch %d are no use as they "
+            "are, and not kept as the best ones",
+            *(report.unscored, report.expected, " of the EMA" if kind == "val_ema" else "", epoch + 1),
+        )
+        return None
     return report.mean_average_precision if is_multi_label else report.top1
 
 

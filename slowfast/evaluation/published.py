@@ -169,6 +169,8 @@ def _other_videos(report: TestReport, published: PublishedResult) -> Iterator[st
         yield f"{report.expected:,} videos in place of {published.num_videos:,}"
     if report.failed:
         yield f"{report.failed:,} of {report.expected:,} unreadable"
+    if report.unscored:
+        yield f"{report.unscored:,} of {report.expected:,} without finite scores"
     if report.truncated:
         yield f"{report.truncated:,} truncated"
 

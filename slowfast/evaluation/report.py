@@ -1,16 +1,24 @@
 """What a test leaves behind: a CSV of predictions and a JSON summary."""
 
 import csv
-import os
+import io
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import simplejson
 from torch import Tensor
 
 from slowfast.errors import UserError
 from slowfast.evaluation.accuracy import mean_average_precision, top_k_accuracy
+from slowfast.runtime.files import NAMES, make_folder, write_text, write_whole
+
+logger = logging.getLogger(__name__)
+
+MAX_UNSCORED_LINES = 8
+REMEDY = "the accuracy is in the log; make room or choose another OUTPUT_DIR, and test again with TRAIN.ENABLE False"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +64,14 @@ class TestReport:
 
     Attributes:
         expected: videos in the list.
-        scored: videos that were read and scored; accuracy is over these.
+        scored: videos that were read and have finite scores; accuracy is over these.
         failed: videos that could not be read.
         truncated: scored videos that end early.
         top1, top5: percent of the scored videos; of several labels per video, one among the predictions is enough.
         failures: path and cause of each failed video.
         truncations: path and cause of each truncated one.
+        unscored: videos that were read and have scores that are not finite.
+        unscored_videos: path and cause of each of them.
         mean_average_precision: of a multi-label run, in percent; otherwise None.
         setting: what was tested and how; None of a validation.
     """
@@ -76,17 +86,20 @@ class TestReport:
     failures: Sequence[tuple[str, str]]
     truncated: int = 0
     truncations: Sequence[tuple[str, str]] = ()
+    unscored: int = 0
+    unscored_videos: Sequence[tuple[str, str]] = ()
     mean_average_precision: float | None = None
     setting: TestSetting | None = None
 
     def summary(self) -> str:
         """One line for people."""
         precision = self.mean_average_precision
-        cut = f", {self.truncated} truncated" if self.truncated else ""
+        odd = f", {self.unscored} not scored" if self.unscored else ""
+        odd += f", {self.truncated} truncated" if self.truncated else ""
         has_precision = "" if precision is None else f", mean average precision {precision:.2f} %"
         return (
             f"top-1 {self.top1:.2f} %, top-5 {self.top5:.2f} %{has_precision} over {self.scored} scored videos "
-            f"({self.expected} expected, {self.failed} failed{cut})"
+            f"({self.expected} expected, {self.failed} failed{odd})"
         )
 
 
@@ -96,6 +109,7 @@ def make_report(
     num_expected: int,
     failures: Sequence[tuple[str, str]],
     truncations: Sequence[tuple[str, str]] = (),
+    unscored_videos: Sequence[tuple[str, str]] = (),
 ) -> TestReport:
     """Summarise.
 
@@ -103,8 +117,9 @@ def make_report(
         scores: float (n, K) of the scored videos.
         labels: int64 (n,), or (n, K) with 1 for each class that a video shows.
         num_expected: videos in the list.
-        failures: (path, cause) of the others.
-        truncations: (path, cause) of those that end early.
+        failures: (path, cause) of those that could not be read.
+        truncations: (path, cause) of the scored ones that end early.
+        unscored_videos: (path, cause) of those with scores that are not finite.
     """
     return TestReport(
         expected=num_expected,
@@ -115,6 +130,8 @@ def make_report(
         failures=failures,
         truncated=len(truncations),
         truncations=truncations,
+        unscored=len(unscored_videos),
+        unscored_videos=unscored_videos,
         mean_average_precision=mean_average_precision(scores, labels) if labels.ndim == 2 else None,
     )
 
@@ -130,21 +147,26 @@ def write_report(folder: Path, report: TestReport, paths: Sequence[str], labels:
         paths: of the n scored videos.
         labels: as for ``make_report``.
         scores: float (n, K).
+
+    Raises:
+        UserError: if they cannot be written; files of an earlier test stay whole.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / "predictions.csv.tmp"
-    with temporary.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["path", "label", "prediction", "scores"])
-        for path, label, row in zip(paths, labels, scores, strict=True):
-            classes = [label] if label.ndim == 0 else label.nonzero()
-            written = ";".join(str(int(idx)) for idx in classes)
-            writer.writerow([path, written, int(row.argmax()), " ".join(f"{value:.6g}" for value in row.tolist())])
-    os.replace(temporary, folder / "predictions.csv")
+    make_folder(folder)
+    write_whole(folder / "predictions.csv", lambda file: _write_rows(file, paths, labels, scores), REMEDY)
     content = {name: value for name, value in asdict(report).items() if value is not None}
-    temporary = folder / "report.json.tmp"
-    temporary.write_text(simplejson.dumps(content, indent=2, ignore_nan=True) + "\n")
-    os.replace(temporary, folder / "report.json")
+    write_text(folder / "report.json", simplejson.dumps(content, indent=2, ignore_nan=True) + "\n", REMEDY)
+
+
+def _write_rows(file: BinaryIO, paths: Sequence[str], labels: Tensor, scores: Tensor) -> None:
+    """The table of predictions; names of files that are not UTF-8 keep their bytes."""
+    text = io.TextIOWrapper(file, newline="", **NAMES)
+    writer = csv.writer(text)
+    writer.writerow(["path", "label", "prediction", "scores"])
+    for path, label, row in zip(paths, labels, scores, strict=True):
+        classes = [label] if label.ndim == 0 else label.nonzero()
+        written = ";".join(str(int(idx)) for idx in classes)
+        writer.writerow([path, written, int(row.argmax()), " ".join(f"{value:.6g}" for value in row.tolist())])
+    text.detach()  # flushed; whoever has opened the file closes it
 
 
 def load_report(path: Path) -> TestReport:
@@ -174,3 +196,18 @@ def load_report(path: Path) -> TestReport:
     if report.setting is None:
         raise UserError(f"{file}: does not tell what was tested, as reports of older versions; test again")
     return report
+
+
+def log_videos(report: TestReport, level: int) -> None:
+    """Name what is odd in a test or validation: videos that could not be read or scored, at ``level``; truncated ones.
+
+    Of a model that scores no video, a few stand for all; ``report.json`` has the others.
+    """
+    for path, cause in report.failures:
+        logger.log(level, "%s could not be read: %s", path, cause)
+    for path, cause in report.truncations:
+        logger.warning("%s is truncated and was scored up to there: %s", path, cause)
+    for path, cause in report.unscored_videos[:MAX_UNSCORED_LINES]:
+        logger.log(level, "%s is not scored: %s", path, cause)
+    if report.unscored > MAX_UNSCORED_LINES:
+        logger.log(level, "%d more videos are not scored", report.unscored - MAX_UNSCORED_LINES)

@@ -28,3 +28,22 @@ def combine_views(
     if method == "max":
         return scores.amax(dim=1)
     raise ValueError(f"DATA.ENSEMBLE_METHOD {method!r} is not a method; accepted: sum, max")
+
+
+def why_not_finite(logits: Tensor, scores: Tensor) -> list[str]:
+    """Why each video has no scores that count; "" for one whose numbers are all finite.
+
+    Logits count, too: a sigmoid or a maximum makes a finite score of an infinite one.
+
+    Args:
+        logits: (N, V, K) of the views.
+        scores: (N, K) of the videos.
+    """
+    num_bad = (~logits.isfinite().all(dim=2)).sum(dim=1).tolist()
+    are_finite = scores.isfinite().all(dim=1).tolist()
+    return [
+        f"the model's output is not finite in {bad} of {logits.shape[1]} views"
+        if bad
+        else ("" if is_finite else "its views together are beyond the numbers of float32")
+        for bad, is_finite in zip(num_bad, are_finite, strict=True)
+    ]

@@ -20,6 +20,7 @@ import torch.distributed as dist
 from slowfast.errors import UserError
 from slowfast.launch.heartbeat_server import INTERVAL_S, HeartbeatServer, lost_message
 from slowfast.launch.process_group import Group, rendezvous_address
+from slowfast.runtime.folder_lock import release_held_locks
 from slowfast.runtime.interruption import raise_if_stopped
 
 # After another's error the main thread may end by itself for this time; NCCL's collectives never do.
@@ -291,6 +292,7 @@ def end_process(status: int) -> NoReturn:
     """End this process now, from any thread, whatever the main thread waits for; and the workers that load its data."""
     for child in multiprocessing.active_children():
         child.kill()
+    release_held_locks()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)

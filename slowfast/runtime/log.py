@@ -1,5 +1,6 @@
 """Console and file log, the JSON-lines metrics log, and the progress bar."""
 
+import contextlib
 import logging
 import sys
 from collections.abc import Iterable, Iterator
@@ -11,18 +12,55 @@ import simplejson
 from tqdm import tqdm
 
 from slowfast.runtime import distributed
+from slowfast.runtime.files import NAMES, system_cause, write_text, writing
 
 T = TypeVar("T")
 
+logger = logging.getLogger(__name__)
+
+REMEDY = "start the same command again once it can be: training resumes from the last checkpoint"
 LINE_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
-class _ConsoleHandler(logging.Handler):
-    """Writes to standard output without tearing a progress bar."""
+class _LastingHandler(logging.Handler):
+    """A log that cannot be written, on a full disk or to a closed pipe, ends no run: it is said once."""
+
+    place = "standard output"
+    _is_told = False
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._is_told:
+            self._is_told = True
+            with contextlib.suppress(OSError):
+                print(f"warning: {self.place}: the log cannot be written: {error.strerror or error}", file=sys.stderr)
+
+
+class _ConsoleHandler(_LastingHandler):
+    """Writes to standard output without tearing a progress bar; what it cannot show is escaped."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(self.format(record), file=sys.stdout)
-        sys.stdout.flush()
+        try:
+            encoding = sys.stdout.encoding or "utf-8"
+            text = self.format(record).encode(encoding, "backslashreplace").decode(encoding)
+            tqdm.write(text, file=sys.stdout)
+            sys.stdout.flush()
+        except Exception:
+            self.handleError(record)
+
+
+class _FileHandler(_LastingHandler, logging.FileHandler):
+    """Appends to a file, names of any bytes as they are."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, **NAMES)
+        self.place = str(path)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # of lines that are still to be written to a full disk
+            super().close()
 
 
 def setup_logging(output_dir: Path | None) -> None:
@@ -30,6 +68,9 @@ def setup_logging(output_dir: Path | None) -> None:
 
     Args:
         output_dir: an existing directory; None for the console alone.
+
+    Raises:
+        UserError: if the file cannot be opened.
     """
     root = logging.getLogger("slowfast")
     for handler in list(root.handlers):
@@ -41,7 +82,9 @@ def setup_logging(output_dir: Path | None) -> None:
     prefix = "" if is_main else f"[rank {distributed.rank()}] "
     handlers: list[logging.Handler] = [_ConsoleHandler()]
     if output_dir is not None and is_main:
-        handlers.append(logging.FileHandler(output_dir / "log.txt"))
+        path = output_dir / "log.txt"
+        with writing(path, "choose another OUTPUT_DIR"):
+            handlers.append(_FileHandler(path))
     for handler in handlers:
         handler.setFormatter(logging.Formatter(prefix + LINE_FORMAT, datefmt="%Y-%m-%d %H:%M:%S"))
         root.addHandler(handler)
@@ -58,6 +101,9 @@ class MetricsLog:
         has_tensorboard: also write TensorBoard event files to ``output_dir``/tensorboard.
         num_epochs: that the run has behind it, with their validation.
         num_steps: optimizer updates that it has behind it, of all epochs; 0 for a new run.
+
+    Raises:
+        UserError: if the file cannot be written. Of TensorBoard, which shows the same, that is a warning.
     """
 
     def __init__(
@@ -67,18 +113,20 @@ class MetricsLog:
         self._tensorboard = None
         if not distributed.is_main():
             return
-        path = output_dir / "metrics.jsonl"
-        if num_steps == 0:
-            _put_aside(path)
-        else:
-            _cut_lines(path, num_epochs, num_steps)
-        self._file = path.open("a")
+        self._path = path = output_dir / "metrics.jsonl"
+        with writing(path, REMEDY):
+            if num_steps == 0:
+                _put_aside(path)
+            else:
+                _cut_lines(path, num_epochs, num_steps)
+            self._file = path.open("a", **NAMES)
         if has_tensorboard:
             # Imported here because it takes seconds and few runs want it.
             from torch.utils.tensorboard import SummaryWriter
 
             purge_step = num_steps + 1 if num_steps else None
-            self._tensorboard = SummaryWriter(str(output_dir / "tensorboard"), purge_step=purge_step)
+            with self._tensorboard_optional():
+                self._tensorboard = SummaryWriter(str(output_dir / "tensorboard"), purge_step=purge_step)
 
     def write(self, kind: str, step: int, **values: Any) -> None:
         """Append one line.
@@ -87,22 +135,38 @@ class MetricsLog:
             kind: what the line is about: "train", "val" or "val_ema".
             step: optimizer updates done so far.
             values: JSON values; NaN becomes null.
+
+        Raises:
+            UserError: if the line cannot be written; a run that resumes drops what there is of it.
         """
         if self._file is None:
             return
-        self._file.write(simplejson.dumps({"kind": kind, "step": step, **values}, ignore_nan=True) + "\n")
-        self._file.flush()
-        if self._tensorboard is not None:
+        with writing(self._path, REMEDY):
+            self._file.write(simplejson.dumps({"kind": kind, "step": step, **values}, ignore_nan=True) + "\n")
+            self._file.flush()
+        with self._tensorboard_optional():
             for name, value in values.items():
-                if isinstance(value, int | float):
+                if self._tensorboard is not None and isinstance(value, int | float):
                     self._tensorboard.add_scalar(f"{kind}/{name}", value, step)
 
     def close(self) -> None:
         """Close the files."""
-        for writer in (self._file, self._tensorboard):
-            if writer is not None:
-                writer.close()
+        if self._file is not None:
+            with contextlib.suppress(OSError):  # each line has been written, or its error told
+                self._file.close()
+        with self._tensorboard_optional():
+            if self._tensorboard is not None:
+                self._tensorboard.close()
         self._file = self._tensorboard = None
+
+    @contextlib.contextmanager
+    def _tensorboard_optional(self) -> Iterator[None]:
+        """Go on without TensorBoard's files from where they cannot be written: metrics.jsonl has all of it."""
+        try:
+            yield
+        except (OSError, UnicodeError) as error:
+            self._tensorboard = None
+            logger.warning("TensorBoard's files are not written from here on: %s", system_cause(error))
 
 
 def _put_aside(path: Path) -> None:
@@ -120,7 +184,7 @@ def _cut_lines(path: Path, num_epochs: int, num_steps: int) -> None:
     """
     if not path.is_file():
         return
-    kept, lines = [], path.read_text().splitlines(keepends=True)
+    kept, lines = [], path.read_text(**NAMES).splitlines(keepends=True)
     for line in lines:
         try:
             values = simplejson.loads(line)
@@ -130,9 +194,7 @@ def _cut_lines(path: Path, num_epochs: int, num_steps: int) -> None:
         if (values["epoch"] <= num_epochs or is_begun) and line.endswith("\n"):
             kept.append(line)
     if kept != lines:
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text("".join(kept))
-        temporary.replace(path)
+        write_text(path, "".join(kept), REMEDY)
 
 
 def progress(items: Iterable[T], description: str, total: int, *, initial: int = 0) -> Iterator[T]:
