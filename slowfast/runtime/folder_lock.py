@@ -242,7 +242,8 @@ def _look(path: Path) -> _Seen | None:
     """What a file says now; None if it is not there."""
     try:
         with path.open("rb") as file:  # opened each time: only then network disks ask their server
-            content, changed_ns = file.read(1 << 16), os.fstat(file.fileno()).st_mtime_ns
+            # In this order: an empty file with the time of its content would look like one that is renewed.
+            changed_ns, content = os.fstat(file.fileno()).st_mtime_ns, file.read(1 << 16)
     except FileNotFoundError:
         return None
     except PermissionError:
