@@ -2,13 +2,14 @@
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import pytest
 import torch
 
-from slowfast.evaluation import report as report_module
 from slowfast.evaluation.report import make_report, write_report
+from slowfast.runtime import files
 
 SCORES = torch.tensor([[0.75, 0.25], [0.125, 0.875], [0.5, 0.25]])
 LABELS = torch.tensor([0, 0, 1])
@@ -29,6 +30,19 @@ def test_truncated_videos_are_counted_and_named():
     assert report.summary().endswith("over 3 scored videos (4 expected, 1 failed, 1 truncated)")
 
 
+def test_videos_without_finite_scores_are_counted_and_named():
+    report = make_report(SCORES, LABELS, 5, FAILURES, [("a.mp4", "it ends")], [("n.mp4", "not finite")])
+    assert (report.scored, report.unscored, report.unscored_videos) == (3, 1, [("n.mp4", "not finite")])
+    assert report.summary().endswith("over 3 scored videos (5 expected, 1 failed, 1 not scored, 1 truncated)")
+
+
+def test_names_that_are_not_utf8_keep_their_bytes(tmp_path: Path):
+    path = os.fsdecode(b"caf\xe9.mp4")
+    write_report(tmp_path, make_report(SCORES[:1], LABELS[:1], 2, [(path, "gone")]), [path], LABELS[:1], SCORES[:1])
+    assert b"caf\xe9.mp4,0,0," in (tmp_path / "predictions.csv").read_bytes()
+    assert json.loads((tmp_path / "report.json").read_text())["failures"] == [[path, "gone"]]
+
+
 def test_the_files_hold_counts_and_a_row_a_video(tmp_path: Path):
     folder = tmp_path / "new" / "test"
     write_report(folder, make_report(SCORES, LABELS, 4, FAILURES), PATHS, LABELS, SCORES)
@@ -43,6 +57,8 @@ def test_the_files_hold_counts_and_a_row_a_video(tmp_path: Path):
         "failures": [list(FAILURES[0])],
         "truncated": 0,
         "truncations": [],
+        "unscored": 0,
+        "unscored_videos": [],
     }
     with (folder / "predictions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -90,7 +106,7 @@ def test_an_interrupted_report_leaves_the_old_one_whole(tmp_path: Path, monkeypa
     def interrupted(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(report_module.os, "replace", interrupted)
+    monkeypatch.setattr(files.os, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_report(tmp_path, make_report(SCORES[:1], LABELS[:1], 1, []), PATHS[:1], LABELS[:1], SCORES[:1])
     assert {name: (tmp_path / name).read_bytes() for name in before} == before

@@ -8,7 +8,7 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 from slowfast.errors import UserError
-from slowfast.runtime.folder_lock import LOCK_NAME, FolderLock
+from slowfast.runtime.folder_lock import FolderLock
 
 NUM_PROCESSES = 6
 STALE_S = 0.3
@@ -50,9 +50,10 @@ def main(root: Path, num_rounds: int, left_behind: list[str]) -> None:
             (folder / name).write_text(content)
         told = one_round(folder)
         left = sorted(path.name for path in folder.iterdir())
-        print(json.dumps({"held": told.count("held"), "errors": [text for text in told if text != "held"], "left": left}))
+        print(
+            json.dumps({"held": told.count("held"), "errors": [text for text in told if text != "held"], "left": left})
+        )
 
 
 if __name__ == "__main__":
-    assert LOCK_NAME == "run.lock"
     main(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:])

@@ -104,7 +104,9 @@ def test_a_killed_run_of_this_machine_keeps_nobody_waiting(tmp_path: Path, caplo
         with caplog.at_level(logging.INFO, logger="slowfast"), FolderLock(tmp_path):
             assert time.monotonic() - start < 1
     (line,) = [record.getMessage() for record in caplog.records]
-    assert f"process {process.pid} on host" in line and line.endswith("is gone and has left run.lock behind; taken over")
+    assert f"process {process.pid} on host" in line and line.endswith(
+        "is gone and has left run.lock behind; taken over"
+    )
     assert list(tmp_path.iterdir()) == []
 
 
