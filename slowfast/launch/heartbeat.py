@@ -283,9 +283,14 @@ def describe(error: BaseException, name: str) -> tuple[str, str]:
 
 def print_error(text: str) -> None:
     """Print in one piece, so that lines of several processes do not mix."""
-    sys.stdout.flush()
+    _flush_output()
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
+
+
+def _flush_output() -> None:
+    with contextlib.suppress(OSError):  # a full disk, or nobody who reads
+        sys.stdout.flush()
 
 
 def end_process(status: int) -> NoReturn:
@@ -293,6 +298,6 @@ def end_process(status: int) -> NoReturn:
     for child in multiprocessing.active_children():
         child.kill()
     release_held_locks()
-    sys.stdout.flush()
+    _flush_output()
     sys.stderr.flush()
     os._exit(status)

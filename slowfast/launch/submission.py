@@ -22,6 +22,7 @@ from slowfast.config.command_line import exit_with_error
 from slowfast.errors import UserError
 from slowfast.launch.launch import Job, launch
 from slowfast.launch.slurm import wait_for_end
+from slowfast.runtime.files import write_text
 from slowfast.runtime.interruption import ignore_stop_signals
 
 # submitit gives a job up after so many time-outs; a run may take any number of them.
@@ -120,7 +121,7 @@ def submit(cfg: CfgNode, folder: Path, options: SubmissionOptions, job: Job) -> 
     except OSError as error:
         raise UserError(f"--job_dir {folder} cannot be made: {error.strerror}") from None
     config_path = folder.resolve() / f"config_{uuid4().hex[:8]}.yaml"
-    config_path.write_text(cfg.dump())
+    write_text(config_path, cfg.dump(), "choose another --job_dir")
     errors = io.StringIO()
     try:
         with contextlib.redirect_stderr(errors):  # submitit prints there what it raises, too

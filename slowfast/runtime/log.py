@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from itertools import count
 from pathlib import Path
@@ -125,6 +126,7 @@ class MetricsLog:
             from torch.utils.tensorboard import SummaryWriter
 
             purge_step = num_steps + 1 if num_steps else None
+            threading.excepthook = _told_by_others
             with self._tensorboard_optional():
                 self._tensorboard = SummaryWriter(str(output_dir / "tensorboard"), purge_step=purge_step)
 
@@ -167,6 +169,13 @@ class MetricsLog:
         except (OSError, UnicodeError) as error:
             self._tensorboard = None
             logger.warning("TensorBoard's files are not written from here on: %s", system_cause(error))
+
+
+def _told_by_others(error: threading.ExceptHookArgs) -> None:
+    """Leave out what TensorBoard's thread prints: its next writer meets the same error, and tells it."""
+    is_tensorboard = type(error.thread).__module__.startswith("tensorboard.")
+    if not (is_tensorboard and isinstance(error.exc_value, OSError)):
+        threading.__excepthook__(error)
 
 
 def _put_aside(path: Path) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from slowfast.engine import train
+from slowfast.engine.train_run import TrainRun
 from slowfast.runtime.folder_lock import LOCK_NAME, FolderLock
 from tests.command_line import RUN_NET, Outcome, run_commands, run_net, tiny_arguments
 from tests.run_state import report
@@ -54,21 +56,19 @@ def test_no_lock_is_left_and_no_folder_where_nothing_was_written(
         assert not (tmp_path / "new").exists()
 
 
-def test_a_training_whose_folder_was_taken_over_saves_nothing_more(video_set: Path, tmp_path: Path):
+def test_a_training_whose_folder_was_taken_over_saves_nothing_more(
+    video_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     """Suspended for longer than the lock lasts, say; here another one's lock is there from the first step on."""
     other = {"id": "a1", "host": "elsewhere", "kernel": "", "pid": 17, "started": "", "job": "", "since": "now"}
-    program = tmp_path / "take_over.py"
-    program.write_text(
-        "from pathlib import Path\n"
-        "from slowfast.engine import train\n"
-        "before = train.log_plan\n"
-        "def log_plan(run):\n"
-        "    before(run)\n"
-        f"    Path(run.cfg.OUTPUT_DIR, {LOCK_NAME!r}).write_text({json.dumps(other)!r})\n"
-        "train.log_plan = log_plan\n"
-        f"import runpy; runpy.run_path({str(RUN_NET)!r}, run_name='__main__')\n"
-    )
-    (outcome,) = run_commands([sys.executable, program, *tiny_arguments(video_set, tmp_path / "run")])
+    log_plan = train.log_plan
+
+    def take_over(run: TrainRun) -> None:
+        log_plan(run)
+        (tmp_path / "run" / LOCK_NAME).write_text(json.dumps(other))
+
+    monkeypatch.setattr(train, "log_plan", take_over)
+    outcome = run_net(*tiny_arguments(video_set, tmp_path / "run"))
     assert "process 17 on host elsewhere, since now, has taken this folder over" in outcome.error
     assert not (tmp_path / "run" / "checkpoints").exists()
     assert json.loads((tmp_path / "run" / LOCK_NAME).read_text()) == other

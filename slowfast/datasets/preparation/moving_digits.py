@@ -32,6 +32,7 @@ from slowfast.datasets.preparation.digit_scenes import (
     render_motion,
 )
 from slowfast.errors import UserError
+from slowfast.runtime.files import make_folder, write_text, writing
 
 CLASSES: dict[str, tuple[str, ...]] = {"motion": MOTIONS, "static": tuple("0123456789")}
 SPLITS: tuple[str, ...] = ("train", "val", "test")
@@ -135,7 +136,8 @@ def write_moving_digits(
         ``root``.
 
     Raises:
-        UserError: if an argument is out of range, or ``root`` holds other data and ``overwrite`` is off.
+        UserError: if an argument is out of range, ``root`` holds other data and ``overwrite`` is off, or it cannot be
+            written to.
     """
     root = Path(root)
     num_videos = {"train": num_train, "val": num_val, "test": num_test}
@@ -147,13 +149,15 @@ def write_moving_digits(
     paths = [*texts, *(_video_path(*key[:3]) for key in keys)]
 
     if overwrite:
-        _remove_old_set(root, texts)
+        with writing(root):
+            _remove_old_set(root, texts)
     elif _holds_manifest(root, manifest, texts) and all((root / path).is_file() for path in paths):
         return root
     # Without its manifest the folder counts as unfinished, which it is from here until the last line.
-    (root / MANIFEST_NAME).unlink(missing_ok=True)
+    with writing(root):
+        (root / MANIFEST_NAME).unlink(missing_ok=True)
     for split in SPLITS:
-        (root / "videos" / split).mkdir(parents=True, exist_ok=True)
+        make_folder(root / "videos" / split)
     if num_workers == 1:
         for key in keys:
             _write_planned_video(root, key)
@@ -166,8 +170,8 @@ def write_moving_digits(
             for _ in pool.map(_write_planned_video, repeat(root), keys, chunksize=8):
                 pass
     for name, text in texts.items():
-        _write_atomically(root / name, text)
-    _write_atomically(root / MANIFEST_NAME, json.dumps(manifest, indent=2) + "\n")
+        write_text(root / name, text)
+    write_text(root / MANIFEST_NAME, json.dumps(manifest, indent=2) + "\n")
     return root
 
 
@@ -184,18 +188,19 @@ def _encode_h264(path: Path, frames: np.ndarray) -> None:
     # Fixed frame types: scene cuts would add key frames and b-adapt=1 drop B-frames as the encoder likes. mbtree
     # is off because its AVX-512 code lets bytes differ from run to run (seen in x264 core 165).
     x264_params = f"keyint={KEY_FRAME_INTERVAL}:scenecut=0:bframes=2:b-adapt=0:mbtree=0:threads=1"
-    try:
-        with av.open(str(temporary), "w", format="mp4", options={"fflags": "+bitexact"}) as container:
-            options = {"preset": "veryfast", "crf": "20", "x264-params": x264_params}
-            stream = container.add_stream("libx264", rate=FPS, options=options)
-            _, stream.height, stream.width, _ = frames.shape
-            stream.pix_fmt = "yuv420p"
-            for frame in frames:
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-            container.mux(stream.encode())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with writing(path):
+        try:
+            with av.open(str(temporary), "w", format="mp4", options={"fflags": "+bitexact"}) as container:
+                options = {"preset": "veryfast", "crf": "20", "x264-params": x264_params}
+                stream = container.add_stream("libx264", rate=FPS, options=options)
+                _, stream.height, stream.width, _ = frames.shape
+                stream.pix_fmt = "yuv420p"
+                for frame in frames:
+                    container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+                container.mux(stream.encode())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def _write_planned_video(root: Path, key: tuple[str, str, int, int]) -> None:
@@ -265,9 +270,3 @@ def _remove_old_set(root: Path, text_names: Iterable[str]) -> None:
     for split in SPLITS:
         for video in (root / "videos" / split).glob("[0-9]*_*.mp4"):
             video.unlink()
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)

@@ -1,5 +1,6 @@
 """Smaller videos with more key frames: H.264 with a shorter short side and short groups of pictures."""
 
+import errno
 import json
 import os
 import statistics
@@ -23,6 +24,8 @@ from slowfast.datasets.reading.source import VideoReadError
 from slowfast.datasets.reading.video_reader import VideoReader
 from slowfast.datasets.sampling import sparse_indices
 from slowfast.errors import UserError
+from slowfast.runtime.files import cannot_write, make_folder
+from slowfast.runtime.folder_lock import FolderLock
 from slowfast.runtime.log import progress
 
 SETTINGS_FILE = "transcode.json"
@@ -119,28 +122,30 @@ def transcode_folder(
         One outcome a video, sorted by its path.
 
     Raises:
-        UserError: if folders or settings do not go together, or two sources would give the same result.
+        UserError: if folders or settings do not go together, two sources would give the same result, another run
+            is writing to ``out``, or it cannot be written to.
     """
     sources = find_videos(root, num_workers=num_workers)
     targets = _targets(root, out, sources)
-    _check_settings(out / SETTINGS_FILE, settings, overwrite=overwrite)
-    jobs = [(str(root / source), str(out / targets[source])) for source in sources]
-    if not overwrite:
-        jobs = [job for job in jobs if not Path(job[1]).exists()]
-    run = partial(transcode_video, settings=settings)
-    causes = {}
-    results = map_unordered(run, jobs, num_workers=num_workers, timeout_s=timeout_s)
-    for idx, cause in progress(results, "videos", len(jobs)):
-        causes[jobs[idx][0]] = cause.cause if isinstance(cause, LostItem) else cause
-    outcomes = []
-    for source in sources:
-        path, target = root / source, out / targets[source]
-        if cause := causes.get(str(path), ""):
-            outcomes.append(Outcome(source, cause))
-        else:
-            outcomes.append(Outcome(source, "", path.stat().st_size, target.stat().st_size))
-    write_csv(out / FAILED_FILE, ("path", "cause"), [(o.source, o.cause) for o in outcomes if o.cause])
-    return outcomes
+    with FolderLock(out, key="folder of the results"):
+        _check_settings(out / SETTINGS_FILE, settings, overwrite=overwrite)
+        jobs = [(str(root / source), str(out / targets[source])) for source in sources]
+        if not overwrite:
+            jobs = [job for job in jobs if not Path(job[1]).exists()]
+        run = partial(transcode_video, settings=settings)
+        causes = {}
+        results = map_unordered(run, jobs, num_workers=num_workers, timeout_s=timeout_s)
+        for idx, cause in progress(results, "videos", len(jobs)):
+            causes[jobs[idx][0]] = cause.cause if isinstance(cause, LostItem) else cause
+        outcomes = []
+        for source in sources:
+            path, target = root / source, out / targets[source]
+            if cause := causes.get(str(path), ""):
+                outcomes.append(Outcome(source, cause))
+            else:
+                outcomes.append(Outcome(source, "", path.stat().st_size, target.stat().st_size))
+        write_csv(out / FAILED_FILE, ("path", "cause"), [(o.source, o.cause) for o in outcomes if o.cause])
+        return outcomes
 
 
 def _targets(root: Path, out: Path, sources: Sequence[str]) -> dict[str, str]:
@@ -176,9 +181,12 @@ def transcode_video(job: tuple[str, str], *, settings: Settings) -> str:
 
     Returns:
         "" or why there is no new result.
+
+    Raises:
+        UserError: if no result can be written, of this video or another.
     """
     source, target = map(Path, job)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     temporary = target.with_name(f".{target.name}.tmp")
     try:
         num_frames = _count_frames(source)
@@ -188,6 +196,8 @@ def transcode_video(job: tuple[str, str], *, settings: Settings) -> str:
         _verify(temporary, thumbnails)
         os.replace(temporary, target)
     except (VideoReadError, av.FFmpegError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            raise cannot_write(target, error, "start the same command again once it can be: it resumes") from None
         return " ".join(str(error).split()) or type(error).__name__
     finally:
         temporary.unlink(missing_ok=True)

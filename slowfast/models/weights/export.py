@@ -22,9 +22,10 @@ from slowfast.models.weights.class_order import (
     num_assumed,
 )
 from slowfast.models.weights.files import METADATA_KEYS
-from slowfast.models.weights.integrity import AGAIN, HASHES_KEY, check_types, first_line, tensor_hashes
+from slowfast.models.weights.integrity import AGAIN, HASHES_KEY, check_types, tensor_hashes
 from slowfast.models.weights.sources import translate_source
 from slowfast.models.weights.translation import Translation
+from slowfast.runtime.files import cannot_write
 
 FORMS = ("authors", "mmaction2", "ours")
 
@@ -183,9 +184,10 @@ def _write(content: dict[str, Any], target: Path) -> None:
                 {name: value.contiguous() for name, value in weights.items()}, temporary, {"format": "pt"} | metadata
             )
         else:
-            torch.save(content, temporary)
+            with temporary.open("wb") as file:  # of a file that PyTorch opens itself it does not tell what is wrong
+                torch.save(content, file)
         os.replace(temporary, target)
     except (OSError, RuntimeError, SafetensorError) as error:  # PyTorch makes a RuntimeError of a full disk
-        raise UserError(f"{target}: cannot be written: {first_line(error)}") from None
+        raise cannot_write(target, error) from None
     finally:
         temporary.unlink(missing_ok=True)
