@@ -210,7 +210,8 @@ def _name_runs(figure: Figure, runs: Sequence[RunMetrics]) -> None:
 
 
 def _shown(name: str) -> str:
-    """A name that is not too long, and that Matplotlib takes as it is: no formula, and not one to hide."""
+    """A name that is not too long, and that Matplotlib takes as it is: text, no formula, and not one to hide."""
+    name = name.encode("utf-8", "backslashreplace").decode()  # of a folder whose name is not UTF-8
     if len(name) > _LONGEST_NAME:
         name = f"...{name[3 - _LONGEST_NAME :]}"
     name = name.replace("$", r"\$")

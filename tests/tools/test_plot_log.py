@@ -1,5 +1,6 @@
 """tools/plot_log.py: a picture of a real run, and what it refuses."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,14 @@ def test_a_run_is_drawn(video_set: Path, tmp_path: Path, monkeypatch: pytest.Mon
         assert picture.format == "PNG" and min(picture.size) > 800
         colors = {color for _, color in picture.convert("RGB").getcolors(maxcolors=2**24)}
     assert {(31, 119, 180), (255, 127, 14), (214, 39, 40)} <= colors  # of training, validation and the EMA
+
+
+def test_a_folder_whose_name_is_not_utf8_is_drawn(tmp_path: Path):
+    folder = tmp_path / os.fsdecode(b"run \xe9")
+    folder.mkdir()
+    (folder / "metrics.jsonl").write_text('{"kind": "train", "step": 1, "loss": 2.0}\n')
+    assert run_tool("plot_log", folder, "-o", folder / "curves.png").code == 0
+    assert (folder / "curves.png").stat().st_size > 0
 
 
 def test_mistakes_are_one_line(tmp_path: Path):

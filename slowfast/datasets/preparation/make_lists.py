@@ -16,6 +16,7 @@ from slowfast.datasets.preparation.list_files import ResultLog, write_csv, write
 from slowfast.datasets.preparation.media_index import MediaIndex, find_videos, index_frame_folders, index_videos
 from slowfast.datasets.preparation.official_annotations import Annotation
 from slowfast.errors import UserError
+from slowfast.runtime.files import NAMES
 
 SPLITS = ("train", "val", "test")
 MISSING_FILE = "missing.csv"
@@ -243,7 +244,7 @@ def make_folder_lists(
         if "/" in path:
             videos[path.partition("/")[0]].append(path)
     for label, (name, paths) in enumerate(videos.items()):
-        random.Random(f"{seed} {name}").shuffle(paths)
+        random.Random(f"{seed} {name}".encode(**NAMES)).shuffle(paths)
         num_val, num_test = round(val_share * len(paths)), round(test_share * len(paths))
         parts = paths[num_val + num_test :], paths[:num_val], paths[num_val : num_val + num_test]
         for split, part in zip(SPLITS, parts, strict=True):

@@ -4,8 +4,6 @@ A file is named by a path or an http(s) address. After an address, ``#sha256=`` 
 digits of its checksum check what arrives. ``jit:`` before either opens a TorchScript archive, which is a program.
 """
 
-import hashlib
-import http.client
 import json
 import os
 import re
@@ -14,15 +12,14 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import torch
-from iopath.common.file_io import HTTPURLHandler, PathManager, get_cache_dir
 from safetensors import safe_open
 from torch import Tensor
 
 from slowfast.config.coerce import short
 from slowfast.errors import UserError
+from slowfast.models.weights.downloads import by_hand, discard, download, is_address
 from slowfast.models.weights.integrity import (
     AGAIN,
     HASHES_KEY,
@@ -41,17 +38,8 @@ WRAPPERS = ("model_state", "model", "state_dict", "teacher")
 # Metadata of a .safetensors file that stand for the keys of a checkpoint of ours, as JSON.
 METADATA_KEYS = ("class_names", "config", HASHES_KEY)
 PAGE_STARTS = (b"<!doctype", b"<html", b"<head", b"<?xml")
-DRIVE_DOWNLOAD = "https://drive.usercontent.google.com/download?id={}&export=download&confirm=t"
 
 _LIGHT = re.compile(r"uniformer[_-]?xx?s")
-
-_paths = PathManager()
-_paths.register_handler(HTTPURLHandler())
-
-
-def is_address(name: str) -> bool:
-    """Whether ``name`` is an http(s) address."""
-    return name.startswith(("http://", "https://"))
 
 
 def refuse_light(name: str) -> None:
@@ -97,7 +85,7 @@ def read_checkpoint(name: str | Path, *, is_checked: bool = False) -> dict[str, 
             damaged, a web page, or holds other objects than tensors and plain containers.
     """
     prefix, location = _split_jit(str(name))
-    path = _download(location) if is_address(location) else Path(location)
+    path = download(location) if is_address(location) else Path(location)
     if not os.path.isfile(path):  # where Path.is_file() raises: for names that are too long, say
         raise UserError(f"{path if str(path).isprintable() else repr(str(path))}: no such checkpoint file")
     try:
@@ -106,17 +94,24 @@ def read_checkpoint(name: str | Path, *, is_checked: bool = False) -> dict[str, 
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     if head.lstrip().lower().startswith(PAGE_STARTS):
-        raise UserError(f"{_refuse(path, location)} is a web page, not weights; {_by_hand(location)}")
-    if head[8:9] == b"{" or path.suffix == ".safetensors":
-        content = _read_safetensors(path)
-    else:
-        if not is_checked:
-            check_archive(path)
-        if _is_jit(path) and not prefix:
-            told = "is a TorchScript archive, which is a program; if you trust it, name it"
-            raise UserError(f"{path}: {told} jit:{path}")
-        content = _read_jit(path) if prefix else load_plain(path)
-    check_tensors(content, path)
+        raise UserError(f"{discard(path, location)} is a web page, not weights; {by_hand(location)}")
+    if not prefix and _is_jit(path):
+        told = "is a TorchScript archive, which is a program; if you trust it, name it"
+        raise UserError(f"{path}: {told} jit:{path}")
+    try:
+        if head[8:9] == b"{" or path.suffix == ".safetensors":
+            content = _read_safetensors(path)
+        else:
+            if not is_checked:
+                check_archive(path)
+            content = _read_jit(path) if prefix else load_plain(path)
+        check_tensors(content, path)
+    except UserError as error:
+        if not is_address(location):
+            raise
+        # It may have stopped short: of an address that tells no length, only reading what has arrived shows that.
+        discard(path, location)
+        raise UserError(f"{location}: what arrived is not kept: {error}; {by_hand(location)}") from None
     return content
 
 
@@ -132,9 +127,10 @@ def load_plain(path: Path, *, is_mapped: bool = False) -> dict[str, Any]:
     """
     refuse_bomb(path)
     try:
+        is_mapped = is_mapped and str(path).isprintable() and is_archive(path)  # PyTorch maps no name beyond UTF-8
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of old formats, which load all the same
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_mapped and is_archive(path))
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=is_mapped)
     except Exception as error:  # torch.load raises many kinds for a damaged file
         raise UserError(f"{path}: cannot be read as a checkpoint: {_cause(error)}") from None
     if not isinstance(content, dict):
@@ -187,57 +183,8 @@ def without_shared_prefixes(weights: Mapping[str, Tensor]) -> Iterator[tuple[str
         yield prefix, renamed
 
 
-def direct_address(address: str) -> str:
-    """The address of the file itself: Google Drive's addresses of a viewer page are translated."""
-    found = re.match(r"https://drive\.google\.com/(?:file/d/|open\?id=|uc\?(?:.*&)?id=)([\w-]+)", address)
-    return DRIVE_DOWNLOAD.format(found[1]) if found else address
-
-
 def _split_jit(name: str) -> tuple[str, str]:
     return (JIT_PREFIX, name.removeprefix(JIT_PREFIX)) if name.startswith(JIT_PREFIX) else ("", name)
-
-
-def _download(address: str) -> Path:
-    """The file in iopath's cache ($FVCORE_CACHE, else ~/.torch/iopath_cache), downloaded if it is not there."""
-    url, _, fragment = address.partition("#")
-    checksum = re.fullmatch(r"sha256=([0-9a-f]{8,64})", fragment.lower())
-    if fragment and not checksum:
-        raise UserError(f"{address}: accepted after #: sha256= and at least the first 8 hexadecimal digits")
-    direct = direct_address(url)
-    try:
-        cache_dir = str(Path(get_cache_dir(), urlsplit(direct).netloc.replace(":", "_")))
-        path = Path(_paths.get_local_path(direct, cache_dir=cache_dir))
-    except (OSError, ValueError, AssertionError, http.client.HTTPException) as error:  # iopath asserts some
-        raise UserError(f"{address}: cannot be downloaded: {_cause(error)}; {_by_hand(url)}") from None
-    if checksum:
-        actual = _sha256(path)
-        if not actual.startswith(checksum[1]):
-            told = f"{_refuse(path, url)} has the SHA-256 {actual}, not {checksum[1]}"
-            raise UserError(f"{told}; download it again, or correct the digits if the file is meant")
-    return path
-
-
-def _refuse(path: Path, location: str) -> str:
-    """Take a refused download out of the cache; returns how to call it in a message."""
-    if not is_address(location):
-        return f"{path}:"
-    path.unlink(missing_ok=True)
-    return f"{location}: what arrived"
-
-
-def _by_hand(location: str) -> str:
-    remedy = "download the weights in a browser and name the file instead"
-    if "google.com" in location:
-        remedy += " (Google Drive answers with a page where too many people have downloaded a file, or one must log in)"
-    return remedy
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _is_jit(path: Path) -> bool:
@@ -257,7 +204,7 @@ def _read_jit(path: Path) -> dict[str, Tensor]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # TorchScript is deprecated, but CLIP is published in it
             return dict(torch.jit.load(str(path), map_location="cpu").state_dict())
-    except RuntimeError as error:
+    except (RuntimeError, UnicodeError) as error:
         raise UserError(f"{path}: cannot be read as a TorchScript archive: {_cause(error)}") from None
 
 

@@ -16,8 +16,9 @@ from torch import nn
 
 from slowfast.config import load_config
 from slowfast.errors import UserError
-from slowfast.models.weights import files as weight_files
-from slowfast.models.weights.files import direct_address, find_weights, read_checkpoint, state_dict_of
+from slowfast.models.weights import downloads
+from slowfast.models.weights.downloads import direct_address
+from slowfast.models.weights.files import find_weights, read_checkpoint, state_dict_of
 from slowfast.models.weights.load import load_source
 from tests.models.weights.image_vits import CLIP, TEXT_TOWER, assert_same_tokens, image_vit
 from tests.models.weights.layouts import TINY_V1, TINY_V2, clip_names, golden_weights, rules, tiny_cfg, tiny_v1, tiny_v2
@@ -138,17 +139,37 @@ def test_jit_is_for_archives_only(tmp_path):
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
-    """A web server on this machine: ``files`` maps paths to contents, ``requests`` lists what was asked for."""
-    files, requests = {}, []
+    """A web server on this machine: ``files`` maps paths to contents, ``requests`` lists what was asked for.
+
+    With one of "length", "no length" and "chunks" in ``cut`` it sends half of a file, announced in this way.
+    """
+    files, requests, cut = {}, [], []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
             requests.append(self.path)
             content = files.get(self.path)
+            if cut and content:
+                self.send_half(content)
+                return
             self.send_response(404 if content is None else 200)
             self.send_header("Content-Length", str(len(content or b"")))
             self.end_headers()
             self.wfile.write(content or b"")
+
+        def send_half(self, content):
+            half = content[: len(content) // 2]
+            self.protocol_version = "HTTP/1.1"
+            self.send_response(200)
+            if cut[0] == "length":
+                self.send_header("Content-Length", str(len(content)))
+            if cut[0] == "chunks":
+                self.send_header("Transfer-Encoding", "chunked")
+                half = b"%x\r\n" % len(content) + half
+            self.send_header("Connection", "close")
+            self.end_headers()
+            self.wfile.write(half)
+            self.close_connection = True
 
         def log_message(self, *args):
             pass
@@ -159,7 +180,9 @@ def server(tmp_path, monkeypatch):
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=httpd.serve_forever, daemon=True)
     thread.start()
-    yield types.SimpleNamespace(address=f"http://127.0.0.1:{httpd.server_port}", files=files, requests=requests)
+    yield types.SimpleNamespace(
+        address=f"http://127.0.0.1:{httpd.server_port}", files=files, requests=requests, cut=cut
+    )
     httpd.shutdown()
     thread.join()
     httpd.server_close()
@@ -176,6 +199,30 @@ def test_addresses_are_downloaded_once(server, weights_file):
     for _ in range(2):
         assert read_checkpoint(f"{server.address}/k400/weights.pyth")["a"].tolist() == [0, 1, 2]
     assert server.requests == ["/k400/weights.pyth"]
+
+
+@pytest.mark.parametrize("how", ["length", "no length", "chunks"])
+def test_a_download_that_stops_short_is_not_kept(server, weights_file, how):
+    """Where the server does not say how long the file is, reading it shows that it is not whole."""
+    address = f"{server.address}/weights.pyth"
+    server.files["/weights.pyth"], server.cut[:] = weights_file, [how]
+    with pytest.raises(UserError, match=r"cannot be downloaded: |what arrived is not kept: ") as error:
+        read_checkpoint(address)
+    assert "name the file instead" in str(error.value) and "\n" not in str(error.value)
+    server.cut.clear()
+    assert read_checkpoint(address)["a"].tolist() == [0, 1, 2]
+    assert len(server.requests) == 2
+
+
+def test_the_checksum_of_a_download_without_one_is_logged(server, weights_file, caplog):
+    address, digest = f"{server.address}/weights.pyth", hashlib.sha256(weights_file).hexdigest()
+    server.files["/weights.pyth"] = weights_file
+    line = f"SHA-256 {digest} ({address}#sha256={digest[:16]} checks it)"
+    for name, told in ((address, [line]), (f"{address}#sha256={digest}", [])):
+        caplog.clear()
+        with caplog.at_level(logging.INFO, logger="slowfast"):
+            read_checkpoint(name)
+        assert [record.getMessage().partition(": ")[2] for record in caplog.records] == told
 
 
 def test_checksums_are_compared(server, weights_file):
@@ -219,14 +266,14 @@ def test_an_unreachable_server(server):
 )
 def test_google_drives_viewer_addresses_are_translated(server, weights_file, monkeypatch, address):
     assert direct_address(address).startswith("https://drive.usercontent.google.com/download?id=1-kitVTk_Er&")
-    monkeypatch.setattr(weight_files, "DRIVE_DOWNLOAD", server.address + "/download?id={}&export=download&confirm=t")
+    monkeypatch.setattr(downloads, "DRIVE_DOWNLOAD", server.address + "/download?id={}&export=download&confirm=t")
     server.files["/download?id=1-kitVTk_Er&export=download&confirm=t"] = weights_file
     assert read_checkpoint(address)["a"].tolist() == [0, 1, 2]
 
 
 def test_files_of_google_drive_do_not_share_a_place_in_the_cache(server, weights_file, monkeypatch, tmp_path):
     torch.save({"b": torch.ones(1)}, tmp_path / "other.pyth")
-    monkeypatch.setattr(weight_files, "DRIVE_DOWNLOAD", server.address + "/download?id={}&confirm=t")
+    monkeypatch.setattr(downloads, "DRIVE_DOWNLOAD", server.address + "/download?id={}&confirm=t")
     server.files["/download?id=one&confirm=t"] = weights_file
     server.files["/download?id=two&confirm=t"] = (tmp_path / "other.pyth").read_bytes()
     assert "a" in read_checkpoint("https://drive.google.com/file/d/one/view?usp=sharing")
