@@ -11,7 +11,8 @@ from slowfast.config.sections import SECTIONS, SHARED_NAMES
 _C = CfgNode()
 
 # ---------------------------------------------------------------------------------------------------- the run
-# Directory that receives the log, the resolved config, checkpoints and results; made if missing.
+# Directory that receives the log, the resolved config, checkpoints and results; made if missing. One training at a time
+# writes there, and one test to its folder test (see docs/cluster.md).
 _C.OUTPUT_DIR = "./runs/default"
 # GPUs of each node, one process each; 0 computes on the CPU, in one process unless torchrun or srun starts several.
 _C.NUM_GPUS = 1
