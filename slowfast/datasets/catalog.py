@@ -1,26 +1,29 @@
 """The data sets by name: a list parser, a kind of frame source and a way of sampling each."""
 
+import filecmp
 import logging
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from fvcore.common.config import CfgNode
 
 from slowfast.config.choices import ChoiceRegistry
-from slowfast.datasets.labels import label_list_path
+from slowfast.datasets.labels import label_list_path, load_class_names
 from slowfast.datasets.lists.annotations import (
     FRAME_FOLDER,
     PATH_LABEL,
     PATH_LABELS,
     TIME_SPAN,
     ListForm,
-    load_class_names,
     load_list,
 )
 from slowfast.datasets.lists.class_folders import list_class_folders, load_class_folders
+from slowfast.datasets.lists.record_table import RecordTable
 from slowfast.datasets.lists.something_something import load_official_list
 from slowfast.datasets.lists.video_list import VideoList
 from slowfast.datasets.reading.backends import video_reader
@@ -101,7 +104,7 @@ class DatasetEntry:
         published_order: DATA.CHANNEL_ORDER of the weights that the authors publish for it; "" if that is not known.
     """
 
-    load_records: Callable[[CfgNode, Split], list[VideoRecord]]
+    load_records: Callable[[CfgNode, Split], Sequence[VideoRecord]]
     build_sampler: Callable[[CfgNode], FrameSampler] = build_sparse_sampler
     build_opener: Callable[[CfgNode], SourceOpener] = build_file_opener
     has_plain_lists: bool = False
@@ -146,6 +149,9 @@ class DatasetEntry:
 
 def _check_labels(records: Sequence[VideoRecord], split: Split, num_classes: int) -> None:
     """Refuse what a reader of lists from outside lets through: such a label counts as a wrong prediction in a test."""
+    if isinstance(records, RecordTable):  # a million labels at once
+        wrong = np.flatnonzero((records.labels < 0) | (records.labels >= num_classes))[:1]
+        records = [records[records.row_of_label(idx)] for idx in wrong]
     for record in records:
         labels = record.label if isinstance(record.label, tuple) else (record.label,)
         for label in labels:
@@ -162,7 +168,7 @@ def _load_list_file(
     template: str = "{}.csv",
     names: dict[Split, tuple[str, ...]] = VAL_IF_NO_TEST,
     separator: str = "",
-) -> list[VideoRecord]:
+) -> RecordTable:
     """Read the list of a split.
 
     Args:
@@ -192,24 +198,32 @@ def _load_list_file(
 def _find_list(folder: str, template: str, name: str) -> Path:
     """The list by any of the spellings of its name; the first spelling, if there is none."""
     paths = [Path(folder, template.format(spelling)) for spelling in SPELLINGS[name]]
-    present = [path for path in paths if path.exists()]
+    present = [path for path in paths if os.path.exists(path)]
     for path in present[1:]:
-        if path.read_bytes() != present[0].read_bytes():
+        if not _is_same_file(path, present[0]):
             raise UserError(
                 f"{folder}: {present[0].name} and {path.name} are both its {name} list, but differ; remove one"
             )
     return present[0] if present else paths[0]
 
 
+def _is_same_file(one: Path, other: Path) -> bool:
+    """Whether two files have the same content; False if they cannot be read."""
+    try:
+        return filecmp.cmp(one, other, shallow=False)
+    except OSError:
+        return False
+
+
 def _first_that_exists(paths: list[Path], split: Split) -> Path:
     """The first path that exists, else the first; one that stands in for another is logged."""
-    path = next((path for path in paths if path.exists()), paths[0])
+    path = next((path for path in paths if os.path.exists(path)), paths[0])
     if path != paths[0]:
         logger.info("%s: there is no %s; %s serves for %s, too", path.parent, paths[0].name, path.name, split)
     return path
 
 
-def _load_something_something_json(cfg: CfgNode, split: Split) -> list[VideoRecord]:
+def _load_something_something_json(cfg: CfgNode, split: Split) -> RecordTable:
     return load_official_list(
         Path(cfg.DATA.PATH_TO_DATA_DIR),
         "train" if split == "train" else "validation",

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from slowfast.config.plugins import PicklesWithPlugins
+from slowfast.datasets.lists.record_table import ChainedRecords
 from slowfast.datasets.lists.video_list import VideoList, open_video
 from slowfast.datasets.reading.source import FrameSource, SourceOpener, VideoReadError
 from slowfast.datasets.reading.time_limit import call_within
@@ -85,8 +86,8 @@ class _ClipDataset(PicklesWithPlugins, Dataset):
         _check_classes(self.lists)
         self.timeout_s = timeout_s
         self.channel_order = channel_order
-        is_one = len(self.lists) == 1
-        self.records = self.lists[0].records if is_one else [row for each in self.lists for row in each.records]
+        records = [each.records for each in self.lists]
+        self.records = records[0] if len(records) == 1 else ChainedRecords(records)
         self._ends = list(accumulate(map(len, self.lists)))
 
     def __len__(self) -> int:

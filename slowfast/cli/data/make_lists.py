@@ -4,6 +4,8 @@ uniformer data lists {folder,kinetics,mit,sthv1,sthv2,anet,hacs,ucf101,hmdb51} R
 """
 
 import argparse
+import logging
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -63,6 +65,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     for name in OFFICIAL_SETS:
         add_official_parser(commands, name)
     args = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     try:
         if args.name == "folder":
             summaries = make_folder_lists(

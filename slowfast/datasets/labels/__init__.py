@@ -20,6 +20,7 @@ import json
 from functools import cache
 from pathlib import Path
 
+from slowfast.datasets.lists.text_file import read_lines
 from slowfast.errors import UserError
 
 _FOLDER = Path(__file__).parent
@@ -44,13 +45,28 @@ def load_label_list(name: str) -> list[str]:
     path = label_list_path(name)
     if not path.is_file():
         raise UserError(f"{name}: no list of class names; accepted: a file or one of {', '.join(label_list_names())}")
-    try:
-        names = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot read the class names: {error}") from None
+    names = read_lines(path, "class names")
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise UserError(f"{path}: {twice!r} occurs twice; expected distinct class names, one per line")
+    return names
+
+
+def load_class_names(path: Path, num_classes: int) -> list[str]:
+    """Read class names, one per line, in the order of the labels.
+
+    Raises:
+        UserError: if the file cannot be read or does not hold ``num_classes`` distinct names.
+    """
+    try:
+        names = read_lines(path, "class names")
+    except UserError as error:
+        raise UserError(f"DATA.CLASS_NAMES_FILE {error}") from None
+    if len(names) != num_classes or len(set(names)) != num_classes:
+        raise UserError(
+            f"DATA.CLASS_NAMES_FILE {path}: {len(names)} names, {len(set(names))} of them distinct; "
+            f"expected one per line for each of MODEL.NUM_CLASSES {num_classes} classes"
+        )
     return names
 
 

@@ -1,14 +1,31 @@
 """List files to records: lines of a path and numbers, of one of four forms."""
 
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
+from slowfast.datasets.lists.columns import (
+    MAX_INT32,
+    Columns,
+    NotPlain,
+    frame_folder_columns,
+    path_label_columns,
+    path_labels_columns,
+    record_columns,
+    time_span_columns,
+)
+from slowfast.datasets.lists.record_table import RecordTable, TableBuilder
+from slowfast.datasets.lists.text_file import iterate_line_blocks
 from slowfast.datasets.records import LABEL_JOINT, VideoRecord
 from slowfast.errors import UserError
 
 _SEPARATORS = {",": "a comma", " ": "a space", "\t": "a tab", ";": "a semicolon"}
+# A field as programs that write CSV quote it: in quotes, and those within it doubled.
+_QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 
 
 class _BadField(ValueError):
@@ -22,16 +39,39 @@ class ListForm:
     Attributes:
         fields: names of the fields. The first is a path, which may contain the separator; the others are numbers.
         to_record: the fields' texts to a record; raises ``_BadField``.
+        to_columns: the texts of many rows to the same, column by column; raises ``NotPlain`` where ``to_record`` is to
+            look at each row.
         has_joined_numbers: the last field may be several numbers, joined by LABEL_JOINT.
     """
 
     fields: tuple[str, ...]
     to_record: Callable[[Sequence[str]], VideoRecord]
+    to_columns: Callable[[Sequence[Sequence[str]]], Columns]
     has_joined_numbers: bool = False
 
     def split(self, line: str, separator: str) -> list[str]:
-        """Texts of the fields from left to right; fewer than there should be if separators are missing."""
-        return [field.strip() for field in line.rsplit(separator, len(self.fields) - 1)]
+        """Texts of the fields from left to right, without quotes; fewer if separators are missing."""
+        return [field_text(field) for field in line.rsplit(separator, len(self.fields) - 1)]
+
+    def split_many(self, lines: Sequence[str], separator: str) -> list[list[str]]:
+        """Texts of each field of all lines, at least one.
+
+        Raises:
+            ValueError: if a line has other than all fields, or no path.
+        """
+        columns: list[list[str]] = []
+        rests = list(lines)
+        # Strings alone: a list or tuple for each line would set Python's collector of cycles going, again and again.
+        for _ in self.fields[1:]:
+            ends = [rest.rfind(separator) for rest in rests]
+            columns.append([rest[end + len(separator) :] for rest, end in zip(rests, ends, strict=True)])
+            rests = [rest[: max(end, 0)] for rest, end in zip(rests, ends, strict=True)]
+        has_quotes = any('"' in line for line in lines)
+        text_of = field_text if has_quotes else str.strip
+        texts = [list(map(text_of, column)) for column in (rests, *reversed(columns))]
+        if not all(texts[0]):
+            raise ValueError
+        return texts
 
     def looks_separated_by(self, line: str, separator: str) -> bool:
         """Whether the separator leaves a path and numbers."""
@@ -43,6 +83,13 @@ class ListForm:
                 return False
             numbers[-1:] = numbers[-1].split(LABEL_JOINT)
         return all(map(_is_number, numbers))
+
+
+def field_text(field: str) -> str:
+    """A field without the blanks around it, and without quotes around all of it."""
+    text = field.strip()
+    quoted = _QUOTED.fullmatch(text) if text.startswith('"') else None
+    return text if quoted is None else quoted[1].replace('""', '"')
 
 
 def _is_number(text: str) -> bool:
@@ -86,6 +133,8 @@ def _frame_folder_record(fields: Sequence[str]) -> VideoRecord:
     record = VideoRecord(folder, _integer("label", label), num_frames=_integer("num_frames", num_frames))
     if record.num_frames < 1:
         raise _BadField(f"num_frames {record.num_frames}", "is not at least 1")
+    if record.num_frames > MAX_INT32:
+        raise _BadField(f"num_frames {record.num_frames}", f"is more than {MAX_INT32}")
     return record
 
 
@@ -103,10 +152,10 @@ def _time_span_record(fields: Sequence[str]) -> VideoRecord:
     return VideoRecord(path, _integer("label", label), total_s=total_s, start_s=start_s, end_s=end_s)
 
 
-PATH_LABEL = ListForm(("path", "label"), _path_label_record)
-PATH_LABELS = ListForm(("path", "label;label;..."), _path_labels_record, has_joined_numbers=True)
-FRAME_FOLDER = ListForm(("folder", "num_frames", "label"), _frame_folder_record)
-TIME_SPAN = ListForm(("path", "total_s", "start_s", "end_s", "label"), _time_span_record)
+PATH_LABEL = ListForm(("path", "label"), _path_label_record, path_label_columns)
+PATH_LABELS = ListForm(("path", "label;label;..."), _path_labels_record, path_labels_columns, has_joined_numbers=True)
+FRAME_FOLDER = ListForm(("folder", "num_frames", "label"), _frame_folder_record, frame_folder_columns)
+TIME_SPAN = ListForm(("path", "total_s", "start_s", "end_s", "label"), _time_span_record, time_span_columns)
 
 
 def parse_line(line: str, form: ListForm, separator: str, *, is_fixed_separator: bool = False) -> VideoRecord:
@@ -153,19 +202,16 @@ def _separator_hint(line: str, form: ListForm, separator: str, *, is_fixed_separ
 def iterate_list(
     path: Path, form: ListForm, *, separator: str, num_classes: int, is_fixed_separator: bool = False
 ) -> Iterator[tuple[int, VideoRecord]]:
-    """The records of a list with their 1-based line numbers; arguments and errors as those of ``load_list``."""
-    if separator == "":
-        raise UserError("DATA.PATH_LABEL_SEPARATOR is empty; accepted: what stands between path and label, such as ','")
-    for line_number, line in enumerate(_read_lines(path), start=1):
-        if not line.strip():
-            continue
-        try:
-            record = parse_line(line, form, separator, is_fixed_separator=is_fixed_separator)
-        except ValueError as error:
-            raise UserError(f"{path}:{line_number}: {error}") from None
-        for label in record.label if isinstance(record.label, tuple) else (record.label,):
-            check_label(label, num_classes, f"{path}:{line_number}")
-        yield line_number, record
+    """The records of a list, one by one, with their 1-based line numbers.
+
+    Arguments and errors are those of ``load_list``, whose results are the same.
+    """
+    _check_separator(separator)
+    rows = _Rows(path, form, separator, num_classes, is_fixed_separator)
+    num_lines = 0
+    for lines in iterate_line_blocks(path):
+        yield from rows.one_by_one(lines, num_lines)
+        num_lines += len(lines)
 
 
 def load_list(
@@ -176,11 +222,11 @@ def load_list(
     num_classes: int,
     prefix: str = "",
     is_fixed_separator: bool = False,
-) -> list[VideoRecord]:
+) -> RecordTable:
     """Read a list, one record per line; empty lines are skipped.
 
     Args:
-        path: the list file, UTF-8.
+        path: the list file, UTF-8; other bytes than that stand for themselves.
         form: what a line holds.
         separator: what stands between the fields (DATA.PATH_LABEL_SEPARATOR).
         num_classes: labels lie in [0, num_classes).
@@ -193,20 +239,60 @@ def load_list(
     Raises:
         UserError: naming file:line, for a missing or empty file, a line of another form, or a label out of range.
     """
-    rows = iterate_list(path, form, separator=separator, num_classes=num_classes, is_fixed_separator=is_fixed_separator)
-    records = [record._replace(path=str(Path(prefix, record.path))) for _, record in rows]
-    if not records:
+    _check_separator(separator)
+    rows = _Rows(path, form, separator, num_classes, is_fixed_separator)
+    builder = TableBuilder(path, prefix)
+    num_lines = 0
+    for lines in iterate_line_blocks(path):
+        columns = rows.all_at_once(lines)
+        if columns is not None:
+            builder.add(columns, range(num_lines + 1, num_lines + len(lines) + 1))
+        elif numbered := list(rows.one_by_one(lines, num_lines)):
+            numbers, records = zip(*numbered, strict=True)
+            builder.add(record_columns(records), numbers)
+        num_lines += len(lines)
+    if not builder:
         raise UserError(f"{path}:1: the list is empty; expected lines of the form {separator.join(form.fields)!r}")
-    return records
+    return builder.build()
 
 
-def _read_lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8-sig", errors="surrogateescape").splitlines()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such list file; set DATA.PATH_TO_DATA_DIR to the folder of the lists") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot read the list file: {error}") from None
+@dataclass(frozen=True)
+class _Rows:
+    """How the lines of a list are read; attributes as the arguments of ``load_list``."""
+
+    path: Path
+    form: ListForm
+    separator: str
+    num_classes: int
+    is_fixed_separator: bool
+
+    def all_at_once(self, lines: Sequence[str]) -> Columns | None:
+        """Rows of lines that are all good; None if one is empty or wrong."""
+        try:
+            columns = self.form.to_columns(self.form.split_many(lines, self.separator))
+        except NotPlain:
+            return None
+        is_known = np.all((columns.labels >= 0) & (columns.labels < self.num_classes))
+        return columns if is_known else None
+
+    def one_by_one(self, lines: Sequence[str], num_before: int) -> Iterator[tuple[int, VideoRecord]]:
+        """Rows of any lines with their numbers, and the errors of ``load_list``."""
+        for line_number, line in enumerate(lines, start=num_before + 1):
+            if not line.strip():
+                continue
+            where = f"{self.path}:{line_number}"
+            try:
+                record = parse_line(line, self.form, self.separator, is_fixed_separator=self.is_fixed_separator)
+            except ValueError as error:
+                raise UserError(f"{where}: {error}") from None
+            for label in record.label if isinstance(record.label, tuple) else (record.label,):
+                check_label(label, self.num_classes, where)
+            yield line_number, record
+
+
+def _check_separator(separator: str) -> None:
+    if separator == "":
+        raise UserError("DATA.PATH_LABEL_SEPARATOR is empty; accepted: what stands between path and label, such as ','")
 
 
 def check_label(label: int, num_classes: int, where: str) -> None:
@@ -217,21 +303,3 @@ def check_label(label: int, num_classes: int, where: str) -> None:
     """
     if not 0 <= label < num_classes:
         raise UserError(f"{where}: label {label} is outside [0, {num_classes}); mend the list or set MODEL.NUM_CLASSES")
-
-
-def load_class_names(path: Path, num_classes: int) -> list[str]:
-    """Read class names, one per line, in the order of the labels.
-
-    Raises:
-        UserError: if the file cannot be read or does not hold ``num_classes`` distinct names.
-    """
-    try:
-        names = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"DATA.CLASS_NAMES_FILE {path}: cannot be read: {error}") from None
-    if len(names) != num_classes or len(set(names)) != num_classes:
-        raise UserError(
-            f"DATA.CLASS_NAMES_FILE {path}: {len(names)} names, {len(set(names))} of them distinct; "
-            f"expected one per line for each of MODEL.NUM_CLASSES {num_classes} classes"
-        )
-    return names

@@ -1,21 +1,24 @@
 """Videos that lie in one folder a class, without any list."""
 
 import difflib
+import logging
+import os
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from slowfast.datasets.lists.columns import record_columns
+from slowfast.datasets.lists.folder_walk import NUM_THREADS, VIDEO_SUFFIXES, FoundVideos, find_any_videos
+from slowfast.datasets.lists.record_table import RecordTable, TableBuilder
 from slowfast.datasets.records import VideoRecord
 from slowfast.errors import UserError
 
-VIDEO_SUFFIXES = frozenset(
-    (
-        *(".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts"),
-        *(".ogv", ".ts", ".vob", ".webm", ".wmv"),
-    )
-)
+logger = logging.getLogger(__name__)
+
+_MAX_NAMED = 5
 
 
 def list_class_folders(folder: Path) -> list[str]:
-    """Names of the classes of a folder: its sub-folders, sorted; hidden ones do not count.
+    """Names of the classes of a folder: its sub-folders and links to folders, sorted; hidden ones do not count.
 
     Raises:
         UserError: if it is no folder or has no sub-folder.
@@ -29,19 +32,61 @@ def list_class_folders(folder: Path) -> list[str]:
     return names
 
 
-def list_videos(folder: Path) -> list[Path]:
-    """Video files at any depth of a folder, by their suffix; sorted, without hidden ones."""
-    paths = (path for path in folder.rglob("*") if path.suffix.lower() in VIDEO_SUFFIXES)
-    return sorted(path for path in paths if not path.name.startswith(".") and path.is_file())
+def find_class_videos(
+    folder: Path, class_names: Sequence[str], *, num_workers: int = NUM_THREADS
+) -> dict[str, list[str]]:
+    """Videos at any depth of class folders; one line of the log tells what is left out.
+
+    Args:
+        folder: above the class folders; its other folders and files do not count.
+        class_names: their names.
+        num_workers: threads.
+
+    Returns:
+        For each class, paths relative to the folder, sorted.
+
+    Raises:
+        UserError: if a folder cannot be listed, or there is no video at all.
+    """
+    found = find_any_videos(folder, num_workers=num_workers)
+    videos: dict[str, list[str]] = {name: [] for name in class_names}
+    num_outside = 0
+    for path in found.paths:
+        name, is_inside, _ = path.partition("/")
+        if is_inside and name in videos:
+            videos[name].append(path)
+        else:
+            num_outside += 1
+    if num_outside == len(found.paths):
+        raise UserError(f"{folder}: its class folders hold no video; accepted: {', '.join(sorted(VIDEO_SUFFIXES))}")
+    if num_outside:
+        found.left_out["videos outside of class folders"] = num_outside
+    _log_what_is_there(folder, videos, found)
+    return videos
 
 
-def load_class_folders(root: Path, split: str, *, class_names: list[str], num_classes: int) -> list[VideoRecord]:
+def told_empty(class_names: Collection[str], num_classes: int) -> str:
+    """For people: which classes have no videos; "" for none."""
+    if not class_names:
+        return ""
+    named = ", ".join(list(class_names)[:_MAX_NAMED]) + (", ..." if len(class_names) > _MAX_NAMED else "")
+    return f"{len(class_names)} of {num_classes} classes have no videos: {named}"
+
+
+def _log_what_is_there(folder: Path, videos: dict[str, list[str]], found: FoundVideos) -> None:
+    empty = told_empty([name for name, paths in videos.items() if not paths], len(videos))
+    counted = f"{sum(map(len, videos.values()))} videos in {len(videos)} classes"
+    line = "; ".join(filter(None, (counted, found.told_left_out(), empty)))
+    logger.log(logging.WARNING if empty else logging.INFO, "%s: %s", folder, line)
+
+
+def load_class_folders(root: Path, split: str, *, class_names: list[str], num_classes: int) -> RecordTable:
     """The videos of ``root``/``split``/<class>/.
 
     Args:
         root: folder of the splits (DATA.PATH_TO_DATA_DIR).
         split: train, val or test.
-        class_names: in the order of the labels. A split may lack classes, but has no others.
+        class_names: in the order of the labels. A split may lack classes, which is logged, but has no others.
         num_classes: expected number of classes (MODEL.NUM_CLASSES).
 
     Returns:
@@ -57,13 +102,19 @@ def load_class_folders(root: Path, split: str, *, class_names: list[str], num_cl
             f"set MODEL.NUM_CLASSES {len(class_names)}"
         )
     folder = root / split
-    labels = {name: label for label, name in enumerate(class_names)}
-    records = []
     for name in list_class_folders(folder):
-        if name not in labels:
+        if name not in class_names:
             nearest = difflib.get_close_matches(name, class_names, n=1, cutoff=0.0)[0]
             raise UserError(f"{folder / name}: is not one of the {num_classes} classes; the nearest is {nearest!r}")
-        records += [VideoRecord(str(path), labels[name]) for path in list_videos(folder / name)]
-    if not records:
-        raise UserError(f"{folder}: its class folders hold no video; accepted: {', '.join(sorted(VIDEO_SUFFIXES))}")
-    return sorted(records, key=lambda record: (record.label, record.path))
+    videos = find_class_videos(folder, class_names)
+    builder = TableBuilder(folder)
+    builder.add(
+        record_columns(
+            [
+                VideoRecord(os.path.join(folder, path), label)
+                for label, name in enumerate(class_names)
+                for path in videos[name]
+            ]
+        )
+    )
+    return builder.build()

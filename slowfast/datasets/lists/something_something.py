@@ -6,18 +6,22 @@
 """
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from slowfast.datasets.lists.annotations import check_label
+from slowfast.datasets.lists.columns import record_columns
+from slowfast.datasets.lists.record_table import RecordTable, TableBuilder
+from slowfast.datasets.lists.text_file import read_text
 from slowfast.datasets.records import VideoRecord
 from slowfast.errors import UserError
 
 _FILE_NAMES = ("{}.json", "something-something-v2-{}.json", "labels/{}.json")
 
 
-def load_official_list(folder: Path, part: str, *, num_classes: int, prefix: str = "") -> list[VideoRecord]:
+def load_official_list(folder: Path, part: str, *, num_classes: int, prefix: str = "") -> RecordTable:
     """Read the videos of ``train.json`` or ``validation.json`` with their labels.
 
     Args:
@@ -34,7 +38,7 @@ def load_official_list(folder: Path, part: str, *, num_classes: int, prefix: str
     """
     labels = load_official_labels(folder)
     path = find_official_file(folder, part)
-    records = []
+    rows = []
     for line_number, entry in iterate_json_array(path):
         where = f"{path}:{line_number}"
         video_id, template = (_text_field(entry, name, where) for name in ("id", "template"))
@@ -42,10 +46,13 @@ def load_official_list(folder: Path, part: str, *, num_classes: int, prefix: str
         if name not in labels:
             raise UserError(f"{where}: template {template!r} of video {video_id} is not a class of labels.json")
         check_label(labels[name], num_classes, where)
-        records.append(VideoRecord(str(Path(prefix, f"{video_id}.webm")), labels[name]))
-    if not records:
+        rows.append((line_number, VideoRecord(f"{video_id}.webm", labels[name])))
+    if not rows:
         raise UserError(f"{path}:1: the list is empty; expected entries with 'id' and 'template'")
-    return records
+    line_numbers, records = zip(*rows, strict=True)
+    builder = TableBuilder(path, prefix)
+    builder.add(record_columns(records), line_numbers)
+    return builder.build()
 
 
 def load_official_labels(folder: Path) -> dict[str, int]:
@@ -56,8 +63,10 @@ def load_official_labels(folder: Path) -> dict[str, int]:
     """
     path = find_official_file(folder, "labels")
     try:
-        return {name: int(label) for name, label in json.loads(_read_text(path)).items()}
-    except (ValueError, TypeError, AttributeError) as error:
+        return {name: int(label) for name, label in json.loads(read_text(path, "list file")).items()}
+    except UserError:
+        raise
+    except (ValueError, OverflowError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f'{path}: expected {{"class": "number", ...}}: {error}') from None
 
 
@@ -69,7 +78,7 @@ def find_official_file(folder: Path, part: str) -> Path:
     """
     candidates = [folder / name.format(part) for name in _FILE_NAMES]
     for path in candidates:
-        if path.is_file():
+        if os.path.isfile(path):
             return path
     names = ", ".join(str(path.relative_to(folder)) for path in candidates)
     raise UserError(
@@ -88,7 +97,7 @@ def iterate_json_array(path: Path) -> Iterator[tuple[int, Any]]:
     Raises:
         UserError: naming file:line, where the file is no JSON list.
     """
-    text = _read_text(path)
+    text = read_text(path, "list file")
     decoder = json.JSONDecoder()
     line_number, counted = 1, 0
     position = _skip_blanks(text, 0)
@@ -105,6 +114,9 @@ def iterate_json_array(path: Path) -> Iterator[tuple[int, Any]]:
                 raise json.JSONDecodeError("Expecting ',' or ']'", text, position)
         except json.JSONDecodeError as error:
             raise UserError(f"{path}:{error.lineno}: {error.msg}; is the file complete?") from None
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits, a thousand lists in lists
+            line_number += text.count("\n", counted, position)
+            raise UserError(f"{path}:{line_number}: no entry of a list: {error}") from None
         if text[position] == ",":
             position = _skip_blanks(text, position + 1)
 
@@ -122,10 +134,3 @@ def _text_field(entry: Any, name: str, where: str) -> str:
     if not isinstance(value, str) or not value:
         raise UserError(f"{where}: expected an entry with 'id' and 'template', but {name!r} is missing")
     return value
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot read the list file: {error}") from None

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from slowfast.datasets.labels import class_key, load_label_list
-from slowfast.datasets.lists.annotations import PATH_LABEL, iterate_list
+from slowfast.datasets.lists.annotations import PATH_LABEL, field_text, iterate_list
+from slowfast.datasets.lists.text_file import read_lines
 from slowfast.datasets.preparation.list_files import write_csv, write_json, write_lines
 from slowfast.datasets.preparation.parallel import LostItem, map_unordered
 from slowfast.errors import UserError
@@ -213,12 +214,18 @@ def read_ids(path: Path, separator: str) -> list[str]:
     Raises:
         UserError: naming file:line, for a missing file or a line without a YouTube id.
     """
+    lines = read_lines(path, "list file")
+    reader = csv.DictReader(lines)
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from None
-    if lines and "youtube_id" in lines[0].split(","):
-        return [row["youtube_id"] for row in csv.DictReader(lines)]
+        if "youtube_id" in (reader.fieldnames or ()):
+            ids = []
+            for row in reader:
+                if not row["youtube_id"]:
+                    raise UserError(f"{path}:{reader.line_num}: has no youtube_id")
+                ids.append(row["youtube_id"])
+            return ids
+    except csv.Error as error:
+        raise UserError(f"{path}:{reader.line_num}: is no CSV: {error}") from None
     return list(_ids_of_lines(lines, path, separator))
 
 
@@ -226,7 +233,7 @@ def _ids_of_lines(lines: Sequence[str], path: Path, separator: str) -> Iterator[
     for line_number, line in enumerate(lines, start=1):
         if line.strip():
             video, found, _ = line.rpartition(separator)
-            yield youtube_id_of(video.strip() if found else line.strip(), f"{path}:{line_number}")
+            yield youtube_id_of(field_text(video if found else line), f"{path}:{line_number}")
 
 
 def overlaps(paths: Sequence[Path], separator: str = ",") -> list[tuple[Path, Path, list[str]]]:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from slowfast.datasets.labels import class_key, load_label_list
 from slowfast.datasets.lists.annotations import FRAME_FOLDER, PATH_LABEL, TIME_SPAN, ListForm, load_list
-from slowfast.datasets.lists.class_folders import list_class_folders
+from slowfast.datasets.lists.class_folders import find_class_videos, list_class_folders, told_empty
 from slowfast.datasets.preparation import official_annotations as official
 from slowfast.datasets.preparation.list_files import ResultLog, write_csv, write_lines
-from slowfast.datasets.preparation.media_index import MediaIndex, find_videos, index_frame_folders, index_videos
+from slowfast.datasets.preparation.media_index import MediaIndex, index_frame_folders, index_videos
 from slowfast.datasets.preparation.official_annotations import Annotation
 from slowfast.errors import UserError
 from slowfast.runtime.files import NAMES
@@ -82,17 +82,18 @@ OFFICIAL_SETS = {
 
 @dataclass(frozen=True)
 class ListSummary:
-    """What became of the annotations of a split."""
+    """What became of the annotations of a split, and more that there is to say of it."""
 
     path: Path
     num_rows: int
     dropped: Counter
+    note: str = ""
 
     def line(self) -> str:
         """For people."""
         reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(self.dropped.items()))
         told = f"; dropped {self.dropped.total()} ({reasons})" if reasons else ""
-        return f"{self.path}: {self.num_rows} rows{told}"
+        return f"{self.path}: {self.num_rows} rows{told}" + (f"; {self.note}" if self.note else "")
 
 
 def make_official_lists(
@@ -239,10 +240,7 @@ def make_folder_lists(
         raise UserError(f"--val-share {val_share} and --test-share {test_share}; accepted: from 0, below 1 together")
     class_names = list_class_folders(root)
     rows: dict[str, list[tuple]] = {split: [] for split in SPLITS}
-    videos: dict[str, list[str]] = {name: [] for name in class_names}
-    for path in find_videos(root, num_workers=num_workers):
-        if "/" in path:
-            videos[path.partition("/")[0]].append(path)
+    videos = find_class_videos(root, class_names, num_workers=num_workers)
     for label, (name, paths) in enumerate(videos.items()):
         random.Random(f"{seed} {name}".encode(**NAMES)).shuffle(paths)
         num_val, num_test = round(val_share * len(paths)), round(test_share * len(paths))
@@ -257,6 +255,8 @@ def make_folder_lists(
     for split in SPLITS:
         path = out / f"{split}.csv"
         _write_list(path, rows[split], PATH_LABEL, ",", len(class_names))
-        summaries.append(ListSummary(path, len(rows[split]), Counter()))
+        labels = {row[-1] for row in rows[split]}
+        empty = [name for label, name in enumerate(class_names) if label not in labels]
+        summaries.append(ListSummary(path, len(rows[split]), Counter(), told_empty(empty, len(class_names))))
     write_lines(out / "classes.txt", class_names)
     return summaries

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from slowfast.datasets.lists.something_something import find_official_file, iterate_json_array, without_brackets
+from slowfast.datasets.lists.text_file import read_lines, read_text
 from slowfast.datasets.records import TimeSpan
 from slowfast.errors import UserError
 
@@ -52,19 +53,20 @@ def read_kinetics(folder: Path, part: str) -> Iterator[Annotation]:
     """
     names = {"train": ("train.csv",), "val": ("val.csv", "validate.csv"), "test": ("test.csv",)}[part]
     path = find_file(folder, *names)
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        missing = {"label", "youtube_id", "time_start", "time_end"} - set(reader.fieldnames or ())
-        if missing:
-            raise UserError(f"{path}:1: has no column {', '.join(sorted(missing))}; found {reader.fieldnames}")
-        for row in reader:
-            where = f"{path}:{reader.line_num}"
-            try:
-                start_s, end_s = (int(float(row[name])) for name in ("time_start", "time_end"))
-            except (TypeError, ValueError):
-                raise UserError(f"{where}: time_start and time_end of {row} are not numbers") from None
+    rows = _csv_rows(path)
+    where, names = next(rows, (f"{path}:1", []))
+    missing = {"label", "youtube_id", "time_start", "time_end"} - set(names)
+    if missing:
+        raise UserError(f"{where}: has no column {', '.join(sorted(missing))}; found {names}")
+    for where, fields in rows:
+        row = dict(zip(names, fields, strict=False))
+        try:
+            start_s, end_s = (int(float(row[name])) for name in ("time_start", "time_end"))
             name = f"{row['youtube_id']}_{start_s:06d}_{end_s:06d}"
-            yield Annotation((name, row["youtube_id"]), row["label"], where)
+            label = row["label"]
+        except (KeyError, ValueError, OverflowError):
+            raise UserError(f"{where}: time_start and time_end of {row} are not numbers") from None
+        yield Annotation((name, row["youtube_id"]), label, where)
 
 
 def read_moments_in_time(folder: Path, part: str) -> Iterator[Annotation]:
@@ -74,13 +76,10 @@ def read_moments_in_time(folder: Path, part: str) -> Iterator[Annotation]:
         UserError: for a missing file or a line with fewer than two fields.
     """
     path = find_file(folder, {"train": "trainingSet.csv", "val": "validationSet.csv"}[part])
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.reader(file)
-        for row in filter(None, reader):
-            where = f"{path}:{reader.line_num}"
-            if len(row) < 2:
-                raise UserError(f"{where}: expected 'class/file.mp4,class,...', found {','.join(row)!r}")
-            yield Annotation((_without_suffix(row[0]),), row[1], where)
+    for where, row in _csv_rows(path):
+        if len(row) < 2:
+            raise UserError(f"{where}: expected 'class/file.mp4,class,...', found {','.join(row)!r}")
+        yield Annotation((_without_suffix(row[0]),), row[1], where)
 
 
 def read_something_something_v1(folder: Path, part: str) -> Iterator[Annotation]:
@@ -125,7 +124,7 @@ def read_activitynet(path: Path, part: str) -> Iterator[Annotation]:
     path = find_file(path, "activity_net.v1-3.min.json", "HACS_segments_v1.1.1.json", "HACS_segments_v1.1.json")
     subset = {"train": "training", "val": "validation"}[part]
     try:
-        database = json.loads(path.read_text(encoding="utf-8"))["database"]
+        database = json.loads(read_text(path, "annotations"))["database"]
         for video_id, video in database.items():
             if video["subset"] != subset:
                 continue
@@ -137,7 +136,9 @@ def read_activitynet(path: Path, part: str) -> Iterator[Annotation]:
             else:
                 for class_name in dict.fromkeys(segment["label"] for segment in video["annotations"]):
                     yield Annotation(names, class_name, where, TimeSpan(total_s, 0.0, total_s))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except UserError:
+        raise
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{path}: is not of the form of ActivityNet ({type(error).__name__}: {error})") from None
 
 
@@ -181,11 +182,17 @@ def read_hmdb51(folder: Path, part: str, split_number: int) -> Iterator[Annotati
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Lines that are not empty, with their 1-based numbers."""
+    return ((number, line) for number, line in enumerate(read_lines(path, "annotations"), start=1) if line.strip())
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """The rows of a CSV file that are not empty, each with the file:line where it ends."""
+    reader = csv.reader(f"{line}\n" for line in read_lines(path, "annotations"))
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from None
-    return ((number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip())
+        for row in filter(None, reader):
+            yield f"{path}:{reader.line_num}", row
+    except csv.Error as error:
+        raise UserError(f"{path}:{reader.line_num}: is no CSV: {error}") from None
 
 
 def _without_suffix(path: str) -> str:

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import logging
 import os
 import statistics
 import time
@@ -16,8 +17,8 @@ import av
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
+from slowfast.datasets.lists.folder_walk import find_videos
 from slowfast.datasets.preparation.list_files import write_csv, write_json
-from slowfast.datasets.preparation.media_index import find_videos
 from slowfast.datasets.preparation.parallel import LostItem, map_unordered
 from slowfast.datasets.reading.container import open_container
 from slowfast.datasets.reading.source import VideoReadError
@@ -27,6 +28,8 @@ from slowfast.errors import UserError
 from slowfast.runtime.files import cannot_write, make_folder
 from slowfast.runtime.folder_lock import FolderLock
 from slowfast.runtime.log import progress
+
+logger = logging.getLogger(__name__)
 
 SETTINGS_FILE = "transcode.json"
 FAILED_FILE = "failed.csv"
@@ -125,7 +128,10 @@ def transcode_folder(
         UserError: if folders or settings do not go together, two sources would give the same result, another run
             is writing to ``out``, or it cannot be written to.
     """
-    sources = find_videos(root, num_workers=num_workers)
+    found = find_videos(root, num_workers=num_workers)
+    if found.left_out:
+        logger.warning("%s: %s", root, found.told_left_out())
+    sources = found.paths
     targets = _targets(root, out, sources)
     with FolderLock(out, key="folder of the results"):
         _check_settings(out / SETTINGS_FILE, settings, overwrite=overwrite)

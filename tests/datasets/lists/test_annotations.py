@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from slowfast.datasets.lists.annotations import PATH_LABEL, load_class_names, load_list
+from slowfast.datasets.labels import load_class_names
+from slowfast.datasets.lists.annotations import PATH_LABEL, load_list
 from slowfast.datasets.records import VideoRecord
 from slowfast.errors import UserError
 
@@ -85,9 +86,17 @@ def test_a_missing_list_is_an_error_that_names_the_key(tmp_path: Path):
 def test_a_folder_or_another_encoding_is_an_error_that_names_the_file(tmp_path: Path):
     with pytest.raises(UserError, match=f"{tmp_path}: cannot read the list file"):
         load_list(tmp_path, PATH_LABEL, separator=",", num_classes=10)
-    # Names of files need not be UTF-8: their bytes are kept.
-    (record,) = load(tmp_path, "Zürich.mp4,1\n".encode("latin-1"))
-    assert os.fsencode(record.path) == "Zürich.mp4".encode("latin-1")
+    with pytest.raises(UserError, match=r"train.csv: is UTF-16 text; save the list as UTF-8$"):
+        load(tmp_path, "Zürich.mp4,1\n".encode("utf-16"))
+    with pytest.raises(UserError, match=r"train.csv:1: path 'a\\x00.mp4' has a character that no name of a file has$"):
+        load(tmp_path, "a\0.mp4,1\n")
+
+
+def test_names_that_are_not_utf_8_are_those_of_the_files(tmp_path: Path):
+    name = "Zürich.mp4".encode("latin-1")
+    (tmp_path / os.fsdecode(name)).touch()
+    (record,) = load(tmp_path, name + b",1\n", prefix=str(tmp_path))
+    assert os.path.exists(record.path)
 
 
 def test_an_empty_separator_is_refused(tmp_path: Path):
@@ -121,5 +130,8 @@ def test_a_wrong_number_of_class_names_is_refused(tmp_path: Path, text: str, mes
 
 
 def test_missing_class_names_are_refused(tmp_path: Path):
-    with pytest.raises(UserError, match=r"DATA.CLASS_NAMES_FILE .*none.txt: cannot be read: .*No such file"):
+    message = r"DATA.CLASS_NAMES_FILE .*none.txt: cannot read the class names: .*No such file"
+    with pytest.raises(UserError, match=message):
+        UserError, match=r"DATA.CLASS_NAMES_FILE .*none.txt: cannot read the class names: .*No such file"
+    ):
         load_class_names(tmp_path / "none.txt", 3)

@@ -207,5 +207,5 @@ def test_mistakes_are_named(lists: Path):
         map_labels(Source("k400", Path(), None, ["abseiling", "walking on the moon"]), MERGED)
     with pytest.raises(UserError, match="kinetics400_uniformer: has 400 classes; Kinetics-710 has 710"):
         merge(sources(lists), lists / "out", classes="kinetics400_uniformer")
-    with pytest.raises(UserError, match=r"none.csv: cannot be read"):
+    with pytest.raises(UserError, match=r"none.csv: cannot read the list file"):
         read_ids(lists / "none.csv", ",")
