@@ -14,15 +14,9 @@ from fvcore.common.config import CfgNode
 
 from slowfast.config.choices import ChoiceRegistry
 from slowfast.datasets.labels import label_list_path, load_class_names
-from slowfast.datasets.lists.annotations import (
-    FRAME_FOLDER,
-    PATH_LABEL,
-    PATH_LABELS,
-    TIME_SPAN,
-    ListForm,
-    load_list,
-)
+from slowfast.datasets.lists.annotations import load_list
 from slowfast.datasets.lists.class_folders import list_class_folders, load_class_folders
+from slowfast.datasets.lists.line_forms import FRAME_FOLDER, PATH_LABEL, PATH_LABELS, TIME_SPAN, ListForm
 from slowfast.datasets.lists.record_table import RecordTable
 from slowfast.datasets.lists.something_something import load_official_list
 from slowfast.datasets.lists.video_list import VideoList

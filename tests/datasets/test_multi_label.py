@@ -10,7 +10,8 @@ from fvcore.common.config import CfgNode
 from slowfast.datasets import build_dataset, build_loader
 from slowfast.datasets.catalog import DATASET_REGISTRY
 from slowfast.datasets.collate import collate, label_tensor
-from slowfast.datasets.lists.annotations import PATH_LABEL, PATH_LABELS, load_list
+from slowfast.datasets.lists.annotations import load_list
+from slowfast.datasets.lists.line_forms import PATH_LABEL, PATH_LABELS
 from slowfast.datasets.records import FailedVideo, Sample, VideoRecord
 from slowfast.errors import UserError
 from tests.datasets.tiny_config import tiny_config

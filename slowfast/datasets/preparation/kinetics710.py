@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from slowfast.datasets.labels import class_key, load_label_list
-from slowfast.datasets.lists.annotations import PATH_LABEL, field_text, iterate_list
+from slowfast.datasets.lists.annotations import iterate_list
+from slowfast.datasets.lists.line_forms import PATH_LABEL, field_text
 from slowfast.datasets.lists.text_file import read_lines
 from slowfast.datasets.preparation.list_files import write_csv, write_json, write_lines
 from slowfast.datasets.preparation.parallel import LostItem, map_unordered

@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 
 from slowfast.datasets.labels import class_key, load_label_list
-from slowfast.datasets.lists.annotations import FRAME_FOLDER, PATH_LABEL, TIME_SPAN, ListForm, load_list
+from slowfast.datasets.lists.annotations import load_list
 from slowfast.datasets.lists.class_folders import find_class_videos, list_class_folders, told_empty
+from slowfast.datasets.lists.line_forms import FRAME_FOLDER, PATH_LABEL, TIME_SPAN, ListForm
 from slowfast.datasets.preparation import official_annotations as official
 from slowfast.datasets.preparation.list_files import ResultLog, write_csv, write_lines
 from slowfast.datasets.preparation.media_index import MediaIndex, index_frame_folders, index_videos

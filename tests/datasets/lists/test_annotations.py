@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from slowfast.datasets.labels import load_class_names
-from slowfast.datasets.lists.annotations import PATH_LABEL, load_list
+from slowfast.datasets.lists.annotations import load_list
+from slowfast.datasets.lists.line_forms import PATH_LABEL
 from slowfast.datasets.records import VideoRecord
 from slowfast.errors import UserError
 
@@ -132,6 +133,4 @@ def test_a_wrong_number_of_class_names_is_refused(tmp_path: Path, text: str, mes
 def test_missing_class_names_are_refused(tmp_path: Path):
     message = r"DATA.CLASS_NAMES_FILE .*none.txt: cannot read the class names: .*No such file"
     with pytest.raises(UserError, match=message):
-        UserError, match=r"DATA.CLASS_NAMES_FILE .*none.txt: cannot read the class names: .*No such file"
-    ):
         load_class_names(tmp_path / "none.txt", 3)

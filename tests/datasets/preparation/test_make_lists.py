@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from slowfast.datasets.labels import load_label_list
-from slowfast.datasets.lists.annotations import FRAME_FOLDER, PATH_LABEL, TIME_SPAN, ListForm, load_list
+from slowfast.datasets.lists.annotations import load_list
+from slowfast.datasets.lists.line_forms import FRAME_FOLDER, PATH_LABEL, TIME_SPAN, ListForm
 from slowfast.datasets.preparation.list_files import ResultLog
 from slowfast.datasets.preparation.make_lists import MISSING_FILE, make_folder_lists, make_official_lists
 from slowfast.errors import UserError
