@@ -7,6 +7,7 @@ from typing import Any
 from slowfast.config.choices import REGISTERED, ChoiceRegistry
 from slowfast.config.coerce import MULTI_TYPE_KEYS
 from slowfast.config.ignored_keys import IGNORED_KEYS
+from slowfast.config.paths import PATH_KEYS
 from slowfast.config.sections import SECTIONS
 from slowfast.datasets.catalog import DATASET_REGISTRY
 from slowfast.datasets.transforms.registry import TRANSFORM_REGISTRY
@@ -31,6 +32,7 @@ def registered(registry: ChoiceRegistry, obj: Any, **arguments: Any) -> Iterator
 def registrations_kept() -> Iterator[None]:
     """Whatever is registered meanwhile, sections of the config included, is gone afterwards."""
     tables = (SECTIONS, MULTI_TYPE_KEYS, IGNORED_KEYS)
+    paths = set(PATH_KEYS)
     contents = [dict(table) for table in tables]
     accepted = {key: list(names) for key, names in REGISTERED.items()}
     own = [registry.names() for registry in REGISTRIES]
@@ -45,3 +47,4 @@ def registrations_kept() -> Iterator[None]:
         for table, content in zip(tables, contents, strict=True):
             table.clear()
             table.update(content)
+        PATH_KEYS.intersection_update(paths)

@@ -29,6 +29,8 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="code of your own that registers models, losses, data sets or transforms; may be given several times",
     )
+    # SlowFast has a word before the pairs.
+    parser.add_argument("--opts", dest="pairs", nargs=argparse.REMAINDER, default=[], help=argparse.SUPPRESS)
     parser.add_argument(
         "opts", metavar="KEY VALUE", nargs=argparse.REMAINDER, help="keys to override, such as SOLVER.BASE_LR 1e-4"
     )
@@ -62,7 +64,7 @@ def load_config_or_exit(args: argparse.Namespace) -> CfgNode:
     Raises:
         SystemExit: with status 2 after one line on standard error, if the config has a mistake.
     """
-    pairs = args.opts[1:] if args.opts[:1] == ["--"] else args.opts
+    pairs = args.pairs or (args.opts[1:] if args.opts[:1] == ["--"] else args.opts)
     try:
         overrides = [*_sizes(args, pairs), *pairs]
         return load_config(args.cfg, overrides, allow_duplicate_keys=args.allow_duplicate_keys, plugins=args.plugins)

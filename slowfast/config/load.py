@@ -11,6 +11,7 @@ from fvcore.common.config import CfgNode
 from slowfast.config.coerce import coerce, short
 from slowfast.config.defaults import get_cfg
 from slowfast.config.ignored_keys import ONLY_ACCEPTED, why_ignored
+from slowfast.config.paths import expand_home
 from slowfast.config.plugins import import_plugins
 from slowfast.config.validate import validate
 from slowfast.config.yaml_file import Entry, read_yaml
@@ -57,7 +58,7 @@ def load_config(
         UserError: one line on what is wrong: a file that is missing, no YAML, or its own base; an unknown key, a
             value of a wrong type, values that do not go together.
     """
-    entries = _read_with_bases(os.fspath(path), allow_duplicate_keys, []) if path else []
+    entries = _read_with_bases(os.path.expanduser(path), allow_duplicate_keys, []) if path else []
     entries += _override_entries(overrides)
     imported = import_plugins(_plugin_paths(entries, plugins, may_import=may_import))
     cfg = get_cfg()
@@ -164,7 +165,7 @@ def _merge(cfg: CfgNode, entries: Sequence[Entry]) -> None:
         if entry.key in defaults:
             _refuse_nul(entry)
             value = coerce(entry.key, entry.value, defaults[entry.key], entry.where)
-            _set(cfg, entry.key, value)
+            _set(cfg, entry.key, expand_home(entry.key, value))
         elif entry.key in sections:
             _check_section(entry)
         elif reason := why_ignored(entry.key):

@@ -13,6 +13,7 @@ from fvcore.common.config import CfgNode
 from slowfast.config.choices import accept_choice
 from slowfast.config.coerce import MULTI_TYPE_KEYS, KeyType
 from slowfast.config.ignored_keys import IGNORED_KEYS
+from slowfast.config.paths import PATH_KEYS
 from slowfast.config.ranges import Range
 from slowfast.errors import UserError
 
@@ -38,6 +39,7 @@ class Section:
         types: full key -> what it takes, for keys that take several types and for lists that are empty by default.
         choices: full key -> the values that it may have.
         ranges: full key -> the numbers that it, or each item of a list, may be.
+        paths: full keys that name files or folders; ``~`` in them is the home folder.
         rules: on several keys together.
         models: values of MODEL.MODEL_NAME for which choices, ranges and rules are checked; none: always.
         random_start: full key -> value, the overrides with which training starts from random weights.
@@ -50,6 +52,7 @@ class Section:
     types: Mapping[str, KeyType] = field(default_factory=dict)
     choices: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     ranges: Mapping[str, Range] = field(default_factory=dict)
+    paths: Sequence[str] = ()
     rules: Sequence[Rule] = ()
     models: Sequence[str] = ()
     random_start: Mapping[str, Any] = field(default_factory=dict)
@@ -80,11 +83,12 @@ def register_section(section: Section) -> None:
     if isinstance(section.models, str):
         raise UserError(f"models of section {section.name} are {section.models!r}; accepted: a tuple or list of names")
     keys = {f"{section.name}.{name}" for name in section.defaults}
-    unknown = sorted({*section.types, *section.choices, *section.ranges, *section.random_start} - keys)
+    unknown = sorted({*section.types, *section.choices, *section.ranges, *section.paths, *section.random_start} - keys)
     if unknown:
         raise UserError(f"section {section.name} has no key {', '.join(unknown)}")
     SECTIONS[section.name] = section
     MULTI_TYPE_KEYS.update(section.types)
+    PATH_KEYS.update(section.paths)
     IGNORED_KEYS.update(section.ignored)
     for name in section.models:
         accept_choice("MODEL.MODEL_NAME", name)

@@ -110,6 +110,7 @@ register_section(
             "UNIFORMER.PRETRAIN_NAME": KeyType(none_or(to_str), "a str or None"),
             "UNIFORMER.QKV_SCALE": KeyType(none_or(to_float), "a finite number or None"),
         },
+        paths=["UNIFORMER.PRETRAIN_NAME"],
         ranges={
             "UNIFORMER.DEPTH": at_least(1),
             "UNIFORMER.EMBED_DIM": at_least(1),

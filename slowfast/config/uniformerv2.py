@@ -224,6 +224,7 @@ register_section(
             "UNIFORMERV2.ACTIVATION": ("", "quick_gelu", "gelu"),
             "UNIFORMERV2.DROP_PATH_STYLE": ("video", "upstream"),
         },
+        paths=["UNIFORMERV2.PRETRAIN"],
         ranges={
             "UNIFORMERV2.WIDTH": at_least(1),
             "UNIFORMERV2.LAYERS": at_least(1),

@@ -13,9 +13,8 @@ def run(cfg: CfgNode, device: torch.device) -> None:
 
     The test list is read before training, so that a slip in it does not show after days.
     """
-    if cfg.TEST.ENABLE:
-        build_dataset(cfg, "test")
+    test_records = build_dataset(cfg, "test").records if cfg.TEST.ENABLE else None
     if cfg.TRAIN.ENABLE:
-        train(cfg, device)
+        train(cfg, device, test_records)
     if cfg.TEST.ENABLE:
         test(cfg, device)

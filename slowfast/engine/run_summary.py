@@ -7,10 +7,13 @@ usually off by more than the recipes of a model differ from each other.
 """
 
 import logging
+from collections.abc import Mapping, Sequence
 
 from fvcore.common.config import CfgNode
 
 from slowfast.config.sections import recipe_range
+from slowfast.datasets.lists.repeated_videos import describe_repeats
+from slowfast.datasets.records import VideoRecord
 from slowfast.engine.train_run import TrainRun
 from slowfast.runtime import distributed
 from slowfast.solver.schedule import LearningRateSchedule
@@ -62,6 +65,17 @@ def log_plan(run: TrainRun) -> None:
     warning = recipe_warning(cfg, lr=schedule.base_lr, num_videos=run.videos_per_step)
     if warning is not None:
         logger.warning("%s", warning)
+
+
+def log_repeats(lists: Mapping[str, Sequence[VideoRecord]]) -> None:
+    """Warn of videos that a list names twice, and of those of ``train`` that are validated or tested on.
+
+    Args:
+        lists: split to its rows.
+    """
+    if distributed.is_main():
+        for line in describe_repeats(lists):
+            logger.warning("%s", line)
 
 
 def course_of(schedule: LearningRateSchedule) -> str:

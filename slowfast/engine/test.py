@@ -17,6 +17,7 @@ from slowfast.datasets.catalog import (
 from slowfast.datasets.clip_dataset import EvalClipDataset
 from slowfast.engine.checkpoint import CheckpointFolder
 from slowfast.engine.output_dir import output_locked, start_output
+from slowfast.engine.run_summary import log_repeats
 from slowfast.engine.scoring import Scorer, load_trained_model, report_on
 from slowfast.errors import UserError
 from slowfast.evaluation.published import compare, find_published
@@ -99,6 +100,8 @@ def _test_into(folder: Path, cfg: CfgNode, device: torch.device) -> TestReport |
         dataset.num_temporal_views,
         len(dataset.transform.spatial_idxs),
     )
+    if not cfg.TRAIN.ENABLE:  # else training has said it
+        log_repeats({"test": dataset.records})
     scorer = Scorer.from_config(cfg, device)
     setting = _setting_of(cfg, scorer, dataset, weights_report)
     result = scorer.score_loader(model, build_loader(cfg, dataset))

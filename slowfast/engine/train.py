@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
@@ -13,12 +13,13 @@ import torch
 from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
+from slowfast.datasets.records import VideoRecord
 from slowfast.engine.build import build_run
 from slowfast.engine.output_dir import output_locked
 from slowfast.engine.precise_bn import update_bn_stats
 from slowfast.engine.rank_agreement import Agreement, StepFlags
 from slowfast.engine.resume import restore_state
-from slowfast.engine.run_summary import log_plan
+from slowfast.engine.run_summary import log_plan, log_repeats
 from slowfast.engine.scoring import report_on
 from slowfast.engine.step import refuse_divergence, refuse_lost_scale, take_step
 from slowfast.engine.step_meter import StepMeter
@@ -35,8 +36,13 @@ from slowfast.solver.optimizer import set_learning_rate
 logger = logging.getLogger(__name__)
 
 
-def train(cfg: CfgNode, device: torch.device) -> None:
+def train(cfg: CfgNode, device: torch.device, test_records: Sequence[VideoRecord] | None = None) -> None:
     """Train from the config to ``SOLVER.MAX_EPOCH``, resuming from the newest checkpoint of ``OUTPUT_DIR``.
+
+    Args:
+        cfg: the whole config.
+        device: of this process.
+        test_records: what is tested afterwards; a warning names videos that are trained on, too.
 
     Raises:
         UserError: for bad lists, weights or checkpoints, before anything is written; and if another run is writing to
@@ -47,6 +53,8 @@ def train(cfg: CfgNode, device: torch.device) -> None:
         run = build_run(cfg, device)
         run.checkpoints.before_save = check_lock
         log_plan(run)
+        lists = {"train": run.train_loader.dataset.records, "val": run.val_loader.dataset.records}
+        log_repeats(lists if test_records is None else {**lists, "test": test_records})
         with closing(run.metrics):
             while run.progress.num_epochs < cfg.SOLVER.MAX_EPOCH:
                 train_epoch(run)

@@ -11,6 +11,7 @@ from pathlib import Path
 from slowfast.config import add_config_arguments, load_config_or_exit
 from slowfast.config.command_line import exit_with_error
 from slowfast.datasets import build_list
+from slowfast.datasets.lists.repeated_videos import describe_repeats
 from slowfast.datasets.preparation.check_videos import find_bad_videos
 from slowfast.datasets.preparation.parallel import num_cores, worker_count
 from slowfast.errors import UserError
@@ -45,6 +46,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         )
     except UserError as error:
         exit_with_error(error)
+    for line in describe_repeats({split: videos.records for split, videos in lists.items()}):
+        print(line)
     for split, videos in lists.items():
         print(f"{split}: {len(videos)} videos, {sum(video.split == split for video in bad)} of them bad")
     for video in bad[:10]:

@@ -11,6 +11,7 @@ from slowfast.datasets.lists.folder_walk import NUM_THREADS, VIDEO_SUFFIXES, Fou
 from slowfast.datasets.lists.record_table import RecordTable, TableBuilder
 from slowfast.datasets.records import VideoRecord
 from slowfast.errors import UserError
+from slowfast.runtime import distributed
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +75,8 @@ def told_empty(class_names: Collection[str], num_classes: int) -> str:
 
 
 def _log_what_is_there(folder: Path, videos: dict[str, list[str]], found: FoundVideos) -> None:
+    if not distributed.is_main():
+        return
     empty = told_empty([name for name, paths in videos.items() if not paths], len(videos))
     counted = f"{sum(map(len, videos.values()))} videos in {len(videos)} classes"
     line = "; ".join(filter(None, (counted, found.told_left_out(), empty)))
