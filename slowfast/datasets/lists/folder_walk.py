@@ -138,12 +138,14 @@ def _scan(
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
-                if entry.is_dir():
+                # What a link cannot be followed to is neither; an entry's own methods raise then.
+                is_link = entry.is_symlink()
+                if os.path.isdir(entry.path) if is_link else entry.is_dir():
                     inner.append(os.path.join(path, entry.name))
-                elif entry.is_file():
+                elif os.path.isfile(entry.path) if is_link else entry.is_file():
                     files.append(entry.name)
                 else:
-                    odd["broken links" if entry.is_symlink() else "special files"] += 1
+                    odd["broken links" if is_link else "special files"] += 1
     except OSError as error:
         raise UserError(f"{root / path}: cannot be listed: {error.strerror}") from None
     return Folder(path, files, odd), inner, (*above, own)

@@ -1,6 +1,7 @@
 """Arrays that the processes of a run share rather than copy."""
 
 import io
+import math
 import mmap
 import os
 import tempfile
@@ -38,18 +39,24 @@ class SharedArrays:
             self._layout[name] = array.dtype.str, array.shape, target.tell()
             target.write(np.ascontiguousarray(array))
         target.flush()
-        self._content = self._map() if self._file is not None else target.getvalue()
+        self._show(target.getvalue() if self._file is None else b"")
 
     def __contains__(self, name: str) -> bool:
-        return name in self._layout
+        return name in self._views
 
     def __getitem__(self, name: str) -> np.ndarray:
         """A view of the memory."""
-        dtype, shape, start = self._layout[name]
-        return np.frombuffer(self._content, dtype, int(np.prod(shape)), start).reshape(shape)
+        return self._views[name]
 
-    def _map(self) -> mmap.mmap:
-        return mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+    def _show(self, content: bytes) -> None:
+        """Make the arrays: of the file, or where there is none of the content."""
+        if self._file is not None:
+            content = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._content = content
+        self._views = {
+            name: np.frombuffer(content, dtype, math.prod(shape), start).reshape(shape)
+            for name, (dtype, shape, start) in self._layout.items()
+        }
 
     def __getstate__(self) -> dict[str, Any]:
         if self._file is None or get_spawning_popen() is None:
@@ -59,7 +66,7 @@ class SharedArrays:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._layout = state["layout"]
         self._file = os.fdopen(state["descriptor"].detach(), "rb") if "descriptor" in state else None
-        self._content = self._map() if self._file is not None else state["content"]
+        self._show(state.get("content", b""))
 
 
 def _nameless_file() -> IO[bytes]:

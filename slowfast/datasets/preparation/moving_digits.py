@@ -190,7 +190,9 @@ def _encode_h264(path: Path, frames: np.ndarray) -> None:
     x264_params = f"keyint={KEY_FRAME_INTERVAL}:scenecut=0:bframes=2:b-adapt=0:mbtree=0:threads=1"
     with writing(path):
         try:
-            with av.open(str(temporary), "w", format="mp4", options={"fflags": "+bitexact"}) as container:
+            # From the root on, no folder is taken for the name of a protocol, as "a:b" would be.
+            name = os.path.abspath(temporary)
+            with av.open(name, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
                 options = {"preset": "veryfast", "crf": "20", "x264-params": x264_params}
                 stream = container.add_stream("libx264", rate=FPS, options=options)
                 _, stream.height, stream.width, _ = frames.shape

@@ -230,7 +230,8 @@ def _encode(source: Path, target: Path, settings: Settings) -> list[np.ndarray]:
     options = {"crf": str(settings.crf), "preset": settings.preset, "x264-params": x264_params}
     with (
         open_container(source) as reading,
-        av.open(str(target), "w", format="mp4", options={"movflags": "+faststart"}) as writing,
+        # From the root on, no name is taken for that of a protocol, as "12:30.mp4" would be.
+        av.open(os.path.abspath(target), "w", format="mp4", options={"movflags": "+faststart"}) as writing,
     ):
         if not reading.streams.video:
             raise VideoReadError("has no video stream")
