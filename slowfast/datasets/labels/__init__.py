@@ -20,6 +20,7 @@ import json
 from functools import cache
 from pathlib import Path
 
+from slowfast.config.coerce import short
 from slowfast.datasets.lists.text_file import read_lines
 from slowfast.errors import UserError
 
@@ -48,7 +49,7 @@ def load_label_list(name: str) -> list[str]:
     names = read_lines(path, "class names")
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise UserError(f"{path}: {twice!r} occurs twice; expected distinct class names, one per line")
+        raise UserError(f"{path}: {short(twice)} occurs twice; expected distinct class names, one per line")
     return names
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from slowfast.config.coerce import short
 from slowfast.datasets.lists.columns import Columns, NotPlain, record_columns
 from slowfast.datasets.lists.line_forms import ListForm, parse_line
 from slowfast.datasets.lists.record_table import RecordTable, TableBuilder
@@ -117,4 +118,6 @@ def check_label(label: int, num_classes: int, where: str) -> None:
         UserError: beginning with ``where``.
     """
     if not 0 <= label < num_classes:
-        raise UserError(f"{where}: label {label} is outside [0, {num_classes}); mend the list or set MODEL.NUM_CLASSES")
+        raise UserError(
+            f"{where}: label {short(label)} is outside [0, {num_classes}); mend the list or set MODEL.NUM_CLASSES"
+        )

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from slowfast.config.coerce import short
 from slowfast.datasets.lists.columns import (
     MAX_INT32,
     Columns,
@@ -95,12 +96,12 @@ def _integer(name: str, text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise _BadField(f"{name} {text!r}", "is not an integer") from None
+        raise _BadField(f"{name} {short(text)}", "is not an integer") from None
 
 
 def _seconds(name: str, text: str) -> float:
     if not _is_number(text):
-        raise _BadField(f"{name} {text!r}", "is not a number of seconds")
+        raise _BadField(f"{name} {short(text)}", "is not a number of seconds")
     return float(text)
 
 
@@ -114,9 +115,9 @@ def _path_labels_record(fields: Sequence[str]) -> VideoRecord:
     labels = [_integer("label", label.strip()) for label in text.split(LABEL_JOINT)]
     for label in labels:
         if labels.count(label) > 1:
-            raise _BadField(f"label {label}", "is there more than once")
+            raise _BadField(f"label {short(label)}", "is there more than once")
     if path.endswith(LABEL_JOINT):
-        raise _BadField(f"path {path!r}", f"ends with {LABEL_JOINT!r}; join the labels of a video without blanks")
+        raise _BadField(f"path {short(path)}", f"ends with {LABEL_JOINT!r}; join the labels of a video without blanks")
     return VideoRecord(path, tuple(sorted(labels)))
 
 
@@ -124,9 +125,9 @@ def _frame_folder_record(fields: Sequence[str]) -> VideoRecord:
     folder, num_frames, label = fields
     record = VideoRecord(folder, _integer("label", label), num_frames=_integer("num_frames", num_frames))
     if record.num_frames < 1:
-        raise _BadField(f"num_frames {record.num_frames}", "is not at least 1")
+        raise _BadField(f"num_frames {short(record.num_frames)}", "is not at least 1")
     if record.num_frames > MAX_INT32:
-        raise _BadField(f"num_frames {record.num_frames}", f"is more than {MAX_INT32}")
+        raise _BadField(f"num_frames {short(record.num_frames)}", f"is more than {MAX_INT32}")
     return record
 
 
@@ -136,11 +137,11 @@ def _time_span_record(fields: Sequence[str]) -> VideoRecord:
         _seconds(name, text) for name, text in (("total_s", total), ("start_s", start), ("end_s", end))
     )
     if total_s <= 0:
-        raise _BadField(f"total_s {total}", "is not above 0")
+        raise _BadField(f"total_s {total:.40}", "is not above 0")
     if end_s <= start_s:
-        raise _BadField(f"end_s {end}", f"is not after start_s {start}")
+        raise _BadField(f"end_s {end:.40}", f"is not after start_s {start:.40}")
     if not 0 <= start_s < total_s:
-        raise _BadField(f"start_s {start}", f"is outside [0, total_s {total})")
+        raise _BadField(f"start_s {start:.40}", f"is outside [0, total_s {total:.40})")
     return VideoRecord(path, _integer("label", label), total_s=total_s, start_s=start_s, end_s=end_s)
 
 
@@ -169,9 +170,9 @@ def parse_line(line: str, form: ListForm, separator: str, *, is_fixed_separator:
             return form.to_record(fields)
         except _BadField as error:
             subject, predicate = error.args
-        problem = f"{subject} of {line!r} {predicate}"
+        problem = f"{subject} of {short(line, 200)} {predicate}"
     else:
-        problem = f"expected {separator.join(form.fields)!r}, found {line!r}"
+        problem = f"expected {separator.join(form.fields)!r}, found {short(line, 200)}"
     raise ValueError(problem + _separator_hint(line, form, separator, is_fixed_separator=is_fixed_separator))
 
 

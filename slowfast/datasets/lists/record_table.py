@@ -8,6 +8,7 @@ from typing import overload
 
 import numpy as np
 
+from slowfast.config.coerce import short
 from slowfast.datasets.lists.columns import Columns
 from slowfast.datasets.lists.shared_arrays import SharedArrays
 from slowfast.datasets.records import VideoRecord
@@ -189,7 +190,7 @@ class TableBuilder:
         for row, path in enumerate(paths):
             if not is_file_name(path):
                 where = self.source if lines is None else f"{self.source}:{lines[row]}"
-                raise UserError(f"{where}: path {path!r:.200} has a character that no name of a file has")
+                raise UserError(f"{where}: path {short(path)} has a character that no name of a file has")
 
 
 def is_file_name(path: str) -> bool:

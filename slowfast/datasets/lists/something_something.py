@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from slowfast.config.coerce import short
 from slowfast.datasets.lists.annotations import check_label
 from slowfast.datasets.lists.columns import record_columns
 from slowfast.datasets.lists.record_table import RecordTable, TableBuilder
@@ -44,7 +45,8 @@ def load_official_list(folder: Path, part: str, *, num_classes: int, prefix: str
         video_id, template = (_text_field(entry, name, where) for name in ("id", "template"))
         name = without_brackets(template)
         if name not in labels:
-            raise UserError(f"{where}: template {template!r} of video {video_id} is not a class of labels.json")
+            shown = video_id if video_id.isprintable() and len(video_id) < 80 else short(video_id)
+            raise UserError(f"{where}: template {short(template)} of video {shown} is not a class of labels.json")
         check_label(labels[name], num_classes, where)
         rows.append((line_number, VideoRecord(f"{video_id}.webm", labels[name])))
     if not rows:

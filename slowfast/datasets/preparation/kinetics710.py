@@ -11,6 +11,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
+from slowfast.config.coerce import short
 from slowfast.datasets.labels import class_key, load_label_list
 from slowfast.datasets.lists.annotations import iterate_list
 from slowfast.datasets.lists.line_forms import PATH_LABEL, field_text
@@ -163,7 +164,7 @@ def map_labels(source: Source, class_names: Sequence[str]) -> list[int]:
     if unknown:
         raise UserError(
             f"{source.name}: {len(unknown)} of its {len(labels)} classes are not among the {len(class_names)}, such as "
-            f"{unknown[0]!r}; check the file of its class names"
+            f"{short(unknown[0])}; check the file of its class names"
         )
     return labels
 
@@ -203,8 +204,8 @@ def youtube_id_of(path: str, where: str) -> str:
     match = YOUTUBE_ID.fullmatch(os.path.splitext(os.path.basename(path))[0])
     if match is None:
         raise UserError(
-            f"{where}: {path!r} has no YouTube id; accepted: <id>.mp4 or <id>_<start>_<end>.mp4, with 11 characters "
-            f"of id and 6 digits each"
+            f"{where}: {short(path)} has no YouTube id; accepted: <id>.mp4 or <id>_<start>_<end>.mp4, with 11 "
+            f"characters of id and 6 digits each"
         )
     return match["id"]
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from slowfast.config.coerce import short
 from slowfast.datasets.labels import class_key, load_label_list
 from slowfast.datasets.lists.annotations import load_list
 from slowfast.datasets.lists.class_folders import find_class_videos, list_class_folders, told_empty
@@ -176,7 +177,9 @@ def _labels_of(annotated: dict[str, list[Annotation]], class_names: Sequence[str
             continue
         label = exact.get(name, by_key.get(class_key(name)))
         if label is None:
-            raise UserError(f"{annotation.where}: {name!r} is not one of the {len(class_names)} classes; see --classes")
+            raise UserError(
+                f"{annotation.where}: {short(name)} is not one of the {len(class_names)} classes; see --classes"
+            )
         labels[name] = label
     return labels
 

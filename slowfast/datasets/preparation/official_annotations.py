@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from slowfast.config.coerce import short
 from slowfast.datasets.lists.something_something import find_official_file, iterate_json_array, without_brackets
 from slowfast.datasets.lists.text_file import read_lines, read_text
 from slowfast.datasets.records import TimeSpan
@@ -57,7 +58,7 @@ def read_kinetics(folder: Path, part: str) -> Iterator[Annotation]:
     where, names = next(rows, (f"{path}:1", []))
     missing = {"label", "youtube_id", "time_start", "time_end"} - set(names)
     if missing:
-        raise UserError(f"{where}: has no column {', '.join(sorted(missing))}; found {names}")
+        raise UserError(f"{where}: has no column {', '.join(sorted(missing))}; found {short(names, 200)}")
     for where, fields in rows:
         row = dict(zip(names, fields, strict=False))
         try:
@@ -65,7 +66,7 @@ def read_kinetics(folder: Path, part: str) -> Iterator[Annotation]:
             name = f"{row['youtube_id']}_{start_s:06d}_{end_s:06d}"
             label = row["label"]
         except (KeyError, ValueError, OverflowError):
-            raise UserError(f"{where}: time_start and time_end of {row} are not numbers") from None
+            raise UserError(f"{where}: time_start and time_end of {short(row, 200)} are not numbers") from None
         yield Annotation((name, row["youtube_id"]), label, where)
 
 
@@ -78,7 +79,7 @@ def read_moments_in_time(folder: Path, part: str) -> Iterator[Annotation]:
     path = find_file(folder, {"train": "trainingSet.csv", "val": "validationSet.csv"}[part])
     for where, row in _csv_rows(path):
         if len(row) < 2:
-            raise UserError(f"{where}: expected 'class/file.mp4,class,...', found {','.join(row)!r}")
+            raise UserError(f"{where}: expected 'class/file.mp4,class,...', found {short(','.join(row), 200)}")
         yield Annotation((_without_suffix(row[0]),), row[1], where)
 
 
@@ -93,7 +94,7 @@ def read_something_something_v1(folder: Path, part: str) -> Iterator[Annotation]
     for line_number, line in _lines(path):
         video_id, found, class_name = line.partition(";")
         if not found:
-            raise UserError(f"{path}:{line_number}: expected 'id;class', found {line!r}")
+            raise UserError(f"{path}:{line_number}: expected 'id;class', found {short(line, 200)}")
         yield Annotation((video_id,), class_name, f"{path}:{line_number}")
 
 
@@ -109,7 +110,7 @@ def read_something_something_v2(folder: Path, part: str) -> Iterator[Annotation]
         try:
             yield Annotation((str(entry["id"]),), without_brackets(entry["template"]), where)
         except (KeyError, TypeError, AttributeError):
-            raise UserError(f"{where}: expected an entry with 'id' and 'template', found {entry!r:.80}") from None
+            raise UserError(f"{where}: expected an entry with 'id' and 'template', found {short(entry)}") from None
 
 
 def read_activitynet(path: Path, part: str) -> Iterator[Annotation]:
@@ -153,7 +154,7 @@ def read_ucf101(folder: Path, part: str, split_number: int) -> Iterator[Annotati
         file_name = line.split()[0]
         class_name, found, _ = file_name.partition("/")
         if not found:
-            raise UserError(f"{path}:{line_number}: expected 'Class/file.avi', found {line!r}")
+            raise UserError(f"{path}:{line_number}: expected 'Class/file.avi', found {short(line, 200)}")
         name = _without_suffix(file_name)
         yield Annotation((name, name.rpartition("/")[2]), class_name, f"{path}:{line_number}")
 
@@ -174,7 +175,7 @@ def read_hmdb51(folder: Path, part: str, split_number: int) -> Iterator[Annotati
         for line_number, line in _lines(path):
             file_name, _, kind = line.strip().rpartition(" ")
             if kind not in ("0", "1", "2"):
-                raise UserError(f"{path}:{line_number}: expected 'file.avi 0', 1 or 2, found {line!r}")
+                raise UserError(f"{path}:{line_number}: expected 'file.avi 0', 1 or 2, found {short(line, 200)}")
             if kind == wanted:
                 name = _without_suffix(file_name)
                 yield Annotation((f"{class_name}/{name}", name), class_name, f"{path}:{line_number}")
