@@ -4,7 +4,7 @@ import argparse
 
 import pytest
 
-from slowfast.config.command_line import positive_int
+from slowfast.config.command_line import add_config_arguments, load_config_or_exit, positive_int
 
 
 @pytest.mark.parametrize(("text", "number"), [("1", 1), ("40", 40), ("007", 7)])
@@ -30,3 +30,20 @@ def test_a_parser_names_the_option(capsys: pytest.CaptureFixture[str]):
         parser.parse_args(["--rounds", "0"])
     assert stop.value.code == 2
     assert capsys.readouterr().err.endswith("tool: error: argument --rounds: '0'; accepted: whole numbers from 1\n")
+
+
+@pytest.mark.parametrize("words", [["--opts"], []])
+def test_pairs_may_come_after_the_word_of_slowfast(words: list[str]):
+    parser = argparse.ArgumentParser()
+    add_config_arguments(parser)
+    pairs = ["SOLVER.BASE_LR", "1e-5", "SOLVER.CLIP_GRADIENT", "-1"]
+    cfg = load_config_or_exit(parser.parse_args([*words, *pairs]))
+    assert (cfg.SOLVER.BASE_LR, cfg.SOLVER.CLIP_GRADIENT) == (1e-5, -1.0)
+
+
+def test_options_after_that_word_are_no_pairs(capsys: pytest.CaptureFixture[str]):
+    parser = argparse.ArgumentParser()
+    add_config_arguments(parser)
+    with pytest.raises(SystemExit):
+        load_config_or_exit(parser.parse_args(["--opts", "SOLVER.BASE_LR", "1", "--cfg", "x"]))
+    assert "options go before the pairs KEY VALUE" in capsys.readouterr().err

@@ -175,6 +175,26 @@ def test_the_tool_explains_its_arguments():
     assert all(option in outcome.out for option in ("--init_method", "--num_shards", "--shard_id"))
 
 
+def test_the_option_of_the_old_launcher_is_accepted(video_set: Path, tmp_path: Path):
+    """torch.distributed.launch gives each process its rank on the command line, too, spelt either way."""
+    arguments = tiny_arguments(video_set, tmp_path, "NUM_SHARDS", 2)
+    for option in ("--local-rank=0", "--local_rank=0"):
+        outcome = run_net(option, *arguments)  # as far as without it
+        assert outcome.error.startswith("NUM_SHARDS 2, but this would start one node alone; ")
+    assert run_net("--local-rank=1", *arguments).error == (
+        "--local-rank is 1, but the environment has LOCAL_RANK 0; leave the option to the launcher, or start with "
+        "torchrun"
+    )
+
+
+@pytest.mark.slow
+def test_the_old_launcher_starts_a_run(video_set: Path, tmp_path: Path):
+    words = ["-m", "torch.distributed.launch", "--nproc_per_node", 2, "--master_port", free_port(), RUN_NET]
+    (outcome,) = run_commands([sys.executable, *words, *tiny_arguments(video_set, tmp_path, "SOLVER.MAX_EPOCH", 1)])
+    assert outcome.code == 0, outcome.err
+    assert "; 2 processes\n" in outcome.out
+
+
 def test_the_number_of_nodes_may_be_an_option(video_set: Path, tmp_path: Path):
     arguments = tiny_arguments(video_set, tmp_path)
     outcome = run_net("--num_shards", 2, *arguments)

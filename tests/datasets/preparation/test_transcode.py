@@ -59,6 +59,20 @@ def test_a_result_has_the_frames_of_its_source(root: Path, tmp_path: Path):
     assert outcomes[0].target_bytes == (out / "a" / "long.mp4").stat().st_size
 
 
+def test_relative_names_with_a_colon_are_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    write_video(tmp_path / "a:b" / "12:30.mp4", 5, first_number=20)
+    monkeypatch.chdir(tmp_path)
+    (outcome,) = transcode_folder(Path("a:b"), Path("c:d"), SETTINGS)
+    assert outcome.cause == "" and numbers(tmp_path / "c:d" / "12:30.mp4") == list(range(20, 25))
+
+
+def test_what_is_no_video_by_its_name_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    write_video(tmp_path / "in" / "a.mp4", 2)
+    (tmp_path / "in" / "b.mpg4").touch()
+    transcode_folder(tmp_path / "in", tmp_path / "out", SETTINGS)
+    assert [record.getMessage() for record in caplog.records] == [f"{tmp_path}/in: left out: 1 .mpg4"]
+
+
 def test_failures_are_written_and_leave_nothing_behind(root: Path, tmp_path: Path):
     out = tmp_path / "out"
     transcode_folder(root, out, SETTINGS)
