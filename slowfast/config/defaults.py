@@ -1,7 +1,8 @@
 """Every shared config key with its default; a model family's section stands in a file of its own (``sections.py``).
 
 The comment above a key gives its meaning, its unit and the values it takes. Types are those of the defaults
-(``coerce.py`` lists the few keys that take several); ``validate.py`` holds the ranges and the cross-key rules.
+(``coerce.py`` lists the few keys that take several); ``validate.py`` holds the ranges and the cross-key rules. In keys
+that name files or folders (``paths.py``), ``~`` is the home folder.
 """
 
 from fvcore.common.config import CfgNode
