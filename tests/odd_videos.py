@@ -166,13 +166,46 @@ def with_hidden_keys(packets: list[av.Packet]) -> list[av.Packet]:
 # Changes of files
 
 
-def rotate(path: Path) -> Path:
-    """Write into an mp4 file that its frames are to be shown turned by 90 degrees."""
+def turn(path: Path, m0: float, m1: float, m3: float, m4: float) -> Path:
+    """Write into an mp4 file, of one track, how its frames are to be turned: (x, y) to (m0 x + m3 y, m1 x + m4 y)."""
     data = bytearray(path.read_bytes())
     at = data.index(b"tkhd") + 44  # the matrix of the track's header
     assert struct.unpack_from(">9i", data, at) == (1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
-    struct.pack_into(">9i", data, at, 0, 1 << 16, 0, -(1 << 16), 0, 0, HEIGHT << 16, 0, 1 << 30)
+    fixed = [round(65536 * number) for number in (m0, m1, 0, m3, m4, 0, 0, 0)]
+    struct.pack_into(">9i", data, at, *fixed, 1 << 30)
     path.write_bytes(data)
+    return path
+
+
+# What a file says of how its frames are to be turned, and what that does to frames (..., H, W, C).
+ORIENTATIONS: dict[str, tuple[tuple[int, int, int, int], Callable[[np.ndarray], np.ndarray]]] = {
+    "as stored": ((1, 0, 0, 1), lambda frames: frames),
+    "clockwise": ((0, 1, -1, 0), lambda frames: np.rot90(frames, -1, axes=(-3, -2))),
+    "counterclockwise": ((0, -1, 1, 0), lambda frames: np.rot90(frames, 1, axes=(-3, -2))),
+    "upside down": ((-1, 0, 0, -1), lambda frames: np.rot90(frames, 2, axes=(-3, -2))),
+    "left to right": ((-1, 0, 0, 1), lambda frames: np.flip(frames, axis=-2)),
+    "top to bottom": ((1, 0, 0, -1), lambda frames: np.flip(frames, axis=-3)),
+    "along the diagonal": ((0, 1, 1, 0), lambda frames: np.swapaxes(frames, -3, -2)),
+    "across the diagonal": ((0, -1, -1, 0), lambda frames: np.flip(np.swapaxes(frames, -3, -2), axis=(-3, -2))),
+}
+
+
+def write_sizes(path: Path, codec: str, options: dict[str, str], sizes: Iterable[tuple[int, int]] = ()) -> Path:
+    """A stream without B-frames that goes on in other sizes, as of a meeting: 10 frames each of (height, width)."""
+    sizes = list(sizes) or [(HEIGHT, WIDTH), (48, 64), (96, 128)]
+    with av.open(str(path), "w") as joined:
+        for part, (height, width) in enumerate(sizes):
+            one = write_stream(path.with_name("part.mkv"), codec, 10, options=options, height=height, width=width)
+            with av.open(str(one)) as container:
+                source = container.streams.video[0]
+                if part == 0:
+                    stream = joined.add_stream_from_template(source)
+                for packet in container.demux(source):
+                    if packet.size:
+                        ticks = round(part * 0.4 / packet.time_base)
+                        packet.pts, packet.dts, packet.stream = packet.pts + ticks, packet.pts + ticks, stream
+                        joined.mux(packet)
+            one.unlink()
     return path
 
 
@@ -183,6 +216,7 @@ B_FRAMES = x264(keyint=12, bframes=3)
 X265 = {"preset": "ultrafast", "crf": "30"}
 X265_PARAMS = "log-level=none:pools=none:frame-threads=1:keyint=12:min-keyint=12:bframes=3"
 VP9 = {"deadline": "good", "cpu-used": "8", "g": "15", "crf": "40", "b": "0"}
+VP8 = {"deadline": "realtime", "cpu-used": "8", "g": "15"}
 RESILIENT_VP9 = VP9 | {"error-resilient": "1"}
 MPEG4 = {"g": "12", "qscale": "3"}
 KEEP_NEGATIVE = {"avoid_negative_ts": "disabled"}
@@ -230,7 +264,7 @@ INDEXED: dict[str, Callable[[Path], Path]] = {
     "H.264, avi, no B-frames": h264("a.avi", x264(keyint=12, bframes=0)),
     "H.264, odd size": h264("a.mp4", pix_fmt="yuv444p", height=65, width=83),
     "H.264, size no multiple of 16": h264("a.mp4", height=66, width=82),
-    "H.264, rotation": lambda folder: rotate(h264("a.mp4")(folder)),
+    "H.264, rotation": lambda folder: turn(h264("a.mp4")(folder), *ORIENTATIONS["clockwise"][0]),
     "HEVC": hevc("a.mp4", "open-gop=0"),
     "HEVC, open groups": hevc("a.mkv", "open-gop=1:b-pyramid=1"),
     "HEVC, temporal layers": hevc("a.mp4", "temporal-layers=3:b-pyramid=1"),
@@ -242,6 +276,16 @@ INDEXED: dict[str, Callable[[Path], Path]] = {
     "MPEG-4, avi": mpeg4("a.avi", 0),
     "MPEG-4, avi, B-frames": mpeg4("a.avi", 2),
     "MPEG-4, mp4, B-frames": mpeg4("a.mp4", 2),
+}
+# Frames that change their size midway, each with its headers: 10 frames of 64 x 96 pixels, of 48 x 64 and of 96 x 128.
+IN_BAND_H264 = x264(keyint=12, bframes=0, repeat_headers=1)
+IN_BAND_HEVC = X265 | {"x265-params": X265_PARAMS.replace("bframes=3", "bframes=0:repeat-headers=1")}
+SIZES: dict[str, Callable[[Path], Path]] = {
+    "H.264, sizes": lambda folder: write_sizes(folder / "a.mp4", "libx264", IN_BAND_H264),
+    "H.264, sizes, ts": lambda folder: write_sizes(folder / "a.ts", "libx264", IN_BAND_H264),
+    "HEVC, sizes": lambda folder: write_sizes(folder / "a.mkv", "libx265", IN_BAND_HEVC),
+    "VP8, sizes": lambda folder: write_sizes(folder / "a.webm", "libvpx", VP8),
+    "VP9, sizes": lambda folder: write_sizes(folder / "a.webm", "libvpx-vp9", VP9),
 }
 # What only a full decode tells.
 NOT_INDEXED: dict[str, Callable[[Path], Path]] = {

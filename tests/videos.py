@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.video.frame import PictureType
+from av.video.reformatter import Interpolation
 from numpy.typing import ArrayLike
 from PIL import Image
 
@@ -87,18 +88,25 @@ def write_sound(path: Path) -> Path:
 
 
 def decode_all(path: Path) -> tuple[np.ndarray, list[str]]:
-    """Decode a whole file the plain way: uint8 (T, H, W, 3), and the kind of each frame (I, P or B)."""
+    """Decode a whole file the plain way: uint8 (T, H, W, 3), as stored, and the kind of each frame (I, P or B)."""
     with av.open(str(path)) as container:
         frames = list(container.decode(video=0))
     kinds = [PictureType(frame.pict_type).name for frame in frames]
-    return np.stack([frame.to_ndarray(format="rgb24") for frame in frames]), kinds
+    return np.stack([to_rgb(frame) for frame in frames]), kinds
 
 
-def write_frames(folder: Path, num_frames: int, template: str = "{:05d}.jpg", first_number: int = 100) -> Path:
-    """A folder of frames, of which file i + 1 shows the number ``first_number`` + i; returns the folder."""
+def to_rgb(frame: av.VideoFrame) -> np.ndarray:
+    """uint8 (H, W, 3), by the interpolation of colours that the ffmpeg program has by default."""
+    return frame.reformat(format="rgb24", interpolation=Interpolation.BICUBIC).to_ndarray()
+
+
+def write_frames(
+    folder: Path, num_frames: int, template: str = "{:05d}.jpg", first_number: int = 100, start: int = 1
+) -> Path:
+    """A folder of frames, of which file i + ``start`` shows the number ``first_number`` + i; returns the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for i in range(num_frames):
-        Image.fromarray(numbered_frame(first_number + i)).save(folder / template.format(i + 1))
+        Image.fromarray(numbered_frame(first_number + i)).save(folder / template.format(i + start))
     return folder
 
 

@@ -94,8 +94,10 @@ _C.DATA.PATH_PREFIX = ""
 _C.DATA.PATH_LABEL_SEPARATOR = " "
 # Names of the list files of frame folders (sth, hmdb, ucf101); {} is replaced by train, val (else validation) or test.
 _C.DATA.LABEL_PATH_TEMPLATE = "somesomev1_rgb_{}_split.txt"
-# File name of a frame in a folder of frames; the braces take the frame's number, which starts at 1.
+# File name of a frame in a folder of frames; the braces take the file's number.
 _C.DATA.IMAGE_TEMPLATE = "{:05d}.jpg"
+# Number of the first file of a folder of frames; 0 where they are numbered from 0.
+_C.DATA.IMAGE_START = 1
 # Class names in label order: a file, one per line, or a shipped list such as kinetics400_uniformer; "" for none.
 _C.DATA.CLASS_NAMES_FILE = ""
 # Videos have one or more labels each, joined by ";" in the list: path,3;17. Needs LOSS_FUNC bce_logit, and a data set
@@ -110,6 +112,9 @@ _C.DATA.STH_VIDEO_FPS = 30.0
 # Read frames that the decoder flags as damaged, and those decoded from them, as it conceals the damage. Otherwise such
 # a video is unreadable: training replaces it, a test fails it. decord and torchcodec do not tell, and read them always.
 _C.DATA.ALLOW_DAMAGED_FRAMES = False
+# Turn and mirror frames as their file says (phones note how they were held; pictures do so in EXIF). False: frames as
+# they are stored.
+_C.DATA.APPLY_ROTATION = True
 # Leave it to FFmpeg what a path of a list means: also an address (http://...), or a playlist, which opens what it
 # names. Otherwise nothing but the file of that name is opened, and playlists are refused.
 _C.DATA.ALLOW_STREAMS = False

@@ -48,6 +48,7 @@ RANGES = {
     "TEST.BATCH_SIZE": at_least(1),
     "TEST.NUM_ENSEMBLE_VIEWS": at_least(1),
     "DATA.STH_VIDEO_FPS": at_least(0),
+    "DATA.IMAGE_START": at_least(0),
     "DATA.NUM_FRAMES": at_least(1),
     "DATA.SAMPLING_RATE": at_least(1),
     "DATA.STD": ABOVE_ZERO,

@@ -22,7 +22,7 @@ from slowfast.datasets.lists.something_something import load_official_list
 from slowfast.datasets.lists.video_list import VideoList
 from slowfast.datasets.reading.backends import video_reader
 from slowfast.datasets.reading.frame_rate import ResampledReader
-from slowfast.datasets.reading.frame_reader import FrameFolderReader
+from slowfast.datasets.reading.frame_reader import FrameFolderReader, why_misnumbered
 from slowfast.datasets.reading.source import SourceOpener
 from slowfast.datasets.records import VideoRecord
 from slowfast.datasets.sampling import FrameSampler, dense_indices, sparse_indices
@@ -66,10 +66,13 @@ def build_dense_sampler(cfg: CfgNode) -> FrameSampler:
 
 
 def build_file_opener(cfg: CfgNode) -> SourceOpener:
-    """Opens video files, by ``DATA.DECODING_BACKEND``, ``ALLOW_DAMAGED_FRAMES`` and ``ALLOW_STREAMS``."""
+    """Opens files, by ``DATA.DECODING_BACKEND``, ``APPLY_ROTATION``, ``ALLOW_DAMAGED_FRAMES``, ``ALLOW_STREAMS``."""
     reader = video_reader(cfg.DATA.DECODING_BACKEND)
-    allowed = {"allow_damaged": cfg.DATA.ALLOW_DAMAGED_FRAMES, "allow_streams": cfg.DATA.ALLOW_STREAMS}
-    return partial(reader, **allowed) if any(allowed.values()) else reader
+    options = {"allow_damaged": cfg.DATA.ALLOW_DAMAGED_FRAMES, "allow_streams": cfg.DATA.ALLOW_STREAMS}
+    options = {name: is_allowed for name, is_allowed in options.items() if is_allowed}
+    if not cfg.DATA.APPLY_ROTATION:
+        options["apply_rotation"] = False
+    return partial(reader, **options) if options else reader
 
 
 def build_resampled_opener(cfg: CfgNode) -> SourceOpener:
@@ -81,7 +84,12 @@ def build_resampled_opener(cfg: CfgNode) -> SourceOpener:
 
 def build_folder_opener(cfg: CfgNode) -> SourceOpener:
     """Opens folders of images, whose records tell the number of frames."""
-    return partial(FrameFolderReader, image_template=cfg.DATA.IMAGE_TEMPLATE)
+    return partial(
+        FrameFolderReader,
+        image_template=cfg.DATA.IMAGE_TEMPLATE,
+        image_start=cfg.DATA.IMAGE_START,
+        apply_rotation=cfg.DATA.APPLY_ROTATION,
+    )
 
 
 @dataclass(frozen=True)
@@ -110,10 +118,13 @@ class DatasetEntry:
         """Read the list of a split.
 
         Raises:
-            UserError: for a bad list (file:line), or a label or number of class names that MODEL.NUM_CLASSES excludes.
+            UserError: for a bad list (file:line), a label or number of class names that MODEL.NUM_CLASSES excludes, or
+                a first folder of frames whose files have other numbers than DATA.IMAGE_START.
         """
         records = self.load_records(cfg, split)
         _check_labels(records, split, cfg.MODEL.NUM_CLASSES)
+        if self.build_opener is build_folder_opener:
+            _check_numbering(cfg, records[0].path)
         return replace(self.build_list_of(cfg, records), class_names=self.build_names(cfg))
 
     def build_list_of(self, cfg: CfgNode, records: Sequence[VideoRecord]) -> VideoList:
@@ -139,6 +150,12 @@ class DatasetEntry:
                 f"the data set names {len(names)} classes, but MODEL.NUM_CLASSES is {cfg.MODEL.NUM_CLASSES}"
             )
         return names
+
+
+def _check_numbering(cfg: CfgNode, folder: str) -> None:
+    """Tell at once what each folder would be refused for."""
+    if cause := why_misnumbered(folder, cfg.DATA.IMAGE_TEMPLATE, cfg.DATA.IMAGE_START):
+        raise UserError(f"{folder}: {cause}")
 
 
 def _check_labels(records: Sequence[VideoRecord], split: Split, num_classes: int) -> None:

@@ -4,6 +4,7 @@ from bisect import bisect
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import accumulate, pairwise, zip_longest
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from slowfast.datasets.lists.record_table import ChainedRecords
 from slowfast.datasets.lists.video_list import VideoList, open_video
 from slowfast.datasets.reading.source import FrameSource, SourceOpener, VideoReadError
 from slowfast.datasets.reading.time_limit import call_within
-from slowfast.datasets.records import Erasure, FailedVideo, Sample, SampleKey, TruncatedVideo, VideoRecord
+from slowfast.datasets.records import Erasure, FailedVideo, ResizedVideo, Sample, SampleKey, TruncatedVideo, VideoRecord
 from slowfast.datasets.sampling import FrameSampler
 from slowfast.datasets.transforms.pipeline import EvalTransform, TrainTransform
 from slowfast.datasets.transforms.random_erasing import RandomErasing
@@ -25,6 +26,20 @@ from slowfast.errors import UserError
 MAX_DRAWS = 10
 
 
+class ReadFrames(NamedTuple):
+    """Frames of a video, and what is to be said of it.
+
+    Attributes:
+        frames: uint8 (T, C, H, W), in channels-last memory.
+        truncated: why the video ends early; "" for a whole one.
+        resized: how its frames change their size; "" if they do not.
+    """
+
+    frames: Tensor
+    truncated: str
+    resized: str
+
+
 def read_frames(
     open_source: SourceOpener,
     record: VideoRecord,
@@ -32,7 +47,7 @@ def read_frames(
     *,
     timeout_s: float | None = None,
     channel_order: str = "rgb",
-) -> tuple[Tensor, str]:
+) -> ReadFrames:
     """Open a video, choose frame indices knowing its length, and read them.
 
     Args:
@@ -43,8 +58,7 @@ def read_frames(
         channel_order: rgb, as sources give frames, or bgr.
 
     Returns:
-        uint8 (len(indices), C, H, W) in the order of ``channel_order``, in channels-last memory, and why the video ends
-        early ("" for a whole one).
+        T = len(indices) frames, C in the order of ``channel_order``.
 
     Raises:
         VideoReadError: if the video cannot be read, or not in time.
@@ -56,7 +70,7 @@ def read_frames(
         raise VideoReadError(f"was not read within DATA_LOADER.VIDEO_TIMEOUT_S {timeout_s:g}") from None
     if channel_order == "bgr":
         frames = torch.stack(frames.unbind(-1)[::-1], dim=-1)  # ten times as fast as flip
-    return frames.permute(0, 3, 1, 2), video.truncated
+    return ReadFrames(frames.permute(0, 3, 1, 2), video.truncated, video.resized)
 
 
 def _read_and_close(video: FrameSource, indices: list[int]) -> Tensor:
@@ -97,7 +111,7 @@ class _ClipDataset(PicklesWithPlugins, Dataset):
         """The list that a video comes from."""
         return self.lists[bisect(self._ends, video_idx)]
 
-    def _read(self, video_idx: int, choose: Callable[[int], list[int]]) -> tuple[Tensor, str]:
+    def _read(self, video_idx: int, choose: Callable[[int], list[int]]) -> ReadFrames:
         """Frames of a video, as ``read_frames`` gives them."""
         source, record = self.list_of(video_idx).open_source, self.records[video_idx]
         return read_frames(source, record, choose, timeout_s=self.timeout_s, channel_order=self.channel_order)
@@ -157,7 +171,7 @@ class TrainClipDataset(_ClipDataset):
             record, own_list = self.records[video_idx], self.list_of(video_idx)
             try:
                 choose = partial(_draw_indices, own_list.sampler, record, rng)
-                frames, truncated = self._read(video_idx, choose)
+                frames, truncated, resized = self._read(video_idx, choose)
             except VideoReadError as error:
                 failures.append(FailedVideo(video_idx, record.path, str(error)))
                 video_idx = int(rng.integers(len(self.records)))
@@ -167,7 +181,8 @@ class TrainClipDataset(_ClipDataset):
             clips = [transform(repeat_rng).transpose(0, 1).contiguous() for repeat_rng in rngs]
             erasures = tuple(self._draw_erasures(clip, rng) for clip, rng in zip(clips, rngs, strict=True))
             cut = TruncatedVideo(video_idx, record.path, truncated) if truncated else None
-            return Sample(torch.stack(clips), record.label, video_idx, tuple(failures), erasures, cut)
+            scaled = ResizedVideo(video_idx, record.path, resized) if resized else None
+            return Sample(torch.stack(clips), record.label, video_idx, tuple(failures), erasures, cut, scaled)
         return failures[0]
 
     def _draw_erasures(self, clip: Tensor, rng: np.random.Generator) -> tuple[Erasure, ...]:
@@ -228,7 +243,7 @@ class EvalClipDataset(_ClipDataset):
             return needed
 
         try:
-            frames, truncated = self._read(key.video_idx, choose)
+            frames, truncated, resized = self._read(key.video_idx, choose)
         except VideoReadError as error:
             return FailedVideo(key.video_idx, record.path, str(error))
         crops = self.transform(frames)  # (crops, frames, C, H, W)
@@ -236,4 +251,5 @@ class EvalClipDataset(_ClipDataset):
         views = torch.stack([crops[:, [position[idx] for idx in clip]] for clip in clips])
         views = views.flatten(0, 1).transpose(1, 2).contiguous()  # (V, C, T, H, W)
         cut = TruncatedVideo(key.video_idx, record.path, truncated) if truncated else None
-        return Sample(views, record.label, key.video_idx, truncated=cut)
+        scaled = ResizedVideo(key.video_idx, record.path, resized) if resized else None
+        return Sample(views, record.label, key.video_idx, truncated=cut, resized=scaled)

@@ -46,4 +46,5 @@ def collate(
         replaced=tuple(failure for sample in good for failure in sample.replaced),
         erasures=Erasures.of_clips([own for sample in good for own in sample.erasures]),
         truncated=tuple(sample.truncated for sample in good if sample.truncated is not None),
+        resized=tuple(sample.resized for sample in good if sample.resized is not None),
     )

@@ -117,6 +117,14 @@ class UnscoredVideo(NamedTuple):
     cause: str
 
 
+class ResizedVideo(NamedTuple):
+    """A video whose frames change their size midway, and how; they were scaled to the first one's."""
+
+    video_idx: int
+    path: str
+    cause: str
+
+
 @dataclass(frozen=True)
 class Sample:
     """All views of one video.
@@ -128,6 +136,7 @@ class Sample:
         replaced: videos that could not be read and that this one stands for (training only).
         erasures: of each view (training only).
         truncated: the video itself, if it ends early; None for a whole one.
+        resized: the video itself, if its frames were scaled to one size; None if they have one.
     """
 
     views: Tensor
@@ -136,6 +145,7 @@ class Sample:
     replaced: tuple[FailedVideo, ...] = ()
     erasures: tuple[tuple[Erasure, ...], ...] = ()
     truncated: TruncatedVideo | None = None
+    resized: ResizedVideo | None = None
 
 
 @dataclass(frozen=True)
@@ -151,6 +161,7 @@ class Batch:
         replaced: videos for which others were drawn (training).
         erasures: of the clips (training); what the model takes is normalised and erased.
         truncated: videos among the N that end early.
+        resized: videos among the N whose frames were scaled to one size.
     """
 
     clips: Tensor
@@ -160,6 +171,7 @@ class Batch:
     replaced: tuple[FailedVideo, ...] = ()
     erasures: Erasures = field(default_factory=Erasures)
     truncated: tuple[TruncatedVideo, ...] = ()
+    resized: tuple[ResizedVideo, ...] = ()
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch with clips, labels and erasures on the device."""

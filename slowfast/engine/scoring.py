@@ -156,6 +156,8 @@ class Scorer:
                     break
                 failed += batch.failed
                 truncated += batch.truncated
+                for video in batch.resized:
+                    logger.warning("%s: %s", video.path, video.cause)
                 if len(batch.video_idx) == 0:
                     continue
                 logits = torch.cat([self._forward(model, clips) for clips in batch.clips.split(self.views_per_pass)])

@@ -158,7 +158,7 @@ def refuse_lost_scale(run: TrainRun) -> None:
 
 
 def count_replaced(batch: Batch, num_before: int, *, num_videos: int, max_share: float) -> int:
-    """Name the unreadable and the truncated videos of a batch, and return how many are unreadable.
+    """Name the unreadable, the truncated and the scaled videos of a batch, and return how many are unreadable.
 
     Args:
         batch: a training batch.
@@ -171,6 +171,8 @@ def count_replaced(batch: Batch, num_before: int, *, num_videos: int, max_share:
     """
     for video in batch.truncated:
         logger.warning("%s is truncated and was used up to there: %s", video.path, video.cause)
+    for video in batch.resized:
+        logger.warning("%s: %s", video.path, video.cause)
     for failure in batch.replaced:
         logger.warning("%s could not be read and was replaced: %s", failure.path, failure.cause)
     if batch.failed:

@@ -105,6 +105,41 @@ def test_frame_folder_lists_are_split_on_spaces_whatever_the_key_says(tmp_path: 
     assert build_dataset(cfg, "test").records == build_dataset(cfg, "val").records == [VideoRecord("/frames/c", 0, 5)]
 
 
+@pytest.mark.parametrize(("start", "said"), [(0, 1), (1, 0)])
+def test_frame_folders_of_other_numbers_are_refused_when_the_list_is_loaded(tmp_path: Path, start: int, said: int):
+    folder = write_frames(tmp_path / "a", 5, start=start)
+    write(tmp_path, list_train_dot_txt="a 5 0\n", list_val_dot_txt="a 5 0\n")
+    overrides = [
+        "DATA.LABEL_PATH_TEMPLATE",
+        "list_{}.txt",
+        "DATA.RANDOM_FLIP",
+        False,
+        "DATA.PATH_PREFIX",
+        str(tmp_path),
+    ]
+    for split in ("train", "val", "test"):
+        with pytest.raises(UserError) as error:
+            build_dataset(config("sth", tmp_path, *overrides, "DATA.IMAGE_START", said), split)
+        assert str(error.value) == (
+            f"{folder}: its files are numbered from {start} on (0000{start}.jpg), and DATA.IMAGE_START is {said}; "
+            f"set DATA.IMAGE_START {start}"
+        )
+    dataset = build_dataset(config("sth", tmp_path, *overrides, "DATA.IMAGE_START", start), "val")
+    with dataset.lists[0].open_source(str(folder), 5) as video:
+        assert [number_of(frame) for frame in video.read(range(5))] == [100, 101, 102, 103, 104]
+
+
+def test_rotation_is_applied_unless_a_key_says_otherwise(tmp_path: Path):
+    write(tmp_path, list_train_dot_txt="a 5 0\n", train_dot_csv="a.mp4 1\n")
+    overrides = ["DATA.LABEL_PATH_TEMPLATE", "list_{}.txt", "DATA.RANDOM_FLIP", False]
+    for is_applied in (True, False):
+        cfg = config("sth", tmp_path, *overrides, "DATA.APPLY_ROTATION", is_applied)
+        assert build_list(cfg, "train").open_source.keywords["apply_rotation"] is is_applied
+    assert build_list(config("kinetics", tmp_path), "train").open_source is VideoReader
+    opener = build_list(config("kinetics", tmp_path, "DATA.APPLY_ROTATION", False), "train").open_source
+    assert opener.func is VideoReader and opener.keywords == {"apply_rotation": False}
+
+
 def test_ucf101_frame_folders_follow_the_separator(tmp_path: Path):
     write(tmp_path, train_dot_txt="a b,12,3\n", test_dot_txt="c,5,0\n")
     cfg = config("ucf101", tmp_path, "DATA.LABEL_PATH_TEMPLATE", "{}.txt", "DATA.PATH_LABEL_SEPARATOR", ",")

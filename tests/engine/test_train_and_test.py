@@ -13,7 +13,12 @@ import torch
 from slowfast.config import load_config
 from slowfast.config.load import flatten
 from tests.command_line import CONFIG, RUN_NET, Outcome, run_commands, run_net, tiny_arguments
+<<<<<<< HEAD
 from tests.run_state import assert_same_state, checkpoint, metrics, predictions, report, report_wherever_it_lies
+=======
+from tests.odd_videos import IN_BAND_H264, write_sizes
+from tests.run_state import assert_same_state, checkpoint, metrics, predictions, report
+>>>>>>> 462656a (Frames are what the ffmpeg program shows: turned and mirrored, of its stream, in its colours, of one size; folders tell where their numbers begin)
 from tests.videos import truncate, write_damaged_video, write_list, write_video
 
 
@@ -342,6 +347,16 @@ def test_a_damaged_test_video_fails_the_run_unless_it_is_allowed(
     if not is_allowed:
         assert outcome.error.startswith("1 of 7 test videos could not be read")
         assert f"ERROR {path} could not be read: frame " in outcome.out
+
+
+def test_videos_whose_frames_change_their_size_are_used_and_named(video_set: Path, tmp_path: Path):
+    path = write_sizes(tmp_path / "sizes.ts", "libx264", IN_BAND_H264)
+    overrides = lists_with(tmp_path, video_set, train=[(str(path), i % 2) for i in range(4)], test=[(str(path), 1)])
+    outcome = run_net(*tiny_arguments(video_set, tmp_path / "run", *overrides, "SOLVER.MAX_EPOCH", "1"))
+    assert outcome.code == 0, outcome.err
+    # In training once each time it is drawn, and once in the test.
+    assert outcome.out.count(f"WARNING {path}: its frames change their size, from 64 x 96 to ") == 5
+    assert (report(tmp_path / "run")["scored"], report(tmp_path / "run")["failed"]) == (7, 0)
 
 
 def test_truncated_training_videos_are_used_and_named(video_set: Path, tmp_path: Path):

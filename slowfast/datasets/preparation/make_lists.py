@@ -198,7 +198,7 @@ def _rows(
         if form is FRAME_FOLDER:
             row = (path, index.num_frames[path], label)
             if row[1] == 0:
-                dropped.append((annotation, "frames not numbered 1 to n"))
+                dropped.append((annotation, "frames not numbered from 1 or 0 on"))
                 continue
         elif form is TIME_SPAN:
             row = (path, *span, label)

@@ -16,7 +16,7 @@ class MediaIndex:
     Attributes:
         by_name: name without suffix, and the same with the name of the folder before it, to the paths that have it,
             relative to the root.
-        num_frames: by path, for folders of frames; 0 where the files are not numbered from 1 on without a gap.
+        num_frames: by path, for folders of frames; 0 where the files are not numbered from 1 or 0 on without a gap.
     """
 
     by_name: dict[str, list[str]]
@@ -60,7 +60,10 @@ def index_frame_folders(root: Path, image_template: str, *, log: ResultLog, num_
     for folder, names, _ in walk_folders(root, num_workers=num_workers, known=log.results):
         images = {name for name in names if name.endswith(suffix)}
         if images and folder:
-            is_numbered = all(image_template.format(number) in images for number in range(1, len(images) + 1))
+            is_numbered = any(
+                all(image_template.format(number) in images for number in range(start, start + len(images)))
+                for start in (1, 0)
+            )
             log.add(folder, len(images) if is_numbered else 0)
     for folder in log.results:
         _add(by_name, folder, folder)

@@ -20,7 +20,9 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from slowfast.datasets.lists.folder_walk import find_videos
 from slowfast.datasets.preparation.list_files import write_csv, write_json
 from slowfast.datasets.preparation.parallel import LostItem, map_unordered
-from slowfast.datasets.reading.container import open_container
+from slowfast.datasets.reading.container import choose_video_stream, open_container
+from slowfast.datasets.reading.orientation import frame_orientation
+from slowfast.datasets.reading.scaling import FrameScaler
 from slowfast.datasets.reading.source import VideoReadError
 from slowfast.datasets.reading.video_reader import VideoReader
 from slowfast.datasets.sampling import sparse_indices
@@ -224,7 +226,8 @@ def _count_frames(source: Path) -> int:
 
 def _encode(source: Path, target: Path, settings: Settings) -> list[np.ndarray]:
     """Encode, and return a thumbnail of each frame."""
-    thumbnail, scaler = _Thumbnail(), VideoReformatter()
+    # Upright, and in the colours that a file has which says nothing of them, so that the result need not, either.
+    thumbnail, scale = _Thumbnail(), FrameScaler("yuv420p", ":out_color_matrix=bt601:out_range=tv")
     thumbnails = []
     x264_params = f"keyint={settings.gop}:min-keyint={settings.gop}:scenecut=0:open-gop=0:threads=1"
     options = {"crf": str(settings.crf), "preset": settings.preset, "x264-params": x264_params}
@@ -233,20 +236,18 @@ def _encode(source: Path, target: Path, settings: Settings) -> list[np.ndarray]:
         # From the root on, no name is taken for that of a protocol, as "12:30.mp4" would be.
         av.open(os.path.abspath(target), "w", format="mp4", options={"movflags": "+faststart"}) as writing,
     ):
-        if not reading.streams.video:
-            raise VideoReadError("has no video stream")
-        reading.streams.video[0].thread_type = "NONE"
-        rate = frame_rate(reading.streams.video[0].average_rate)
+        source_stream = choose_video_stream(reading)
+        rate = frame_rate(source_stream.average_rate)
         stream = writing.add_stream("libx264", rate=rate, options=options)
         stream.pix_fmt = "yuv420p"
-        for idx, frame in enumerate(reading.decode(video=0)):
+        for idx, frame in enumerate(reading.decode(source_stream)):
             if frame.is_corrupt:
                 raise VideoReadError(f"frame {idx} is damaged")
+            orientation = frame_orientation(frame)
             if idx == 0:
-                stream.width, stream.height = scaled_size(frame.width, frame.height, settings.short_side)
-            scaled = scaler.reformat(
-                frame, stream.width, stream.height, format="yuv420p", interpolation=Interpolation.BICUBIC
-            )
+                height, width = orientation.size(frame.height, frame.width)
+                stream.width, stream.height = scaled_size(width, height, settings.short_side)
+            scaled = scale(frame, stream.height, stream.width, orientation=orientation)
             thumbnails.append(thumbnail(scaled))
             scaled.pts, scaled.time_base = idx, 1 / rate
             writing.mux(stream.encode(scaled))
@@ -305,8 +306,7 @@ def _verify(result: Path, thumbnails: Sequence[np.ndarray]) -> None:
 def _decode_thumbnails(path: Path) -> Iterator[np.ndarray]:
     thumbnail = _Thumbnail()
     with open_container(path) as container:
-        container.streams.video[0].thread_type = "NONE"
-        for frame in container.decode(video=0):
+        for frame in container.decode(choose_video_stream(container)):
             yield thumbnail(frame)
 
 

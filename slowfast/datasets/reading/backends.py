@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from slowfast.datasets.reading.orientation import UPRIGHT, frame_orientation
 from slowfast.datasets.reading.source import SourceOpener, VideoReadError
 from slowfast.datasets.reading.video_reader import VideoReader
 from slowfast.errors import UserError
@@ -38,16 +39,22 @@ class CheckedReader(VideoReader):
     Args:
         path: a file that FFmpeg reads.
         backend: "decord" or "torchcodec".
-        allow_damaged, allow_streams: as for ``VideoReader``; the first frame, which is compared, is always checked.
+        allow_damaged, allow_streams, apply_rotation: as for ``VideoReader``; the first frame is always checked.
 
     Raises:
         VideoReadError: if the file cannot be opened, or the frames might not be those of PyAV.
     """
 
     def __init__(
-        self, path: str | Path, *, backend: str, allow_damaged: bool = False, allow_streams: bool = False
+        self,
+        path: str | Path,
+        *,
+        backend: str,
+        allow_damaged: bool = False,
+        allow_streams: bool = False,
+        apply_rotation: bool = True,
     ) -> None:
-        super().__init__(path, allow_damaged=allow_damaged, allow_streams=allow_streams)
+        super().__init__(path, allow_damaged=allow_damaged, allow_streams=allow_streams, apply_rotation=apply_rotation)
         self.backend = backend
         try:
             reason = self._why_not_exact() or self._compare()
@@ -59,21 +66,30 @@ class CheckedReader(VideoReader):
 
     def _why_not_exact(self) -> str:
         """What about this file the other library may get wrong; "" for nothing."""
-        container, codec = self._container.format.name, self._decoder.name
-        height, width, pixels = self._decoder.height, self._decoder.width, self._decoder.pix_fmt
+        container, codec = self._stream.container.format.name, self._stream.decoder.name
+        height, width, pixels = *self._usual_size, self._stream.decoder.pix_fmt
         if codec not in CODECS or container not in CONTAINERS:
             return f"is not exact for {codec} in {container.partition(',')[0]} files"
         if self.truncated:
             return "is not exact for truncated files"
-        if len(self._container.streams.video) > 1:
+        if len(self._stream.container.streams.video) > 1:
             return "is not exact for files of several video streams"
         if self._index is None or not self._index.is_plain:
             return (
-                "is not exact for edit lists, open groups of pictures and irregular timestamps, such as this file has"
+                "is not exact for edit lists, open groups of pictures, irregular timestamps and frames that change "
+                "their size, such as this file has"
             )
         if pixels not in PIXEL_FORMATS or width % 2 or height % 2:
             return f"is not exact for frames of {height} x {width} pixels of the format {pixels}"
+        if self._is_turned():
+            return "is not exact for frames that are to be turned or mirrored"
         return ""
+
+    def _is_turned(self) -> bool:
+        try:
+            return frame_orientation(self._decode_first()) != UPRIGHT
+        except VideoReadError:  # by an odd angle
+            return True
 
     def _compare(self) -> str:
         """Open the file with the other library; "" if it agrees on the number of frames and on the first one."""
@@ -82,7 +98,7 @@ class CheckedReader(VideoReader):
         num_frames, self._decode_frames = self._call(_OPEN[self.backend], path)
         if num_frames != self.num_frames:
             return f"finds {num_frames} of {self.num_frames} frames"
-        # This also tells whether it rotates frames and how the FFmpeg that it found converts colours.
+        # This also tells how the FFmpeg that it found converts colours.
         if not np.array_equal(self._read_frames({0})[0], super()._read_frames({0})[0]):
             return "gives another first frame"
         return ""

@@ -17,6 +17,7 @@ class Picture(NamedTuple):
         is_reset: the decoder forgets everything here.
         is_spare: no other picture needs it, as far as the packet says so (H.264, MPEG-4).
         is_after_gap: the numbers of H.264's pictures say that one is missing before it.
+        is_new_format: its size, or what else describes a sequence of pictures, is new (H.264, HEVC, VP9).
     """
 
     is_start: bool
@@ -24,6 +25,7 @@ class Picture(NamedTuple):
     is_reset: bool = False
     is_spare: bool = False
     is_after_gap: bool = False
+    is_new_format: bool = False
 
 
 Parser = Callable[[bytes], Picture | None]
@@ -68,10 +70,11 @@ def _h264_parser(header: bytes) -> Parser:
     is_after_gap = _h264_gaps(sequences)
 
     def parse(data: bytes) -> Picture | None:
-        pictures, is_recovery_point = [], False
+        pictures, is_recovery_point, is_new_format = [], False, False
         for unit in _units(data, length_bytes):
             kind = unit[0] & 31
             if kind == 7 and unit not in known_sets:
+                is_new_format = bool(known_sets)
                 known_sets.add(unit)
                 sequences.append(_h264_sequence(unit))
             elif kind == 6:
@@ -83,7 +86,7 @@ def _h264_parser(header: bytes) -> Parser:
                 is_b = slice_type >> 12 == 0b010 or slice_type >> 10 == 0b00111
                 is_start = kind == 5 or is_recovery_point
                 is_spare = not unit[0] & 0x60
-                pictures.append(Picture(is_start, is_b, kind == 5, is_spare, is_after_gap(unit)))
+                pictures.append(Picture(is_start, is_b, kind == 5, is_spare, is_after_gap(unit), is_new_format))
         is_in_frames = all(sequence.is_in_frames for sequence in sequences)
         return pictures[0] if is_in_frames and len(pictures) == 1 else None
 
@@ -207,11 +210,15 @@ class _Bits:
 def _hevc_parser(header: bytes) -> Parser:
     """HEVC (ITU-T H.265, 7.3); splices and whatever else makes a decoder drop pictures give None."""
     length_bytes = (header[21] & 3) + 1 if _is_configuration_record(header) else 0
+    known_sets: set[bytes] = set()
 
     def parse(data: bytes) -> Picture | None:
-        pictures = []
+        pictures, is_new_format = [], False
         for unit in _units(data, length_bytes):
             kind = unit[0] >> 1 & 63
+            if kind == 33 and unit not in known_sets and unit not in header:
+                is_new_format = True
+                known_sets.add(unit)
             if kind in (16, 17, 18, 36, 37):  # a broken link, an end of sequence or stream
                 return None
             is_base_layer = not unit[0] & 1 and not unit[1] & 0xF8
@@ -219,7 +226,7 @@ def _hevc_parser(header: bytes) -> Parser:
                 is_start = 16 <= kind <= 23
                 if is_start and unit[2] & 0x40:  # pictures that wait to be shown are dropped
                     return None
-                pictures.append(Picture(is_start, is_reset=kind in (19, 20)))
+                pictures.append(Picture(is_start, is_reset=kind in (19, 20), is_new_format=is_new_format))
         return pictures[0] if len(pictures) == 1 else None
 
     return parse
@@ -241,15 +248,22 @@ def _mpeg4_parser(header: bytes) -> Parser:
 def _vp9_parser(header: bytes) -> Parser:
     """VP9 (bitstream specification 0.6, 6.2 and annex B); a packet may also hold pictures that are not shown."""
 
+    first_format: int | None = None
+
     def parse(data: bytes) -> Picture | None:
-        num_shown, is_start = 0, False
+        nonlocal first_format
+        num_shown, is_start, is_new_format = 0, False, False
         for i, first_byte in enumerate(_vp9_first_bytes(data)):
             # Two bits of marker, two of the profile (three for profile 3), three flags.
             flags = first_byte >> (0 if first_byte & 0x30 == 0x30 else 1) & 7
             shows_an_earlier_one, is_key, is_shown = bool(flags & 4), not flags & 2, bool(flags & 1)
             num_shown += shows_an_earlier_one or is_shown
             is_start |= i == 0 and is_key and not shows_an_earlier_one
-        return Picture(is_start, is_reset=is_start) if num_shown == 1 else None
+        if is_start:
+            own_format = int.from_bytes(data[4:9], "big") >> 4  # colours, width and height, of profile 0
+            first_format = own_format if first_format is None else first_format
+            is_new_format = own_format != first_format
+        return Picture(is_start, is_reset=is_start, is_new_format=is_new_format) if num_shown == 1 else None
 
     return parse
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import av
 from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
 
 from slowfast.datasets.reading.source import VideoReadError
 
@@ -41,6 +43,33 @@ def open_container(path: str | Path, *, allow_streams: bool = False) -> InputCon
         return av.open(os.path.abspath(path), options=options)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise VideoReadError(cause_of(error) if allow_streams else _cause_and_remedy(str(path), error)) from None
+
+
+def choose_video_stream(container: InputContainer) -> VideoStream:
+    """The video stream that the ffmpeg program takes by default: the largest frames, the file's own default first.
+
+    Cover pictures are no videos. The decoder takes one thread: data loaders already run one process per core.
+
+    Raises:
+        VideoReadError: if there is none, or its codec is unknown.
+    """
+    streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    if not streams:
+        has_cover = bool(container.streams.video)
+        raise VideoReadError("has no video stream but a cover picture" if has_cover else "has no video stream")
+    stream = max(streams, key=_preference)  # of equals the first
+    if stream.codec_context is None:
+        raise VideoReadError("its video stream has a codec that FFmpeg does not know or that was not built in")
+    stream.codec_context.thread_type = "NONE"
+    stream.codec_context.thread_count = 1  # for libraries that do not ask for the type
+    return stream
+
+
+def _preference(stream: VideoStream) -> int:
+    """FFmpeg's score of a stream; "default" counts as much as 5 million pixels."""
+    decoder = stream.codec_context
+    num_pixels = 0 if decoder is None else decoder.width * decoder.height
+    return num_pixels + 5_000_000 * bool(stream.disposition & Disposition.default)
 
 
 def _cause_and_remedy(path: str, error: Exception) -> str:

@@ -116,6 +116,7 @@ class ResampledReader(FrameSource):
     def _read_frames(self, wanted: Set[int]) -> dict[int, np.ndarray]:
         """Each frame of the file is decoded once."""
         frames = self._video._read_frames({self._source_of[idx] for idx in wanted})
+        self.resized = self._video.resized
         return {idx: frames[self._source_of[idx]] for idx in wanted}
 
     def close(self) -> None:

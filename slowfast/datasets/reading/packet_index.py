@@ -35,7 +35,8 @@ class PacketIndex(NamedTuple):
         place: where each packet's picture stands in the order of presentation, hidden ones included.
         starts: packets at which decoding may start, ascending.
         spare: packets of pictures that are hidden or that no other picture needs.
-        is_plain: nothing is hidden, and wherever the file says that decoding may start, the decoder forgets everything.
+        is_plain: nothing is hidden, no format changes, and wherever the file says that decoding may start, the decoder
+            forgets everything.
     """
 
     packet_of_frame: list[int]
@@ -109,7 +110,7 @@ def build_index(codec: str, packets: Sequence[PacketFacts], reorder_depth: int) 
         starts=starts,
         spare=frozenset(i for i, packet in enumerate(packets) if packet.is_hidden or packet.picture.is_spare),
         is_plain=all(place[key] == key and pictures[key].is_reset for key in keys)
-        and not any(packet.is_hidden for packet in packets),
+        and not any(packet.is_hidden or packet.picture.is_new_format for packet in packets),
     )
 
 

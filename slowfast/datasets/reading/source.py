@@ -26,11 +26,13 @@ class FrameSource(ABC):
         path: what messages call the video.
         num_frames: of the whole video, at least 1; frame 0 is the first one shown.
         truncated: why the video ends early, as far as that is known; "" for a whole one. Its frames end before the cut.
+        resized: how frames that were read differ from the first one in size, to which they are scaled; "" if none does.
     """
 
     path: str
     num_frames: int
     truncated: str = ""
+    resized: str = ""
     _is_closed = False
 
     def read(self, indices: Sequence[int]) -> Tensor:

@@ -1,28 +1,25 @@
 """Frames of a video file, exactly, through PyAV."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence, Set
-from fractions import Fraction
+from collections.abc import Collection, Iterator, Sequence, Set
 from itertools import islice
 from pathlib import Path
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
-from slowfast.datasets.reading.bitstream_headers import Picture, picture_parser
-from slowfast.datasets.reading.container import cause_of, open_container
+from slowfast.datasets.reading.container import cause_of, choose_video_stream, open_container
 from slowfast.datasets.reading.frame_rate import FrameTimes
-from slowfast.datasets.reading.packet_index import PacketFacts, PacketIndex, build_index
+from slowfast.datasets.reading.packet_index import PacketIndex
+from slowfast.datasets.reading.rgb import RgbConverter
 from slowfast.datasets.reading.source import FrameSource, VideoReadError
-from slowfast.datasets.reading.truncation import why_truncated
+from slowfast.datasets.reading.stream_packets import StreamPackets
 
-# A stream's packets are kept in memory up to this size; those of larger ones are demultiplexed again for each read.
-MAX_KEPT_BYTES = 256 * 2**20
 # Codecs whose decoder can leave out pictures that no other one needs. HEVC's may leave out some that others do need.
 SKIPS_EXACTLY = ("h264", "mpeg4")
-# Before PyAV 17 colours were always converted in one thread, and nothing told the depth of reordering but whether.
-PYAV_VERSION = int(av.__version__.partition(".")[0])
-UNKNOWN_REORDER_DEPTH = 16
+# Codecs whose decoder does not notice damage in the first picture after it was flushed: it gets that one twice.
+NEEDS_A_PICTURE_BEFORE = ("mpeg4",)
+# Stands for the number of a packet whose picture nobody asked for.
+_NOT_SHOWN = -1
 
 
 class _OutOfOrderError(Exception):
@@ -32,8 +29,9 @@ class _OutOfOrderError(Exception):
 class VideoReader(FrameSource):
     """Reads chosen frames of one video file.
 
-    Frame i is the i-th in presentation order, as if everything were decoded. Rotation metadata is not applied.
-    Decoding is single-threaded: data loaders already run one worker per core.
+    Frame i is the i-th in presentation order, as if everything were decoded, of the stream that the ffmpeg program
+    takes. Frames are turned and mirrored as the file says, and have the size of the first one; a sample aspect ratio is
+    not applied. Decoding is single-threaded: data loaders already run one worker per core.
 
     The packets are indexed once. Where that tells the order of frames for certain, only what the wanted frames need is
     decoded; otherwise everything up to the last one.
@@ -45,80 +43,38 @@ class VideoReader(FrameSource):
         path: a file that FFmpeg reads.
         allow_damaged: read flagged frames all the same.
         allow_streams: see ``open_container``.
+        apply_rotation: False gives frames as they are stored.
 
     Raises:
         VideoReadError: if the file cannot be opened or has no video stream or no frame.
     """
 
-    def __init__(self, path: str | Path, *, allow_damaged: bool = False, allow_streams: bool = False) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        allow_damaged: bool = False,
+        allow_streams: bool = False,
+        apply_rotation: bool = True,
+    ) -> None:
         self.path = str(path)
         self._allow_damaged, self._allow_streams = allow_damaged, allow_streams
-        self._container = open_container(path, allow_streams=allow_streams)
+        self._stream = StreamPackets(path, allow_streams=allow_streams)
+        self._index, self.truncated = self._stream.index, self._stream.truncated
+        self._converter = RgbConverter(apply_rotation=apply_rotation)
+        decoder = self._stream.decoder
+        self._usual_size = decoder.height, decoder.width
+        self._first_size: tuple[int, int] | None = None
+        self._has_met_damage = False
+        # Where data are lost, the decoder makes up pictures from those before, also from those that nothing else needs.
+        self._can_skip = decoder.name in SKIPS_EXACTLY and not self._stream.has_gaps
         try:
-            if not self._container.streams.video:
-                raise VideoReadError("has no video stream")
-            self._decoder = _single_threaded(self._container.streams.video[0].codec_context)
-            self._reformatter = VideoReformatter()
-            self._index = self._read_packets()
             self.num_frames = self._count_frames()
             if self.num_frames == 0:
                 raise VideoReadError("its video stream has no frames")
         except VideoReadError:
             self.close()
             raise
-
-    def _read_packets(self) -> PacketIndex | None:
-        """Demultiplex the file once: keep the packets, unless they are too large, index them, and look for a cut."""
-        own_number = self._container.streams.video[0].index
-        parse = picture_parser(self._decoder.name, self._decoder.extradata or b"")
-        facts: list[PacketFacts] = []
-        self._durations: list[int] = []
-        self._packets: list[av.Packet] | None = []
-        num_bytes, last_whole = 0, -1
-        ends_s: dict[int, float] = {}
-        num_gaps, is_cut = 0, False
-        try:
-            for packet in _packets_of(self._container):
-                number, is_cut = packet.stream.index, packet.is_corrupt
-                ends_s[number] = max(ends_s.get(number, 0.0), _end_s(packet))
-                if number != own_number:
-                    continue
-                picture = Picture(is_start=False) if packet.is_corrupt else parse(bytes(packet))
-                num_gaps += packet.is_corrupt or (picture is not None and picture.is_after_gap)
-                last_whole = last_whole if packet.is_corrupt else len(facts)
-                facts.append(PacketFacts(picture, packet.pts, packet.is_keyframe, packet.is_discard))
-                self._durations.append(packet.duration or 0)
-                num_bytes += packet.size
-                if num_bytes > MAX_KEPT_BYTES:
-                    self._packets = None
-                if self._packets is not None:
-                    self._packets.append(packet)
-        except (av.FFmpegError, OSError) as error:
-            raise VideoReadError(f"cannot be demultiplexed: {cause_of(error)}") from None
-        self._num_packets = len(facts)
-        self._times = [packet.pts for packet in facts]
-        is_cut = is_cut or last_whole + 1 < len(facts)
-        self.truncated = self._why_truncated(ends_s) or ("its last packet is cut off" if is_cut else "")
-        # From this packet on, what is damaged was damaged by the cut.
-        self._cut = min(last_whole + 1, len(facts) - bool(self.truncated))
-        # Where data is lost, the decoder makes up pictures from those before, also from those that nothing else needs.
-        self._can_skip = self._decoder.name in SKIPS_EXACTLY and num_gaps == 0
-        has_reordering = bool(self._decoder.has_b_frames)
-        depth = self._decoder.reorder_depth if PYAV_VERSION >= 17 else UNKNOWN_REORDER_DEPTH * has_reordering
-        return build_index(self._decoder.name, facts, depth)
-
-    def _why_truncated(self, ends_s: Mapping[int, float]) -> str:
-        """Compare the file with what it says of itself; ``ends_s`` has the end of each stream's last packet."""
-        stream = self._container.streams.video[0]
-        if stream.duration is not None:
-            stated_s, last_s = float(stream.duration * stream.time_base), ends_s.get(stream.index)
-        else:
-            duration = self._container.duration
-            stated_s, last_s = duration and duration / av.time_base, max(ends_s.values(), default=None)
-        try:
-            return why_truncated(self.path, self._container.format.name, stated_end_s=stated_s, last_end_s=last_s)
-        except OSError:  # an address
-            return ""
 
     def _count_frames(self) -> int:
         if self._index is not None:
@@ -129,7 +85,7 @@ class VideoReader(FrameSource):
         try:
             for frame in self._decode_all():
                 # Here a picture may be in two packets.
-                if self.truncated and frame.is_corrupt and (frame.pts is None or frame.pts >= self._cut - 1):
+                if self.truncated and frame.is_corrupt and (frame.pts is None or frame.pts >= self._stream.cut - 1):
                     break
                 self._packet_of_frame.append(frame.pts)
         except (av.FFmpegError, OSError) as error:
@@ -142,29 +98,20 @@ class VideoReader(FrameSource):
         Raises:
             VideoReadError: if the file does not say so for every frame.
         """
-        packets = self._packet_of_frame
-        if None in packets or None in (times := [self._times[packet] for packet in packets]):
-            raise VideoReadError("does not say when its frames are shown; DATA.STH_VIDEO_FPS 0 reads it as it is")
-        stream = self._container.streams.video[0]
-        begin = round(Fraction(self._container.start_time or 0, av.time_base) / stream.time_base)
-        return FrameTimes(
-            shown=[time - begin for time in times],
-            durations=[self._durations[packet] for packet in packets],
-            time_base=stream.time_base,
-            usual_fps=stream.guessed_rate,
-        )
+        return self._stream.times(self._packet_of_frame)
 
     def _count_to_cut(self, index: PacketIndex) -> int:
         """Frames that are shown before the first one that the cut has damaged."""
         whole = set()
         try:
-            for frame in self._decode(index.spans([self._num_packets - 1]), wanted=None):
+            for frame in self._decode(index.spans([self._stream.num_packets - 1]), wanted=None):
                 if not frame.is_corrupt:
                     whole.add(frame.pts)
         except (av.FFmpegError, OSError):  # damage before the cut; whoever wants its frames learns of it
             pass
-        damaged = [index.place[packet] for packet in range(self._cut, self._num_packets) if packet not in whole]
-        first = min(damaged, default=self._num_packets)
+        num_packets = self._stream.num_packets
+        damaged = [index.place[packet] for packet in range(self._stream.cut, num_packets) if packet not in whole]
+        first = min(damaged, default=num_packets)
         return sum(index.place[packet] < first for packet in index.packet_of_frame)
 
     def _read_frames(self, wanted: Set[int]) -> dict[int, np.ndarray]:
@@ -247,79 +194,84 @@ class VideoReader(FrameSource):
         return frames
 
     def _decode_all(self) -> Iterator[av.VideoFrame]:
-        """From a fresh decoder: one that has met damage may remember it, although it was flushed."""
-        with open_container(self.path, allow_streams=self._allow_streams) as container:
-            decoder = _single_threaded(container.streams.video[0].codec_context)
-            yield from self._decode([(0, self._num_packets - 1)], wanted=None, decoder=decoder)
+        """From a fresh decoder: one that has seen the end of a file may have learned how to order its frames."""
+        self._stream.reopen()
+        self._has_met_damage = False
+        yield from self._decode([(0, self._stream.num_packets - 1)], wanted=None)
 
-    def _decode(
-        self,
-        spans: Sequence[tuple[int, int]],
-        wanted: Collection[int] | None,
-        decoder: av.VideoCodecContext | None = None,
-    ) -> Iterator[av.VideoFrame]:
-        """Decode spans of packets, each from a fresh decoder; the frames' ``pts`` are the numbers of their packets.
+    def _decode(self, spans: Sequence[tuple[int, int]], wanted: Collection[int] | None) -> Iterator[av.VideoFrame]:
+        """Decode spans of packets, each from a decoder that knows of none before.
 
         Args:
             spans: (first, last) packets, disjoint and ascending.
             wanted: packets whose pictures must come out; others may, too. None for all.
-            decoder: None for the one that the reader keeps.
+
+        Yields:
+            frames; their ``pts`` are the numbers of their packets.
         """
-        decoder = decoder or self._decoder
-        can_skip = wanted is not None and self._can_skip
-        packets = enumerate(self._packets if self._packets is not None else self._demultiplex_again())
-        num_taken = 0
+        if self._has_met_damage:
+            self._stream.reopen()
+            self._has_met_damage = False
+        packets, num_taken = enumerate(self._stream), 0
         for first, last in spans:
-            decoder.flush_buffers()
-            for number, packet in islice(packets, first - num_taken, last + 1 - num_taken):
-                packet.pts = number
-                decoder.skip_frame = "NONREF" if can_skip and number not in wanted else "DEFAULT"
+            span = islice(packets, first - num_taken, last + 1 - num_taken)
+            for frame in self._decode_span(span, wanted):
+                self._has_met_damage |= frame.is_corrupt
+                if frame.pts != _NOT_SHOWN:
+                    yield frame
+            num_taken = last + 1
+
+    def _decode_span(
+        self, packets: Iterator[tuple[int, av.Packet]], wanted: Collection[int] | None
+    ) -> Iterator[av.VideoFrame]:
+        """Decode successive packets, given with their numbers."""
+        decoder = self._stream.decoder
+        decoder.flush_buffers()
+        can_skip = wanted is not None and self._can_skip
+        is_first = True
+        for number, packet in packets:
+            decoder.skip_frame = "NONREF" if can_skip and number not in wanted else "DEFAULT"
+            is_twice = is_first and number > 0 and decoder.name in NEEDS_A_PICTURE_BEFORE
+            is_first = False
+            for shown_as in (_NOT_SHOWN, number) if is_twice else (number,):
+                packet.pts = shown_as
                 try:
                     yield from decoder.decode(packet)
                 except av.FFmpegError:
-                    if number < self._cut:
+                    self._has_met_damage = True
+                    if number < self._stream.cut:
                         raise
-            yield from decoder.decode(None)
-            num_taken = last + 1
-
-    def _demultiplex_again(self) -> Iterator[av.Packet]:
-        with open_container(self.path, allow_streams=self._allow_streams) as container:
-            own_number = container.streams.video[0].index
-            yield from (packet for packet in _packets_of(container) if packet.stream.index == own_number)
+        yield from decoder.decode(None)
 
     def _to_rgb(self, frame: av.VideoFrame) -> np.ndarray:
         """uint8 (H, W, 3), a view of FFmpeg's memory."""
-        num_threads = {"threads": 1} if PYAV_VERSION >= 17 else {}
-        rgb = self._reformatter.reformat(frame, format="rgb24", **num_threads)
-        plane = rgb.planes[0]
-        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
-        return rows[: rgb.height, : 3 * rgb.width].reshape(rgb.height, rgb.width, 3)
+        if (frame.height, frame.width) == self._usual_size:
+            return self._converter(frame)
+        if self._first_size is None:
+            self._first_size = self._find_first_size()
+        own_size = self._converter.orientation(frame).size(frame.height, frame.width)
+        if own_size != self._first_size:
+            sizes = " to ".join(f"{height} x {width}" for height, width in (self._first_size, own_size))
+            self.resized = f"its frames change their size, from {sizes} pixels, and are scaled to that of the first"
+        return self._converter(frame, self._first_size)
+
+    def _find_first_size(self) -> tuple[int, int]:
+        """Height and width of frame 0, upright."""
+        frame = self._decode_first()
+        return self._converter.orientation(frame).size(frame.height, frame.width)
+
+    def _decode_first(self) -> av.VideoFrame:
+        """Frame 0, apart from whatever else is being decoded."""
+        try:
+            with open_container(self.path, allow_streams=self._allow_streams) as container:
+                return next(container.decode(choose_video_stream(container)))
+        except (av.FFmpegError, OSError, StopIteration):
+            raise VideoReadError("its first frame cannot be decoded") from None
 
     def close(self) -> None:
         """Close the file."""
         super().close()
-        self._container.close()
-
-
-def _single_threaded(decoder: av.VideoCodecContext) -> av.VideoCodecContext:
-    """The same decoder, which has not begun yet."""
-    decoder.thread_type = "NONE"
-    decoder.thread_count = 1  # for libraries that do not ask for the type
-    return decoder
-
-
-def _packets_of(container: av.container.InputContainer) -> Iterator[av.Packet]:
-    """Packets of all streams, without the empty ones that PyAV puts at the end."""
-    try:
-        yield from (packet for packet in container.demux() if packet.size)
-    except IndexError:  # PyAV's, at the end of a file in which a stream appears midway
-        return
-
-
-def _end_s(packet: av.Packet) -> float:
-    """When a packet ends to be shown, or decoded; 0 if it has no time."""
-    start = packet.dts if packet.pts is None else packet.pts
-    return 0.0 if start is None else float((start + (packet.duration or 0)) * packet.time_base)
+        self._stream.close()
 
 
 def _damage(idx: int, damaged: int) -> str:

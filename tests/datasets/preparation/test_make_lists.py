@@ -97,7 +97,7 @@ def test_something_something_v1_counts_frames(tmp_path: Path):
     assert texts["somesomev1_rgb_train_split.txt"] == "jpg/1 3 3\njpg/2 40 5\n"
     assert texts["somesomev1_rgb_val_split.txt"] == "jpg/5 1 7\n"
     assert [row[1:3] for row in csv.reader(texts[MISSING_FILE].splitlines()[1:])] == [
-        ["frames not numbered 1 to n", "3"],
+        ["frames not numbered from 1 or 0 on", "3"],
         ["no file", "4"],
     ]
     assert not [name for name in texts if name.startswith(".")]

@@ -148,8 +148,12 @@ def test_a_library_that_disagrees_is_refused(
     [
         ("MPEG-4, avi", "is not exact for mpeg4 in avi files"),
         ("H.264, negative times", "is not exact for h264 in mpegts files"),
-        ("H.264, edit list", "is not exact for edit lists, open groups of pictures and irregular timestamps"),
-        ("H.264, open groups", "is not exact for edit lists, open groups of pictures and irregular"),
+        ("H.264, edit list", "is not exact for edit lists, open groups of pictures, irregular timestamps and frames"),
+        ("H.264, open groups", "is not exact for edit lists, open groups of pictures, irregular"),
+        ("H.264, rotation", "is not exact for frames that are to be turned or mirrored"),
+        ("H.264, sizes", "is not exact for .* and frames that change their size"),
+        ("HEVC, sizes", "is not exact for .* and frames that change their size"),
+        ("VP9, sizes", "is not exact for .* and frames that change their size"),
         ("VP9, odd size", "is not exact for frames of 65 x 83 pixels of the format yuv420p"),
     ],
 )

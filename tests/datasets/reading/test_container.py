@@ -111,7 +111,7 @@ def test_a_name_that_looks_like_a_protocol_or_a_pattern_is_a_name(folder: Path, 
 
 def test_large_files_are_opened_again_by_the_same_rules(folder: Path, monkeypatch: pytest.MonkeyPatch):
     shutil.copy(folder / "a.mp4", folder / "concat:b.mp4")
-    monkeypatch.setattr("slowfast.datasets.reading.video_reader.MAX_KEPT_BYTES", 1)
+    monkeypatch.setattr("slowfast.datasets.reading.stream_packets.MAX_KEPT_BYTES", 1)
     with VideoReader("concat:b.mp4") as reader:
         assert number_of(reader.read([1])[0]) == 8
 

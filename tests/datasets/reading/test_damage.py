@@ -12,7 +12,7 @@ import pytest
 from slowfast.datasets.reading.source import VideoReadError
 from slowfast.datasets.reading.video_reader import VideoReader
 from tests.odd_videos import MPEG4, VP9, X265, X265_PARAMS, write_stream, x264
-from tests.videos import write_damaged_video
+from tests.videos import to_rgb, write_damaged_video
 
 B_FRAMES = x264(keyint=12, bframes=3)
 HEVC = X265 | {"x265-params": f"{X265_PARAMS}:open-gop=0"}
@@ -66,7 +66,7 @@ def decode_pictures(path: Path, without: Collection[int] = ()) -> tuple[dict[int
                 packet.pts = number
             try:
                 for frame in [] if number in without else decoder.decode(packet):
-                    pictures[frame.pts] = frame.to_ndarray(format="rgb24"), frame.is_corrupt
+                    pictures[frame.pts] = to_rgb(frame), frame.is_corrupt
             except av.FFmpegError:
                 failed.append(number)
     return pictures, failed

@@ -149,7 +149,7 @@ def test_a_file_that_does_not_say_when_its_frames_are_shown_is_unreadable(tmp_pa
 
     def open_timeless(path: str) -> VideoReader:
         video = VideoReader(path)
-        video._times[2] = None
+        video._stream._times[2] = None
         return video
 
     with pytest.raises(VideoReadError, match=r"does not say when its frames are shown; DATA.STH_VIDEO_FPS 0 reads it"):

@@ -2,6 +2,7 @@
 
 import io
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 
 from slowfast.datasets.reading.frame_reader import FrameFolderReader
 from slowfast.datasets.reading.source import VideoReadError
+from tests.odd_videos import ORIENTATIONS
 from tests.videos import number_of, numbered_frame, write_frames
 
 
@@ -39,6 +41,99 @@ def test_grey_images_become_rgb(tmp_path: Path):
     Image.fromarray(np.full((4, 6), 77, np.uint8)).save(tmp_path / "00001.png")
     frames = FrameFolderReader(tmp_path, 1, image_template="{:05d}.png").read([0])
     assert frames.shape == (1, 4, 6, 3) and (frames == 77).all()
+
+
+# Where the numbers of the files begin
+
+
+@pytest.mark.parametrize("start", [0, 1, 7])
+def test_the_first_file_has_the_number_that_is_said(tmp_path: Path, start: int):
+    with FrameFolderReader(write_frames(tmp_path, 4, start=start), 4, image_start=start) as video:
+        assert [number_of(frame) for frame in video.read([0, 3])] == [100, 103]
+
+
+@pytest.mark.parametrize(("start", "said"), [(0, 1), (1, 0), (1, 2), (2, 1)])
+def test_a_folder_whose_numbers_begin_elsewhere_is_refused_at_once(tmp_path: Path, start: int, said: int):
+    with pytest.raises(VideoReadError) as error:
+        FrameFolderReader(write_frames(tmp_path, 4, start=start), 4, image_start=said)
+    assert str(error.value) == (
+        f"its files are numbered from {start} on (0000{start}.jpg), and DATA.IMAGE_START is {said}; "
+        f"set DATA.IMAGE_START {start}"
+    )
+
+
+# Pictures that are not 8 bits of red, green and blue
+
+
+def save_image(folder: Path, image: Image.Image, **options) -> Path:
+    image.save(folder / "00001.png", **options)
+    return folder
+
+
+def read_image(folder: Path, template: str = "{:05d}.png", **arguments) -> np.ndarray:
+    return FrameFolderReader(folder, 1, image_template=template, **arguments).read([0])[0].numpy()
+
+
+GREY = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
+COLOURS = np.random.default_rng(0).integers(0, 256, (3, 4, 3), np.uint8)
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA", "P", "1"])
+def test_what_is_stored_beneath_transparency_is_read(tmp_path: Path, mode: str):
+    alpha = Image.fromarray(GREY)
+    if mode in ("LA", "RGBA"):
+        image = Image.fromarray(GREY if mode == "LA" else COLOURS)
+        image.putalpha(alpha)
+        expected = np.repeat(GREY[..., None], 3, 2) if mode == "LA" else COLOURS
+        save_image(tmp_path, image)
+    elif mode == "P":
+        image = Image.fromarray(COLOURS).quantize(12)
+        save_image(tmp_path, image, transparency=bytes(range(12)))
+        expected = np.asarray(image.convert("RGB"))
+    else:
+        save_image(tmp_path, Image.fromarray(GREY > 100))
+        expected = np.repeat(np.where(GREY > 100, 255, 0)[..., None], 3, 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(read_image(tmp_path), expected)
+
+
+def test_four_inks_become_three_colours(tmp_path: Path):
+    inks = Image.fromarray(np.full((16, 16, 4), (255, 0, 0, 0), np.uint8), "CMYK")
+    inks.save(tmp_path / "00001.jpg", quality=100)
+    red, green, blue = read_image(tmp_path, "{:05d}.jpg")[8, 8].tolist()
+    assert red < 10 and green > 245 and blue > 245  # cyan
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "mode"),
+    [
+        ("{:05d}.png", np.full((3, 4), 300, np.uint16), "I"),
+        ("{:05d}.tif", np.full((3, 4), 70_000, np.int32), "I"),
+        ("{:05d}.tif", np.full((3, 4), 0.5, np.float32), "F"),
+    ],
+)
+def test_values_of_more_than_8_bits_are_refused_not_cut_off(tmp_path: Path, name: str, values: np.ndarray, mode: str):
+    Image.fromarray(values).save(tmp_path / name.format(1))
+    with pytest.raises(
+        VideoReadError, match=rf"cannot be read: its values have more than 8 bits \(Pillow's mode {mode}"
+    ):
+        read_image(tmp_path, name)
+
+
+@pytest.mark.parametrize("name", ["{:05d}.jpg", "{:05d}.png"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_pictures_are_turned_and_mirrored_as_exif_says(tmp_path: Path, orientation: int, name: str):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(numbered_frame(12345, 32, 64)).save(tmp_path / name.format(1), exif=exif)
+    stored = read_image(tmp_path, name, apply_rotation=False)
+    assert number_of(stored) == 12345 and stored.shape == (32, 64, 3)
+    # As in EXIF 2.3, 4.6.4: where the first row and the first column of what is stored are shown.
+    matrices = {2: (-1, 0, 0, 1), 3: (-1, 0, 0, -1), 4: (1, 0, 0, -1), 5: (0, 1, 1, 0)}
+    matrices |= {6: (0, 1, -1, 0), 7: (0, -1, -1, 0), 8: (0, -1, 1, 0), 1: (1, 0, 0, 1)}
+    (turn,) = (turn for matrix, turn in ORIENTATIONS.values() if matrix == matrices[orientation])
+    np.testing.assert_array_equal(read_image(tmp_path, name), turn(stored))
 
 
 @pytest.mark.parametrize("indices", [[4], [-1], [0, 9]])

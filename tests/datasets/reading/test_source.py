@@ -10,7 +10,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from slowfast.datasets.reading import backends, video_reader
+from slowfast.datasets.reading import backends, stream_packets
 from slowfast.datasets.reading.backends import CheckedReader
 from slowfast.datasets.reading.frame_reader import FrameFolderReader
 from slowfast.datasets.reading.source import FrameSource
@@ -44,9 +44,9 @@ def open_decoded_in_full(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Frame
 
 
 def open_read_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> FrameSource:
-    monkeypatch.setattr(video_reader, "MAX_KEPT_BYTES", 100)
+    monkeypatch.setattr(stream_packets, "MAX_KEPT_BYTES", 100)
     source = VideoReader(file_of(folder))
-    assert source._packets is None
+    assert source._stream._kept is None
     return source
 
 

@@ -1,0 +1,63 @@
+"""Decoded frames to RGB, upright and of one size: the pixels that FFmpeg's own programs show."""
+
+from functools import cache
+
+import av
+import numpy as np
+from av.video.reformatter import Interpolation, VideoReformatter
+
+from slowfast.datasets.reading.orientation import UPRIGHT, Orientation, frame_orientation
+from slowfast.datasets.reading.scaling import FrameScaler
+
+# Before PyAV 17 colours were always converted in one thread.
+_ONE_THREAD = {"threads": 1} if int(av.__version__.partition(".")[0]) >= 17 else {}
+
+
+class RgbConverter:
+    """Converts the frames of one video.
+
+    Args:
+        apply_rotation: turn and mirror frames as their file says.
+    """
+
+    def __init__(self, *, apply_rotation: bool = True) -> None:
+        self._apply_rotation = apply_rotation
+        self._reformatter = VideoReformatter()
+        self._scaler = FrameScaler("rgb24")
+
+    def __call__(self, frame: av.VideoFrame, size: tuple[int, int] | None = None) -> np.ndarray:
+        """Convert a frame.
+
+        Args:
+            frame: of any format.
+            size: height and width of the result; None for those of the frame.
+
+        Returns:
+            uint8 (H, W, 3), a view of FFmpeg's memory.
+
+        Raises:
+            VideoReadError: for an orientation that cannot be applied.
+        """
+        orientation = self.orientation(frame)
+        height, width = (frame.height, frame.width) if size is None else orientation.size(*size)
+        # Where values of 8 bits are not scaled, it does not matter where chroma samples lie, and this is quicker.
+        if _has_8_bits(frame.format.name) and (height, width) == (frame.height, frame.width):
+            rgb = self._reformatter.reformat(frame, format="rgb24", interpolation=Interpolation.BICUBIC, **_ONE_THREAD)
+        else:
+            rgb = self._scaler(frame, height, width)
+        plane = rgb.planes[0]
+        rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+        return orientation.apply(rows[: rgb.height, : 3 * rgb.width].reshape(rgb.height, rgb.width, 3))
+
+    def orientation(self, frame: av.VideoFrame) -> Orientation:
+        """How a frame is turned.
+
+        Raises:
+            VideoReadError: if that cannot be applied.
+        """
+        return frame_orientation(frame) if self._apply_rotation else UPRIGHT
+
+
+@cache
+def _has_8_bits(pixel_format: str) -> bool:
+    return all(component.bits <= 8 for component in av.VideoFormat(pixel_format).components)
