@@ -10,9 +10,10 @@ from pathlib import Path
 import av
 import numpy as np
 from av.video.frame import PictureType
-from av.video.reformatter import Interpolation
 from numpy.typing import ArrayLike
 from PIL import Image
+
+from slowfast.datasets.reading.rgb import RgbConverter
 
 GRID = 4
 MAX_FRAMES = 2 ** (GRID * GRID)
@@ -96,8 +97,8 @@ def decode_all(path: Path) -> tuple[np.ndarray, list[str]]:
 
 
 def to_rgb(frame: av.VideoFrame) -> np.ndarray:
-    """uint8 (H, W, 3), by the interpolation of colours that the ffmpeg program has by default."""
-    return frame.reformat(format="rgb24", interpolation=Interpolation.BICUBIC).to_ndarray()
+    """uint8 (H, W, 3), as stored; its colours are checked against the ffmpeg program's."""
+    return RgbConverter(apply_rotation=False)(frame).copy()
 
 
 def write_frames(

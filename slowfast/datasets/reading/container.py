@@ -1,5 +1,6 @@
 """The one way to open a video file for reading: it opens that file, and never another one or an address."""
 
+import errno
 import os
 import re
 from pathlib import Path
@@ -76,7 +77,7 @@ def _cause_and_remedy(path: str, error: Exception) -> str:
     """Why a file is not opened, and how names and formats that are refused would be."""
     if isinstance(error, FileNotFoundError) and _ADDRESS.match(path):
         return f"{cause_of(error)}; addresses are opened only with DATA.ALLOW_STREAMS True"
-    if isinstance(error, av.ArgumentError):  # FFmpeg's for a format that is not on the list, among others
+    if getattr(error, "errno", None) == errno.EINVAL:  # FFmpeg's for a format that is not on the list, among others
         return (
             "is no file of a known video format; playlists, pictures and whatever else names other files or addresses "
             "is opened only with DATA.ALLOW_STREAMS True"

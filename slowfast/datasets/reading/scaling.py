@@ -8,6 +8,9 @@ from slowfast.datasets.reading.orientation import UPRIGHT, Orientation
 
 # Of the graphs; frames bring their own, which does not matter here.
 _TIME_BASE = Fraction(1, 1000)
+# FFmpeg's names, in its filter "scale", of what frames say of their colours; other frames say nothing that it uses.
+_MATRICES = {1: "bt709", 4: "fcc", 5: "bt470", 6: "smpte170m", 7: "smpte240m", 9: "bt2020", 10: "bt2020"}
+_RANGES = {1: "tv", 2: "pc"}
 
 
 class FrameScaler:
@@ -50,12 +53,18 @@ class FrameScaler:
         nodes = [graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=_TIME_BASE)]
         nodes += [graph.add(*name_and_options) for name_and_options in _turning_filters(orientation)]
         nodes += [
-            graph.add("scale", f"w={width}:h={height}:flags=bicubic:threads=1{self._options}"),
+            graph.add("scale", f"w={width}:h={height}:flags=bicubic:threads=1{_described(frame)}{self._options}"),
             graph.add("format", f"pix_fmts={self._pixel_format}"),
             graph.add("buffersink"),
         ]
         graph.link_nodes(*nodes).configure()
         return graph
+
+
+def _described(frame: av.VideoFrame) -> str:
+    """Options that tell what the frame says of its colours: the input of a graph, as PyAV makes it, does not."""
+    matrix, value_range = _MATRICES.get(int(frame.colorspace)), _RANGES.get(int(frame.color_range))
+    return (f":in_color_matrix={matrix}" if matrix else "") + (f":in_range={value_range}" if value_range else "")
 
 
 def _turning_filters(orientation: Orientation) -> list[tuple[str, ...]]:

@@ -1,0 +1,122 @@
+"""Files that were cut off or written over at random: read as a full decode gives them, or refused in one line."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from slowfast.datasets.preparation.check_videos import check_video
+from slowfast.datasets.reading.source import VideoReadError
+from slowfast.datasets.reading.video_reader import VideoReader
+from slowfast.datasets.records import VideoRecord
+from tests.full_decode import decode_in_full
+from tests.odd_videos import MPEG4, VP8, VP9, X265, X265_PARAMS, write_stream, x264
+from tests.time_bound import within
+
+B_FRAMES = x264(keyint=12, bframes=3)
+HEVC = X265 | {"x265-params": f"{X265_PARAMS}:open-gop=0"}
+# Name of the file, encoder, its options, options of the container.
+SOURCES = {
+    "H.264, mp4": ("a.mp4", "libx264", B_FRAMES, {}),
+    "H.264, faststart mp4": ("a.mp4", "libx264", B_FRAMES, {"movflags": "+faststart"}),
+    "H.264, open groups": ("a.mp4", "libx264", x264(keyint=12, bframes=3, open_gop=1), {}),
+    "H.264, mkv": ("a.mkv", "libx264", B_FRAMES, {}),
+    "H.264, ts": ("a.ts", "libx264", B_FRAMES, {}),
+    "HEVC, mp4": ("a.mp4", "libx265", HEVC, {}),
+    "VP8, webm": ("a.webm", "libvpx", VP8, {}),
+    "VP9, webm": ("a.webm", "libvpx-vp9", VP9, {}),
+    "MPEG-4, avi": ("a.avi", "mpeg4", MPEG4 | {"bf": "2"}, {}),
+    "MPEG-4, mp4": ("a.mp4", "mpeg4", MPEG4 | {"bf": "2"}, {}),
+}
+NUM_FRAMES, HEIGHT, WIDTH = 40, 48, 64
+NUM_FAST, NUM_SLOW = 8, 60
+
+
+class Mutation:
+    """One mutated file.
+
+    Args:
+        path: of the file.
+        name: of the mutation, for messages.
+    """
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.path, self.name = path, name
+        self.pictures, failed = decode_in_full(path)
+        # A picture that nothing else needs is not decoded, so that its failure does not reach others, either.
+        self.without_failed = decode_in_full(path, failed)[0] if failed else {}
+
+    def check(self, reader: VideoReader, indices: list[int]) -> int:
+        """Read frames; returns how many were refused. None may differ from a full decode without a word."""
+        try:
+            frames = reader.read(indices).numpy()
+        except VideoReadError:
+            return len(indices)
+        first_size = next(iter(self.pictures.values())).rgb.shape
+        for idx, frame in zip(indices, frames, strict=True):
+            packet = reader._packet_of_frame[idx] if reader._index else list(self.pictures)[idx]
+            # HEVC pictures may get lost without a flag, and then take no others' numbers.
+            if packet not in self.pictures:
+                continue
+            expected = self.pictures[packet]
+            if expected.rgb.shape != first_size:
+                assert reader.resized, f"{self.name}, frame {idx}"
+                continue
+            if packet in self.without_failed and np.array_equal(frame, self.without_failed[packet].rgb):
+                continue
+            assert not expected.is_flagged, f"{self.name}, frame {idx} is flagged"
+            np.testing.assert_array_equal(frame, expected.rgb, err_msg=f"{self.name}, frame {idx}")
+        return 0
+
+
+def mutate(data: bytes, rng: random.Random) -> bytes:
+    """Cut the file off, or write random bytes into it, seldom into its first ones."""
+    head = min(2000, len(data) // 4)
+    if rng.random() < 0.15:
+        return data[: rng.randrange(head, len(data))]
+    changed = bytearray(data)
+    for _ in range(rng.choice([1, 1, 2, 5])):
+        at = rng.randrange(head if rng.random() < 0.9 else 0, len(data))
+        size = rng.choice([1, 1, 4, 32])
+        changed[at : at + size] = rng.randbytes(size)
+    return bytes(changed)
+
+
+def check_mutations(folder: Path, source: str, num_mutations: int, seed: str) -> None:
+    """Read mutated files: frames one by one with fresh readers, then several with one reader."""
+    name, codec, options, container_options = SOURCES[source]
+    path = folder / name
+    write_stream(
+        path, codec, NUM_FRAMES, options=options, height=HEIGHT, width=WIDTH, container_options=container_options
+    )
+    data, rng = path.read_bytes(), random.Random(f"{seed} {source}")
+    num_read = num_refused = 0
+    for number in range(num_mutations):
+        path.write_bytes(mutate(data, rng))
+        with within(60, f"mutation {number}"):
+            assert isinstance(check_video(VideoRecord(str(path), 0), open_source=VideoReader, num_frames=3), str)
+            try:
+                reader = VideoReader(path, apply_rotation=False)
+            except VideoReadError:
+                continue
+            with reader:
+                mutation = Mutation(path, f"mutation {number}")
+                for _ in range(3):
+                    with VideoReader(path, apply_rotation=False) as fresh:
+                        num_refused += mutation.check(fresh, [rng.randrange(reader.num_frames)])
+                    num_refused += mutation.check(reader, [rng.randrange(reader.num_frames) for _ in range(2)])
+                    num_read += 3
+    # Most mutations leave most frames whole.
+    assert num_read > 3 * num_mutations and num_refused < num_read / 2
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_frames_of_mutated_files_are_those_of_a_full_decode_or_refused(tmp_path: Path, source: str):
+    check_mutations(tmp_path, source, NUM_FAST, "a few")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", SOURCES)
+def test_frames_of_many_mutated_files_are_those_of_a_full_decode_or_refused(tmp_path: Path, source: str):
+    check_mutations(tmp_path, source, NUM_SLOW, "many")
