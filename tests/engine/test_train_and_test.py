@@ -13,12 +13,8 @@ import torch
 from slowfast.config import load_config
 from slowfast.config.load import flatten
 from tests.command_line import CONFIG, RUN_NET, Outcome, run_commands, run_net, tiny_arguments
-<<<<<<< HEAD
-from tests.run_state import assert_same_state, checkpoint, metrics, predictions, report, report_wherever_it_lies
-=======
 from tests.odd_videos import IN_BAND_H264, write_sizes
-from tests.run_state import assert_same_state, checkpoint, metrics, predictions, report
->>>>>>> 462656a (Frames are what the ffmpeg program shows: turned and mirrored, of its stream, in its colours, of one size; folders tell where their numbers begin)
+from tests.run_state import assert_same_state, checkpoint, metrics, predictions, report, report_wherever_it_lies
 from tests.videos import truncate, write_damaged_video, write_list, write_video
 
 
