@@ -21,6 +21,9 @@ _C.NUM_GPUS = 1
 _C.NUM_SHARDS = 1
 # Seconds without a heartbeat after which a process of several counts as lost, which ends the others; at least 1.
 _C.PEER_TIMEOUT_S = 120.0
+# Seconds that a run which has been asked to stop (SIGTERM, SIGUSR2, Ctrl-C, SIGHUP) still waits for a batch that does
+# not come, at least 0; a second signal ends that wait at once.
+_C.STOP_TIMEOUT_S = 10.0
 # Seed of Python, NumPy and torch, at least 0; each process derives its own from it.
 _C.RNG_SEED = 1
 # Steps between two lines of the log.
@@ -152,7 +155,7 @@ _C.DATA.ALLOW_LABEL_CHANGING_FLIP = False
 _C.DATA.ENSEMBLE_METHOD = "sum"
 
 _C.DATA_LOADER = CfgNode()
-# Worker processes that load data, per training process; 0 loads in the training process.
+# Worker processes that load data, per training process, but no more than it has cores; 0 loads in the training process.
 _C.DATA_LOADER.NUM_WORKERS = 8
 # Load batches into page-locked memory, which speeds up copies to a GPU.
 _C.DATA_LOADER.PIN_MEMORY = True
@@ -162,6 +165,12 @@ _C.DATA_LOADER.MAX_REPLACED = 0.01
 # Longest time that opening a video, and then reading its frames, may take, in seconds, above 0; beyond it the video
 # counts as unreadable.
 _C.DATA_LOADER.VIDEO_TIMEOUT_S = 60.0
+# Longest wait for a batch of the worker processes, in seconds, above 0; beyond it the run ends with an error. The log
+# warns of a wait every minute.
+_C.DATA_LOADER.BATCH_TIMEOUT_S = 1800.0
+# Pass batches through shared memory (/dev/shm); those that find no room there pass through files in the folder for
+# temporary files (TMPDIR), which is slower. False takes files for all.
+_C.DATA_LOADER.SHARED_MEMORY = True
 
 # ---------------------------------------------------------------------------------------------------- augmentation
 _C.AUG = CfgNode()

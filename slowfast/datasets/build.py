@@ -1,27 +1,22 @@
 """From a config to data sets and loaders."""
 
-import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 
-import torch
 from fvcore.common.config import CfgNode
 from torch.utils.data import DataLoader
 
 from slowfast.datasets.catalog import DATASET_REGISTRY, DatasetEntry, Split, check_flip, check_multi_label
 from slowfast.datasets.clip_dataset import EvalClipDataset, TrainClipDataset
+from slowfast.datasets.clip_loader import Workers, clip_loader
 from slowfast.datasets.collate import collate
 from slowfast.datasets.epoch_sampler import EpochSampler
 from slowfast.datasets.lists.video_list import VideoList
-from slowfast.datasets.records import Batch, FailedVideo, Sample, SampleKey, VideoRecord
+from slowfast.datasets.records import VideoRecord
 from slowfast.datasets.transforms.pipeline import EvalTransform, TrainTransform
 from slowfast.datasets.transforms.random_erasing import RandomErasing
 from slowfast.errors import UserError
 from slowfast.runtime import distributed
-from slowfast.runtime.fork_server import fork_server
-from slowfast.runtime.interruption import depend_on_parent
-
-logger = logging.getLogger(__name__)
 
 
 def build_list(cfg: CfgNode, split: Split) -> VideoList:
@@ -146,7 +141,7 @@ def build_loader(cfg: CfgNode, dataset: TrainClipDataset | EvalClipDataset) -> D
         dataset,
         batch_size=batch_size,
         sampler=sampler,
-        num_workers=cfg.DATA_LOADER.NUM_WORKERS,
+        workers=Workers.from_config(cfg),
         collate_fn=partial(
             collate,
             has_label_per_view=is_train,
@@ -154,56 +149,13 @@ def build_loader(cfg: CfgNode, dataset: TrainClipDataset | EvalClipDataset) -> D
         ),
         pin_memory=cfg.DATA_LOADER.PIN_MEMORY and cfg.NUM_GPUS > 0,
         keeps_workers=is_train,
+        batch_bytes=batch_size * _bytes_per_video(cfg, dataset),
     )
 
 
-class _ClipLoader(DataLoader):
-    """A loader that tells a user's mistake, which a loading process has met, in one line, as it is told without one."""
-
-    def __iter__(self) -> Iterator[Batch]:
-        return _in_own_words(super().__iter__())
-
-
-def _in_own_words(batches: Iterator[Batch]) -> Iterator[Batch]:
-    try:
-        yield from batches
-    except UserError as error:  # PyTorch's text is the traceback of the process, at whose end is ours
-        raise UserError(
-            str(error).rpartition(f"{UserError.__module__}.{UserError.__qualname__}: ")[2].strip()
-        ) from error
-
-
-def clip_loader(
-    dataset: TrainClipDataset | EvalClipDataset,
-    *,
-    batch_size: int,
-    sampler: Iterable[SampleKey],
-    num_workers: int,
-    collate_fn: Callable[[list[Sample | FailedVideo]], Batch] = collate,
-    pin_memory: bool = False,
-    keeps_workers: bool = False,
-) -> DataLoader:
-    """The one way to load clips: how processes start, what stops them, and where their seeds come from.
-
-    Args:
-        dataset: of clips.
-        batch_size: videos per batch.
-        sampler: which videos, in which order.
-        num_workers: processes that load; 0 loads in this one.
-        collate_fn: puts a batch together.
-        pin_memory: put batches where a GPU copies them from without waiting.
-        keeps_workers: let the processes live from one epoch to the next.
-    """
-    return _ClipLoader(
-        dataset,
-        batch_size=batch_size,
-        sampler=sampler,
-        num_workers=num_workers,
-        collate_fn=collate_fn,
-        pin_memory=pin_memory,
-        persistent_workers=keeps_workers and num_workers > 0,
-        worker_init_fn=depend_on_parent,
-        multiprocessing_context=fork_server() if num_workers > 0 else None,
-        # Of its own: starting workers draws from it, and must not move the generator that dropout draws from.
-        generator=torch.Generator(),
-    )
+def _bytes_per_video(cfg: CfgNode, dataset: TrainClipDataset | EvalClipDataset) -> int:
+    """Of the uint8 clips that a video becomes."""
+    is_train = isinstance(dataset, TrainClipDataset)
+    num_clips = dataset.num_repeats if is_train else dataset.num_views
+    size_px = cfg.DATA.TRAIN_CROP_SIZE if is_train else cfg.DATA.TEST_CROP_SIZE
+    return num_clips * 3 * cfg.DATA.NUM_FRAMES * size_px**2

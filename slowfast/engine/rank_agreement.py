@@ -42,6 +42,11 @@ class StepFlags:
         self.device = device
         self._under_way: tuple[StepResult, Tensor, torch.cuda.Event | None] | None = None
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether the flags of the latest step are still to be received."""
+        return self._under_way is not None
+
     def exchange(self, result: StepResult, *, is_save_due: bool, is_stop_asked: bool) -> Agreement:
         """Send the flags of a step, and receive those of the step before; if there is none, nobody has said a thing."""
         before = Agreement(result, False, False, False) if self._under_way is None else self.settle()

@@ -12,10 +12,12 @@ from collections.abc import Mapping, Sequence
 from fvcore.common.config import CfgNode
 
 from slowfast.config.sections import recipe_range
+from slowfast.datasets.clip_loader import Workers
 from slowfast.datasets.lists.repeated_videos import describe_repeats
 from slowfast.datasets.records import VideoRecord
 from slowfast.engine.train_run import TrainRun
 from slowfast.runtime import distributed
+from slowfast.runtime.processes import num_cores
 from slowfast.solver.schedule import LearningRateSchedule
 
 logger = logging.getLogger(__name__)
@@ -62,6 +64,13 @@ def log_plan(run: TrainRun) -> None:
         f" (SOLVER.BASE_LR x {cfg.NUM_SHARDS} nodes)" if schedule.base_lr != cfg.SOLVER.BASE_LR else "",
         course_of(schedule),
     )
+    sampler = run.train_loader.sampler
+    if num_left_out := sampler.num_videos - sampler.num_used:
+        logger.info(
+            "each epoch leaves out %d of %d training videos, others every time: they do not fill a step of %d",
+            *(num_left_out, sampler.num_videos, sampler.videos_per_step),
+        )
+    log_workers(cfg)
     warning = recipe_warning(cfg, lr=schedule.base_lr, num_videos=run.videos_per_step)
     if warning is not None:
         logger.warning("%s", warning)
@@ -76,6 +85,16 @@ def log_repeats(lists: Mapping[str, Sequence[VideoRecord]]) -> None:
     if distributed.is_main():
         for line in describe_repeats(lists):
             logger.warning("%s", line)
+
+
+def log_workers(cfg: CfgNode) -> None:
+    """Say so if fewer processes load than the config asks for."""
+    num_asked, num_started = cfg.DATA_LOADER.NUM_WORKERS, Workers.from_config(cfg).num
+    if num_started < num_asked:
+        logger.info(
+            "%d loading processes in place of DATA_LOADER.NUM_WORKERS %d: this process has %d cores",
+            *(num_started, num_asked, num_cores()),
+        )
 
 
 def course_of(schedule: LearningRateSchedule) -> str:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from slowfast.datasets import build_class_names, build_eval_dataset
-from slowfast.datasets.build import clip_loader
 from slowfast.datasets.catalog import DATASET_REGISTRY
 from slowfast.datasets.clip_dataset import EvalClipDataset
+from slowfast.datasets.clip_loader import Workers, clip_loader
 from slowfast.datasets.collate import label_tensor
 from slowfast.datasets.records import FailedVideo, SampleKey, TruncatedVideo, UnscoredVideo, VideoRecord
 from slowfast.datasets.transforms.functional import normalize
@@ -69,7 +69,7 @@ class Scorer:
         views_per_pass: of one forward pass, at most.
         has_probabilities, method, is_multi_label: how views become a video's scores, see ``combine_views``.
         build_dataset: from records to the data set of their views.
-        num_workers: processes that load records which do not fit one pass; lists come with loaders of their own.
+        workers: processes that load records which do not fit one pass; lists come with loaders of their own.
     """
 
     device: torch.device
@@ -80,7 +80,7 @@ class Scorer:
     has_probabilities: bool = True
     method: str = "sum"
     is_multi_label: bool = False
-    num_workers: int = 0
+    workers: Workers = field(default_factory=Workers)
 
     @classmethod
     def from_config(cls, cfg: CfgNode, device: torch.device) -> "Scorer":
@@ -95,7 +95,7 @@ class Scorer:
             has_probabilities=cfg.TEST.ADD_SOFTMAX,
             method=cfg.DATA.ENSEMBLE_METHOD,
             is_multi_label=cfg.DATA.MULTI_LABEL,
-            num_workers=cfg.DATA_LOADER.NUM_WORKERS,
+            workers=Workers.from_config(cfg),
         )
 
     def score_loader(self, model: nn.Module, loader: DataLoader) -> VideoScores | None:
@@ -138,12 +138,12 @@ class Scorer:
         dataset = self.build_dataset([record._replace(label=0) for record in records])
         batch_size = max(self.views_per_pass // dataset.num_views, 1)
         # Processes that load take longer to start than a few videos take to read.
-        num_workers = self.num_workers if len(records) > batch_size else 0
+        workers = self.workers if len(records) > batch_size else replace(self.workers, num=0)
         return clip_loader(
             dataset,
             batch_size=batch_size,
             sampler=[SampleKey(0, idx) for idx in range(len(records))],
-            num_workers=num_workers,
+            workers=workers,
         )
 
     def _score_share(self, model: nn.Module, loader: DataLoader) -> VideoScores:

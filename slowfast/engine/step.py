@@ -15,6 +15,7 @@ from slowfast.engine.train_run import TrainRun
 from slowfast.errors import UserError
 from slowfast.evaluation.accuracy import top_k_correct
 from slowfast.runtime import distributed
+from slowfast.runtime.interruption import Interrupted
 from slowfast.runtime.precision import autocast
 from slowfast.solver.gradients import clip_gradients
 
@@ -22,6 +23,10 @@ logger = logging.getLogger(__name__)
 
 MAX_NAMED = 8  # videos in an error's one line
 MIN_LOSS_SCALE = 2.0**-14  # it begins at 2^16, and halves with every step that is left out
+
+
+class StoppedBetweenSteps(Interrupted):
+    """The run was asked to stop while it waited for the first batch of a step: it stands where that step begins."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,7 @@ def take_step(run: TrainRun, batches: Iterator[Batch], epoch: int, step_idx: int
 
     Raises:
         UserError: if more videos than ``DATA_LOADER.MAX_REPLACED`` could not be read.
+        Interrupted: if the run has been asked to stop and no batch comes; StoppedBetweenSteps before the first one.
     """
     num_batches = run.cfg.SOLVER.ACCUM_STEPS
     limit = {"num_videos": run.own_videos_per_epoch, "max_share": run.cfg.DATA_LOADER.MAX_REPLACED}
@@ -69,7 +75,7 @@ def take_step(run: TrainRun, batches: Iterator[Batch], epoch: int, step_idx: int
     num_correct, num_clips = torch.zeros((), device=run.device), 0
     for i in range(num_batches):
         start = perf_counter()
-        batch = next(batches)
+        batch = _next_batch(batches, is_first=i == 0)
         data_time_s += perf_counter() - start
         num_new += count_replaced(batch, num_replaced + num_new, **limit)
         batch = batch.to(run.device)
@@ -95,6 +101,13 @@ def take_step(run: TrainRun, batches: Iterator[Batch], epoch: int, step_idx: int
     return StepResult(
         step_idx, stacked, grad_norm, has_diverged, video_idx, num_correct, num_clips, data_time_s, num_new
     )
+
+
+def _next_batch(batches: Iterator[Batch], *, is_first: bool) -> Batch:
+    try:
+        return next(batches)
+    except Interrupted as stop:
+        raise (StoppedBetweenSteps(stop.cause) if is_first else stop) from None
 
 
 def _update(run: TrainRun, epoch: int) -> Tensor:

@@ -17,13 +17,14 @@ from slowfast.datasets.catalog import (
 from slowfast.datasets.clip_dataset import EvalClipDataset
 from slowfast.engine.checkpoint import CheckpointFolder
 from slowfast.engine.output_dir import output_locked, start_output
-from slowfast.engine.run_summary import log_repeats
+from slowfast.engine.run_summary import log_repeats, log_workers
 from slowfast.engine.scoring import Scorer, load_trained_model, report_on
 from slowfast.errors import UserError
 from slowfast.evaluation.published import compare, find_published
 from slowfast.evaluation.report import TestReport, TestSetting, log_videos, write_report
 from slowfast.models.weights.report import WeightsReport
 from slowfast.runtime import distributed
+from slowfast.runtime.interruption import stop_held_back
 
 logger = logging.getLogger(__name__)
 
@@ -102,6 +103,7 @@ def _test_into(folder: Path, cfg: CfgNode, device: torch.device) -> TestReport |
     )
     if not cfg.TRAIN.ENABLE:  # else training has said it
         log_repeats({"test": dataset.records})
+        log_workers(cfg)
     scorer = Scorer.from_config(cfg, device)
     setting = _setting_of(cfg, scorer, dataset, weights_report)
     result = scorer.score_loader(model, build_loader(cfg, dataset))
@@ -110,7 +112,8 @@ def _test_into(folder: Path, cfg: CfgNode, device: torch.device) -> TestReport |
     report, paths, labels = report_on(result, dataset)
     report = replace(report, setting=setting)
     try:
-        write_report(folder, report, paths, labels, result.scores)
+        with stop_held_back():
+            write_report(folder, report, paths, labels, result.scores)
     finally:  # what took hours is told even where it cannot be written
         log_videos(report, logging.ERROR)
         logger.info("%s", report.summary())

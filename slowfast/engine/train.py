@@ -21,12 +21,12 @@ from slowfast.engine.rank_agreement import Agreement, StepFlags
 from slowfast.engine.resume import restore_state
 from slowfast.engine.run_summary import log_plan, log_repeats
 from slowfast.engine.scoring import report_on
-from slowfast.engine.step import refuse_divergence, refuse_lost_scale, take_step
+from slowfast.engine.step import StoppedBetweenSteps, refuse_divergence, refuse_lost_scale, take_step
 from slowfast.engine.step_meter import StepMeter
 from slowfast.engine.train_run import Progress, TrainRun
 from slowfast.evaluation.report import log_videos
 from slowfast.runtime import distributed
-from slowfast.runtime.interruption import Interrupted, stop_signal
+from slowfast.runtime.interruption import Interrupted, stop_held_back, stop_signal
 from slowfast.runtime.log import progress
 from slowfast.runtime.memory import resident_bytes
 from slowfast.runtime.precision import autocast
@@ -80,7 +80,11 @@ def train_epoch(run: TrainRun) -> None:
     for step_idx in range(num_done, num_steps):
         lr = run.schedule(epoch + step_idx / num_steps)
         set_learning_rate(run.optimizer, lr)
-        result = take_step(run, bar, epoch, step_idx, meter.num_replaced)
+        try:
+            result = take_step(run, bar, epoch, step_idx, meter.num_replaced)
+        except StoppedBetweenSteps:
+            _save_before_stop(run, meter, flags)
+            raise
         meter.add(result)
         run.progress = replace(run.progress, num_steps=step_idx + 1, rank_state=None)
         # Rank 0's clock counts; it is the one that writes.
@@ -141,6 +145,20 @@ def _save_between_steps(run: TrainRun, meter: StepMeter, agreement: Agreement) -
     if agreement.is_stop_asked:
         received = stop_signal()
         raise Interrupted("a signal to another process" if received is None else received.name)
+
+
+def _save_before_stop(run: TrainRun, meter: StepMeter, flags: StepFlags) -> None:
+    """Save after the last step that was taken, where no batch came for the next one.
+
+    One process alone can: several save together, and the others may be in the middle of their step.
+    """
+    if distributed.is_distributed() or not flags.is_under_way:  # nothing new
+        return
+    agreement = flags.settle()
+    if agreement.has_diverged:
+        refuse_divergence(run, run.progress.num_epochs, agreement.result)
+    run.progress = replace(run.progress, rank_state=_rank_state(run, meter))
+    save(run)
 
 
 def is_validated(cfg: CfgNode, epoch: int) -> bool:
@@ -264,5 +282,6 @@ def save(run: TrainRun, *, is_epoch: bool = False, is_best: bool = False) -> Non
     """
     content = run.state_dict()
     if distributed.is_main():
-        path = run.checkpoints.save(content, is_epoch=is_epoch, is_best=is_best)
+        with stop_held_back():
+            path = run.checkpoints.save(content, is_epoch=is_epoch, is_best=is_best)
         logger.info("saved %s", path)

@@ -116,6 +116,11 @@ class HeartbeatServer:
         with self._lock:
             return node_idx in self._state.told_nodes
 
+    def has_joined(self, name: str) -> bool:
+        """Whether a process has ever been there."""
+        with self._lock:
+            return any(member.name == name for member in self._members)
+
     def wait_until_all_left(self, timeout_s: float | None) -> str | None:
         """Stay until every process has left or is lost.
 

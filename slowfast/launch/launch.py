@@ -1,6 +1,7 @@
 """One entry for one process, several on a node, several nodes, torchrun and srun."""
 
 import contextlib
+import errno
 import logging
 import os
 import re
@@ -29,8 +30,15 @@ from slowfast.launch.node_processes import run_processes
 from slowfast.launch.process_group import Group, group_of_srun, group_of_torchrun, open_store
 from slowfast.launch.slurm import requeue_job
 from slowfast.runtime import distributed
-from slowfast.runtime.interruption import STOP_SIGNALS, Interrupted, ignore_stop_signals, stop_signals_noted
+from slowfast.runtime.interruption import (
+    STOP_SIGNALS,
+    Interrupted,
+    exit_status,
+    ignore_stop_signals,
+    stop_signals_noted,
+)
 from slowfast.runtime.log import setup_logging
+from slowfast.runtime.processes import end_loading, too_many_files
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +51,8 @@ def launch(cfg: CfgNode, job: Job, *, init_method: str = "", shard_id: int = 0) 
     Under torchrun, and as one of several tasks of srun, this process is one of those that were started. Otherwise
     ``NUM_GPUS`` processes are started (this one does the work itself if it is the only one); ``NUM_GPUS 0`` is one
     process on the CPU. The error that came first is printed, by the process that met it, and all others end. A job that
-    raises ``Interrupted`` has ended well.
+    raises ``Interrupted`` has ended well where a scheduler asked for it; after Ctrl-C and SIGHUP the exit status is
+    that of shells (130 and 129), so that no script goes on.
 
     Args:
         cfg: NUM_GPUS, NUM_SHARDS, PEER_TIMEOUT_S and DATA_LOADER.NUM_WORKERS are read, and for messages the keys of
@@ -135,6 +144,7 @@ def _check_group(cfg: CfgNode, group: Group) -> None:
 
 def _run_alone(cfg: CfgNode, job: Job) -> None:
     """Do the job in this process, which has no others."""
+    status = 0
     with _stop_signals_noted():
         try:
             device = _device_of(cfg, 0)
@@ -142,8 +152,20 @@ def _run_alone(cfg: CfgNode, job: Job) -> None:
             job(cfg, device)
         except Interrupted as stop:
             _stop(stop.cause, 0)
+            status = exit_status(stop.cause)
+        except KeyboardInterrupt:
+            print_error("error: interrupted from the keyboard; the same command resumes from the last checkpoint")
+            status = exit_status("SIGINT")
         except torch.OutOfMemoryError as error:
             raise out_of_memory(cfg, error) from error
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE):
+                raise
+            raise UserError(too_many_files()) from error
+        finally:
+            end_loading()
+    if status:
+        sys.exit(status)
 
 
 def _run_child(group: Group, cfg: CfgNode, job: Job) -> None:
@@ -233,7 +255,8 @@ def _stop(cause: str, rank: int) -> None:
     if rank > 0:
         return
     logger.info("stopped by %s; the same command resumes from the last checkpoint", cause)
-    requeue_job(cause)
+    if exit_status(cause) == 0:
+        requeue_job(cause)
 
 
 def out_of_memory(cfg: CfgNode, error: torch.OutOfMemoryError) -> UserError:

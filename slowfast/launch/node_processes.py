@@ -17,7 +17,8 @@ from slowfast.launch.heartbeat import GRACE_S, LINGER_S, open_server, print_erro
 from slowfast.launch.heartbeat_server import HeartbeatServer
 from slowfast.launch.process_group import Group, open_store
 from slowfast.runtime.fork_server import start_resource_tracker
-from slowfast.runtime.interruption import STOP_SIGNALS
+from slowfast.runtime.interruption import ONE_REQUEST_S, STOP_SIGNALS, exit_status, noted_signals
+from slowfast.runtime.processes import how_ended
 
 # After the first process has failed the others have this time to end by themselves; then they are killed.
 _END_S = GRACE_S + LINGER_S + 2.0
@@ -36,7 +37,7 @@ def run_processes(
     """Run ``target(group, *arguments)`` in processes of this node; return when all have ended well.
 
     The parent of the first node runs the heartbeat server, as it outlives them and knows how each of its own ended.
-    Stop signals are handed on to the processes, once.
+    Stop signals are handed on to the processes.
 
     Args:
         target: a module-level function.
@@ -49,7 +50,7 @@ def run_processes(
 
     Raises:
         UserError: if the rendezvous cannot be opened.
-        SystemExit: with the status of the first process that failed.
+        SystemExit: with the status of the first process that failed, or that of Ctrl-C or SIGHUP.
     """
     size = num_processes * num_nodes
     server = None
@@ -63,10 +64,10 @@ def run_processes(
         Group(node_idx * num_processes + i, size, i, num_processes, node_idx, init_method, serves_store=False)
         for i in range(num_processes)
     ]
-    with _signals_handed_on() as children:
+    with _signals_handed_on() as (children, received):
         try:
             _start(children, target, groups, arguments)
-            status = _wait(children, groups, server)
+            status = _wait(children, groups, server, received)
             error = server.wait_until_all_left(LINGER_S if status else None) if server is not None else None
         finally:
             _kill(children)
@@ -77,6 +78,7 @@ def run_processes(
         if not server.has_told(node_idx):
             print_error(f"error: {error}")
         status = 1
+    status = next(filter(None, (exit_status(number.name) for number in received)), status)
     if status:
         sys.exit(status)
 
@@ -101,8 +103,14 @@ def _start(children: list[BaseProcess], target: Callable[..., None], groups: lis
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
 
-def _wait(children: list[BaseProcess], groups: list[Group], server: HeartbeatServer | None) -> int:
-    """Wait for all; once one has failed, for a while only. Returns the first status other than 0."""
+def _wait(
+    children: list[BaseProcess], groups: list[Group], server: HeartbeatServer | None, received: list[signal.Signals]
+) -> int:
+    """Wait for all; once one has failed, for a while only. Returns the first status other than 0.
+
+    One that ends before it has joined the others fails, too, whatever its status: they would wait for it. Unless all
+    have been asked to stop.
+    """
     status, deadline = 0, None
     running = {child.sentinel: (child, group) for child, group in zip(children, groups, strict=True)}
     while running:
@@ -113,26 +121,22 @@ def _wait(children: list[BaseProcess], groups: list[Group], server: HeartbeatSer
         for sentinel in ended:
             child, group = running.pop(sentinel)
             child.join()
-            if child.exitcode and not status:
-                status, deadline = _status_of(child), time.monotonic() + _END_S
+            is_missed = server is not None and not received and not server.has_joined(process_name(group.rank))
+            if (child.exitcode or is_missed) and not status:
+                status, deadline = _status_of(child) or 1, time.monotonic() + _END_S
                 _tell_end_of(child, group, server)
     return status
 
 
 def _status_of(child: BaseProcess) -> int:
     """The exit status, as a shell gives it for a process that a signal has killed."""
-    return child.exitcode if child.exitcode > 0 else 128 - child.exitcode
+    return child.exitcode if child.exitcode >= 0 else 128 - child.exitcode
 
 
 def _tell_end_of(child: BaseProcess, group: Group, server: HeartbeatServer | None) -> None:
     """Say how a process ended that could not do so itself; one that has told its error is heard already."""
     name = process_name(group.rank)
-    if child.exitcode > 0:
-        message = f"{name} ended with status {child.exitcode}"
-    else:
-        number = -child.exitcode
-        signal_name = signal.Signals(number).name if number in set(signal.Signals) else f"signal {number}"
-        message = f"{name} was killed by {signal_name}{' (out of memory?)' if number == signal.SIGKILL else ''}"
+    message = f"{name} {how_ended(child.exitcode)}{'' if child.exitcode else ' before it had joined the others'}"
     if server is None:
         # Another node's server sees the connection close, but not why.
         if child.exitcode < 0:
@@ -151,25 +155,31 @@ def _kill(children: list[BaseProcess]) -> None:
 
 
 @contextlib.contextmanager
-def _signals_handed_on() -> Iterator[list[BaseProcess]]:
-    """Give the first stop signal to all processes of the list that is yielded; outside the main thread, nothing."""
+def _signals_handed_on() -> Iterator[tuple[list[BaseProcess], list[signal.Signals]]]:
+    """Give stop signals to all processes of the first list, and note them in the second one.
+
+    Those that follow at once are the same request. Outside the main thread there are none.
+    """
     children: list[BaseProcess] = []
+    received: list[signal.Signals] = []
     if threading.current_thread() is not threading.main_thread():
-        yield children
+        yield children, received
         return
-    has_stopped = False
+    last_at = 0.0
 
     def hand_on(number: int, frame: FrameType | None) -> None:
-        nonlocal has_stopped
-        if not has_stopped:
-            has_stopped = True
+        nonlocal last_at
+        now = time.monotonic()
+        is_new, last_at = now - last_at >= ONE_REQUEST_S, now
+        if is_new:
+            received.append(signal.Signals(number))
             for child in children:
                 if child.is_alive():
                     os.kill(child.pid, number)
 
-    before = {number: signal.signal(number, hand_on) for number in STOP_SIGNALS}
+    before = {number: signal.signal(number, hand_on) for number in noted_signals()}
     try:
-        yield children
+        yield children, received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -59,7 +59,12 @@ def is_main() -> bool:
 
 def leads_node() -> bool:
     """Whether this process does what one of each node does: the processes of a node see the same files."""
-    return rank() % int(os.environ.get("LOCAL_WORLD_SIZE", 1)) == 0
+    return rank() % processes_on_node() == 0
+
+
+def processes_on_node() -> int:
+    """Processes that work together on this node, once they do."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", 1))
 
 
 def processes_per_node(num_gpus: int) -> int:

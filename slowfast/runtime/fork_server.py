@@ -3,8 +3,11 @@
 import multiprocessing
 import multiprocessing.forkserver
 import multiprocessing.resource_tracker
+import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from multiprocessing.context import BaseContext
 
@@ -40,14 +43,38 @@ def fork_server() -> BaseContext:
     return context
 
 
+def end_fork_server() -> None:
+    """End it before it starts what nobody waits for any more, and which would only fail, with a traceback."""
+    pid = getattr(multiprocessing.forkserver._forkserver, "_forkserver_pid", None)  # nothing public tells it
+    if pid is not None:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
 def start_resource_tracker() -> None:
     """Start multiprocessing's process that cleans up after the others, with stop signals held back for its whole life.
 
     By itself it ignores SIGINT and SIGTERM alone: a SIGUSR2 to all processes of a job would end it. Its start lets
-    signals through that a caller has held back, which is why it comes first.
+    signals through that a caller has held back, which is why it comes first. What a process leaves that fails it
+    removes without a warning, which would follow the one line that says why.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
-        multiprocessing.resource_tracker.ensure_running()
+        with _environment("PYTHONWARNINGS", f"ignore:resource_tracker,{os.environ.get('PYTHONWARNINGS', '')}"):
+            multiprocessing.resource_tracker.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    """A variable for processes that start inside."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before

@@ -1,21 +1,31 @@
-"""Being asked to stop: SIGTERM, and the signal that SLURM sends before it ends or pre-empts a job.
+"""Being asked to stop: by a scheduler, before it ends or pre-empts a job, or at a terminal.
 
 The handlers only take a note. Training looks at it between steps, saves where it stands and raises ``Interrupted``,
-which the launch turns into a clean exit; the same command then resumes from there.
+which the launch turns into a clean exit; the same command then resumes from there. Who waits for another process looks
+at it, too (``slowfast.runtime.waiting``).
 """
 
 import contextlib
-import multiprocessing
 import os
 import signal
-import threading
+import sys
+import time
 from collections.abc import Iterator
-from multiprocessing.util import Finalize
 from types import FrameType
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR2)
+# SIGUSR2 is what SLURM is asked to send before it ends or pre-empts a job.
+SCHEDULER_SIGNALS = (signal.SIGTERM, signal.SIGUSR2)
+# Ctrl-C, and a terminal that is closed: whoever started the program wants nothing to follow it.
+TERMINAL_SIGNALS = (signal.SIGINT, signal.SIGHUP)
+STOP_SIGNALS = (*SCHEDULER_SIGNALS, *TERMINAL_SIGNALS)
+# Signals within this time are one request: a terminal signals all processes of a job, and so does the one among them
+# that has started the others.
+ONE_REQUEST_S = 1.0
 
 _received: signal.Signals | None = None
+_received_at = _last_at = 0.0
+_is_repeated = False
+_num_holding = 0
 
 
 class Interrupted(Exception):
@@ -35,18 +45,37 @@ def stop_signal() -> signal.Signals | None:
     return _received
 
 
+def noted_signals() -> list[signal.Signals]:
+    """The stop signals that count: those of a terminal not where they are ignored, as under ``nohup``."""
+    return [n for n in STOP_SIGNALS if n not in TERMINAL_SIGNALS or signal.getsignal(n) != signal.SIG_IGN]
+
+
 @contextlib.contextmanager
 def stop_signals_noted() -> Iterator[None]:
-    """Note stop signals rather than die of them, in the main thread; the handlers of before come back at the end."""
-    global _received
-    _received = None
-    before = {number: signal.signal(number, _note) for number in STOP_SIGNALS}
+    """Note stop signals rather than die of them, in the main thread; the handlers of before come back at the end.
+
+    A second Ctrl-C raises KeyboardInterrupt, wherever the program is, but not in ``stop_held_back``.
+    """
+    global _received, _is_repeated
+    _received, _is_repeated = None, False
+    before = {number: signal.signal(number, _note) for number in noted_signals()}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        _received = None
+        _received, _is_repeated = None, False
+
+
+@contextlib.contextmanager
+def stop_held_back() -> Iterator[None]:
+    """Let no second Ctrl-C break off what is done inside, such as writing a checkpoint."""
+    global _num_holding
+    _num_holding += 1
+    try:
+        yield
+    finally:
+        _num_holding -= 1
 
 
 def raise_if_stopped() -> None:
@@ -55,22 +84,17 @@ def raise_if_stopped() -> None:
         raise Interrupted(_received.name)
 
 
-def depend_on_parent(worker_idx: int = 0) -> None:
-    """Leave stop signals to the parent, in a process that loads data, and end with it, however it ends.
+def raise_if_overdue(since: float, patience_s: float) -> None:
+    """Raise Interrupted if this process has been asked to stop twice, or once and has waited for long.
 
-    A scheduler signals every process of a job, and a worker that died of it would fail the training that is about to
-    save. That the parent has been killed, only a thread of its own notices: PyTorch's workers look at the process that
-    forked them, and the fork server lives for as long as they do.
+    Args:
+        since: when the wait began, of ``time.monotonic``.
+        patience_s: how long it may go on once the process has been asked.
     """
-    ignore_stop_signals()
-    parent = multiprocessing.parent_process()
-
-    def end_with_parent() -> None:
-        parent.join()
-        os._exit(1)
-
-    if parent is not None:
-        threading.Thread(target=end_with_parent, daemon=True).start()
+    if _received is None:
+        return
+    if _is_repeated or time.monotonic() - max(since, _received_at) >= patience_s:
+        raise Interrupted(_received.name)
 
 
 def ignore_stop_signals() -> None:
@@ -79,21 +103,24 @@ def ignore_stop_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _kill_daemons() -> None:
-    """End what Python is about to end by SIGTERM, and to wait for, when this program exits.
-
-    A run that fails leaves its loading processes as they are, and they would ignore that signal for ever.
-    """
-    for process in multiprocessing.active_children():
-        if process.daemon:
-            process.kill()
-
-
-# After all that tidies up in the order that it asks for (a pool's workers, say), and before Python's own turn.
-Finalize(None, _kill_daemons, exitpriority=0)
+def exit_status(cause: str) -> int:
+    """Of a run that was asked to stop: 0 for a scheduler, to which it has ended well; else as shells give it."""
+    for number in TERMINAL_SIGNALS:
+        if cause == number.name:
+            return 128 + number
+    return 0
 
 
 def _note(number: int, frame: FrameType | None) -> None:
-    global _received
+    global _received, _received_at, _last_at, _is_repeated
+    now = time.monotonic()
+    is_new, _last_at = now - _last_at >= ONE_REQUEST_S, now
     if _received is None:
-        _received = signal.Signals(number)
+        _received, _received_at = signal.Signals(number), now
+        if number == signal.SIGINT and sys.stderr.isatty():
+            # Not through Python's files, which the signal may have found in the middle of writing.
+            os.write(2, b"\nCtrl-C: stopping after this step; once more stops at once, without saving\n")
+    elif is_new:
+        _is_repeated = True
+        if number == signal.SIGINT and not _num_holding:
+            raise KeyboardInterrupt

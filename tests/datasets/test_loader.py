@@ -116,10 +116,12 @@ def test_the_number_of_processes_does_not_change_what_a_step_trains_on():
 # Loaders
 
 
-def test_workers_do_not_change_training_batches(video_set: Path):
+@pytest.mark.parametrize("uses_shared_memory", [True, False])
+def test_workers_do_not_change_training_batches(uses_shared_memory: bool, video_set: Path):
+    overrides = ["DATA_LOADER.NUM_WORKERS", 2, "DATA_LOADER.SHARED_MEMORY", uses_shared_memory]
     for epoch in (0, 1):
         plain = epoch_of(config(video_set), "train", epoch)
-        by_workers = epoch_of(config(video_set, "DATA_LOADER.NUM_WORKERS", 2), "train", epoch)
+        by_workers = epoch_of(config(video_set, *overrides), "train", epoch)
         assert len(plain) == len(by_workers) == 2  # 8 videos, batches of 3
         for one, other in zip(plain, by_workers, strict=True):
             assert torch.equal(one.clips, other.clips)

@@ -9,6 +9,7 @@ from slowfast.config import load_config
 from slowfast.config.sections import recipe_range
 from slowfast.engine.run_summary import MARGIN, course_of, recipe_warning
 from slowfast.solver.schedule import LearningRateSchedule
+from tests.command_line import run_net, tiny_arguments
 from tests.config.published_experiments import family_of, flat_overrides, published_defaults, published_runs
 
 ROOT = Path(__file__).parents[2]
@@ -121,3 +122,16 @@ def test_a_custom_backbone_has_no_recipe():
 def test_other_names_of_a_backbone_mean_the_same():
     cfg = load_config(B16, ["UNIFORMERV2.BACKBONE", "vit_b16"])
     assert recipe_range(cfg).model == "UniFormerV2-B/16"
+
+
+def test_what_an_epoch_leaves_out_and_processes_that_do_not_start_are_said_once(
+    video_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("slowfast.datasets.clip_loader.num_cores", lambda: 1)
+    monkeypatch.setattr("slowfast.engine.run_summary.num_cores", lambda: 1)
+    overrides = ["TRAIN.BATCH_SIZE", 3, "SOLVER.MAX_EPOCH", 2, "DATA_LOADER.NUM_WORKERS", 8]
+    outcome = run_net(*tiny_arguments(video_set, tmp_path, *overrides))
+    assert (outcome.code, outcome.err) == (0, "")
+    left_out = "each epoch leaves out 2 of 8 training videos, others every time: they do not fill a step of 3"
+    assert outcome.out.count(left_out) == 1
+    assert outcome.out.count("1 loading processes in place of DATA_LOADER.NUM_WORKERS 8: this process has 1 cores") == 1

@@ -205,6 +205,17 @@ def test_an_exit_without_a_word_is_named_and_its_status_is_that_of_all(tmp_path:
 
 
 @pytest.mark.slow
+def test_a_process_that_ends_well_before_it_has_joined_is_not_waited_for(tmp_path: Path):
+    plugin = tmp_path.with_name(f"{tmp_path.name}.py")
+    plugin.write_text(
+        "import multiprocessing, os\nmultiprocessing.current_process().name == 'rank 1' and os._exit(0)\n"
+    )
+    (outcome,) = run_job("spawn", "finish", tmp_path, "PLUGINS", f"['{plugin}']")
+    assert re.fullmatch(r"rank 1 \(host \S+\) ended with status 0 before it had joined the others", outcome.error)
+    assert outcome.code == 1
+
+
+@pytest.mark.slow
 def test_processes_do_not_outlive_the_one_that_started_them(tmp_path: Path):
     def kill_parent(pids: list[int]) -> None:
         pid_of(tmp_path, 0), pid_of(tmp_path, 1)

@@ -9,7 +9,7 @@ from tests.command_line import run_commands
 
 LOADING = """
 from torch.utils.data import DataLoader
-from slowfast.runtime.interruption import depend_on_parent
+from slowfast.runtime.processes import depend_on_parent
 
 if __name__ == "__main__":
     loader = DataLoader(

@@ -13,8 +13,9 @@ from slowfast.config.command_line import exit_with_error
 from slowfast.datasets import build_list
 from slowfast.datasets.lists.repeated_videos import describe_repeats
 from slowfast.datasets.preparation.check_videos import find_bad_videos
-from slowfast.datasets.preparation.parallel import num_cores, worker_count
+from slowfast.datasets.preparation.parallel import worker_count
 from slowfast.errors import UserError
+from slowfast.runtime.processes import num_cores
 
 SPLITS = ("train", "val", "test")
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from slowfast.config.command_line import exit_with_error
 from slowfast.datasets.labels import label_list_names
 from slowfast.datasets.preparation.make_lists import OFFICIAL_SETS, make_folder_lists, make_official_lists
-from slowfast.datasets.preparation.parallel import num_cores, worker_count
+from slowfast.datasets.preparation.parallel import worker_count
 from slowfast.errors import UserError
+from slowfast.runtime.processes import num_cores
 
 
 def add_folder_arguments(parser: argparse.ArgumentParser, media: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from slowfast.config.command_line import exit_with_error
-from slowfast.datasets.preparation.parallel import num_cores, worker_count
+from slowfast.datasets.preparation.parallel import worker_count
 from slowfast.datasets.preparation.transcode import (
     FAILED_FILE,
     Outcome,
@@ -19,6 +19,7 @@ from slowfast.datasets.preparation.transcode import (
     transcode_folder,
 )
 from slowfast.errors import UserError
+from slowfast.runtime.processes import num_cores
 
 
 def summary(outcomes: list[Outcome], speed_up: SpeedUp | None) -> list[str]:

@@ -1,7 +1,6 @@
 """Many files in several processes: a crash or a hang costs one file, not the run."""
 
 import multiprocessing
-import os
 import signal
 import time
 from collections import deque
@@ -28,11 +27,6 @@ class _Worker:
     connection: Connection
     item_idx: int = -1
     deadline: float = float("inf")
-
-
-def num_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def worker_count(text: str) -> int:

@@ -12,7 +12,7 @@ from slowfast.datasets.preparation.check_videos import BadVideo, check_video, fi
 from slowfast.datasets.reading.frame_reader import FrameFolderReader
 from slowfast.datasets.reading.video_reader import VideoReader
 from slowfast.datasets.records import VideoRecord
-from tests.videos import truncate, write_frames, write_sound, write_video
+from tests.videos import rename_codec, truncate, write_frames, write_sound, write_video
 
 
 def crash(path: str) -> VideoReader:
@@ -43,6 +43,14 @@ def test_bad_videos_are_written_with_their_cause(videos: list[VideoRecord], tmp_
     rows = list(csv.reader(output.read_text().splitlines()))
     assert rows[0] == ["split", "path", "label", "cause"] and rows[1][:3] == ["train", videos[2].path, "2"]
     assert len(rows) == 7
+
+
+def test_a_codec_that_nobody_knows_is_told_and_the_others_are_checked(tmp_path: Path):
+    paths = [write_video(tmp_path / f"{i}.mp4", 4) for i in range(2)]
+    rename_codec(paths[0])
+    records = [VideoRecord(str(path), 0) for path in paths]
+    (bad,) = find_bad_videos({"train": (records, VideoReader)}, output=tmp_path / "bad.csv")
+    assert bad.path == str(paths[0]) and bad.cause.startswith("its video stream has a codec that FFmpeg does not know")
 
 
 def test_a_list_without_bad_videos_leaves_the_header(videos: list[VideoRecord], tmp_path: Path):

@@ -8,8 +8,10 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from slowfast.datasets.reading.backends import CheckedReader
+from slowfast.datasets.reading.source import VideoReadError
 from slowfast.datasets.reading.video_reader import VideoReader
-from tests.videos import decode_all, number_of, truncate, write_video
+from tests.videos import decode_all, number_of, rename_codec, truncate, write_video
 
 NUM_FRAMES = 75
 
@@ -101,3 +103,11 @@ def test_files_that_were_joined_have_one_size(tmp_path: Path):
 def test_an_index_out_of_range_is_a_mistake_of_the_caller(video: Path, idx: int):
     with VideoReader(video) as reader, pytest.raises(IndexError, match=rf"frame {idx} of .* is outside \[0, 75\)"):
         reader.read([0, idx])
+
+
+@pytest.mark.parametrize("backend", ["pyav", "decord", "torchcodec"])
+def test_a_codec_that_nobody_knows_is_told(backend: str, tmp_path: Path):
+    """FFmpeg opens such a file, and PyAV then has no decoder at all."""
+    path = rename_codec(write_video(tmp_path / "video.mp4", 4))
+    with pytest.raises(VideoReadError, match="its video stream has a codec that FFmpeg does not know"):
+        VideoReader(path) if backend == "pyav" else CheckedReader(path, backend=backend)
