@@ -134,7 +134,7 @@ EXITS = {
     "killed loading process": Exit(1, KILLED, fault="worker killed"),
     "unknown codec": Exit(
         1,
-        r".*could not be read.*; the last is \S+/train_0.mp4: its video stream has a codec that FFmpeg does not know.*",
+        r".*could not be read.*; the last is \S+/train_0.mp4: its video stream has a codec that FFmpeg .*",
     ),
     "full disk": Exit(1, r".*cannot be written \(.*No space left on device.*", mount_kib=200),
     "few open files": Exit(
