@@ -169,7 +169,8 @@ class FolderLock:
                 raise_if_stopped()
                 time.sleep(self._stale_s / 60)
                 now = [_look(seen.path) for seen in chain]
-                if [seen and seen.holder.id for seen in now] != [seen.holder.id for seen in chain]:
+                has_changed = [seen and seen.holder.id for seen in now] != [seen.holder.id for seen in chain]
+                if has_changed or (now != chain and not holder.pid):  # a file that is just being written has no name
                     return False
                 is_alive = True if now != chain else None
         if is_alive:
