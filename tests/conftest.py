@@ -1,6 +1,8 @@
 """What all tests share: a tiny data set, and that no test leaves traces in the next."""
 
 import random
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +22,14 @@ settings.load_profile("repository")
 
 # Marks of tests that run only where -m speaks of them.
 APART = ("slurm", "experiment")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Whoever started the tests may ignore Ctrl-C and a closed terminal, as ``nohup`` and ``&`` in a script do."""
+    if threading.current_thread() is threading.main_thread():
+        for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+            if signal.getsignal(number) == signal.SIG_IGN:
+                signal.signal(number, usual)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -55,8 +55,8 @@ def train_two_steps(folder: Path, experiment: str, *overrides: object) -> None:
     data, run = write_data(folder / "data", experiment), folder / "run"
     config = folder / "config.yaml"
     config.write_text(f"_BASE_: [{EXP / experiment / 'config.yaml'}, {ROOT / 'configs' / 'debug.yaml'}]\n")
-    patch_px = 28 if "l14" in experiment else 32
-    crop = ["DATA.TRAIN_CROP_SIZE", patch_px, "DATA.TEST_CROP_SIZE", patch_px]
+    size_px = 112 if "l14" in experiment else 32  # of both kinds of patch, where B/16 may stand for L/14
+    crop = ["DATA.TRAIN_CROP_SIZE", size_px, "DATA.TEST_CROP_SIZE", size_px]
     places = ["DATA.PATH_TO_DATA_DIR", data, "DATA.PATH_PREFIX", data, "OUTPUT_DIR", run]
     outcome = run_net("--cfg", config, *crop, *places, *overrides)
 
