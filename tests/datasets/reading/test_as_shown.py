@@ -173,7 +173,7 @@ def write_streams(path: Path, streams: list[tuple[str, int, int, int]]) -> Path:
             opened.append(stream)
         packets = []
         for i, (stream, (_, height, width, disposition)) in enumerate(zip(opened, streams, strict=True)):
-            for _ in range(1 if disposition & Disposition.attached_pic else 5):
+            for _ in range(1 if disposition & Disposition.attached_pic.value else 5):
                 frame = av.VideoFrame.from_ndarray(noisy_frame(100 * i, height, width), format="rgb24")
                 packets += stream.encode(frame)
             packets += stream.encode()
@@ -184,10 +184,10 @@ def write_streams(path: Path, streams: list[tuple[str, int, int, int]]) -> Path:
 
 STREAMS = {
     "the largest": ("a.mkv", [("mpeg4", 32, 48, 0), ("mpeg4", 64, 96, 0), ("mpeg4", 48, 64, 0)], 1),
-    "the default": ("a.mkv", [("mpeg4", 64, 96, 0), ("mpeg4", 32, 48, Disposition.default)], 1),
+    "the default": ("a.mkv", [("mpeg4", 64, 96, 0), ("mpeg4", 32, 48, Disposition.default.value)], 1),
     "the first of two": ("a.mkv", [("mpeg4", 64, 96, 0), ("mpeg4", 64, 96, 0)], 0),
-    "not a cover before it": ("a.mp4", [("png", 128, 128, Disposition.attached_pic), ("mpeg4", 32, 48, 0)], 1),
-    "not a cover behind it": ("a.mp4", [("mpeg4", 32, 48, 0), ("mjpeg", 128, 128, Disposition.attached_pic)], 0),
+    "not a cover before it": ("a.mp4", [("png", 128, 128, Disposition.attached_pic.value), ("mpeg4", 32, 48, 0)], 1),
+    "not a cover behind it": ("a.mp4", [("mpeg4", 32, 48, 0), ("mjpeg", 128, 128, Disposition.attached_pic.value)], 0),
 }
 
 
@@ -209,7 +209,7 @@ def test_the_frames_of_that_stream_are_those_that_the_program_shows(tmp_path: Pa
 
 
 def test_a_cover_alone_is_no_video(tmp_path: Path):
-    path = write_streams(tmp_path / "a.mp4", [("png", 128, 128, Disposition.attached_pic)])
+    path = write_streams(tmp_path / "a.mp4", [("png", 128, 128, Disposition.attached_pic.value)])
     with pytest.raises(VideoReadError, match="has no video stream but a cover picture"):
         VideoReader(path)
 
