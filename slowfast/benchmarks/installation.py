@@ -17,14 +17,15 @@ import torch
 
 import slowfast
 from slowfast.config.shipped import experiment_configs
+from slowfast.datasets.batch_transfer import SHARED_MEMORY, free_shared_bytes
 from slowfast.datasets.preparation.moving_digits import write_moving_digits
 from slowfast.errors import UserError
 from slowfast.runtime.distribution import DISTRIBUTION, told_other_distributions
+from slowfast.runtime.processes import num_cores
 from slowfast.runtime.reproduce import environment_stamp
 
 LIBRARIES = ("torch", "torchvision", "av", "numpy", "timm", "fvcore", "submitit", "safetensors")
 DECODERS = {"decord": "decord", "torchcodec": "torchcodec.decoders"}
-SHARED_MEMORY = Path("/dev/shm")
 # A batch of 16 clips of 16 x 224 px is 38 MB, and each loading process keeps two of them ready.
 MIN_SHARED_BYTES = 1 << 30
 SELF_TEST_TIMEOUT_S = 120
@@ -66,8 +67,7 @@ def findings() -> Iterator[Finding]:
         yield Finding(f"decoder {name}", _whether_loads(name, module))
     yield Finding("SLURM", _slurm())
     yield Finding("GPUs", _gpus(stamp))
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    yield Finding("cores", f"{cores}; PyTorch computes with {stamp['cpu_threads']} threads")
+    yield Finding("cores", f"{num_cores()}; PyTorch computes with {stamp['cpu_threads']} threads")
     yield from _space()
 
 
@@ -147,13 +147,9 @@ def _gpus(stamp: dict) -> str:
 
 def _space() -> Iterator[Finding]:
     for name, path in (("disk here", Path.cwd()), ("temporary files", Path(tempfile.gettempdir()))):
-        yield Finding(name, f"{_free(path) / 2**30:.1f} GiB free in {path}")
+        yield Finding(name, f"{shutil.disk_usage(path).free / 2**30:.1f} GiB free in {path}")
     if SHARED_MEMORY.is_dir():
-        free = _free(SHARED_MEMORY)
+        free = free_shared_bytes()
         is_small = free < MIN_SHARED_BYTES
         remedy = "; loading processes need more (docker run --shm-size 8g), or DATA_LOADER.NUM_WORKERS 0"
         yield Finding("shared memory", f"{free / 2**30:.1f} GiB free{remedy if is_small else ''}", is_small)
-
-
-def _free(path: Path) -> int:
-    return shutil.disk_usage(path).free

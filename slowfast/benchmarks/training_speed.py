@@ -3,11 +3,10 @@
 import gc
 import logging
 import math
-import os
 import pickle
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, count, islice, repeat
@@ -34,6 +33,7 @@ from slowfast.models import build_model
 from slowfast.runtime import distributed
 from slowfast.runtime.interruption import stop_signal
 from slowfast.runtime.memory import resident_bytes
+from slowfast.runtime.processes import environment_variable
 from slowfast.solver.optimizer import set_learning_rate
 
 logger = logging.getLogger(__name__)
@@ -112,7 +112,9 @@ def benchmark_training(
             )
     measurements = []
     for num_processes in process_counts:
-        with TemporaryDirectory(prefix="benchmark_train_") as folder, _processes_asked_for(num_processes):
+        # This is how ``launch`` is asked for so many processes, on a machine without GPUs, too.
+        count = environment_variable("LOCAL_WORLD_SIZE", str(num_processes))
+        with TemporaryDirectory(prefix="benchmark_train_") as folder, count:
             result = Path(folder, "measurement.pickle")
             job = partial(_measure_and_save, result=result, num_steps=num_steps, num_warmup=num_warmup)
             launch(_config_of_run(cfg, Path(folder, "run"), num_processes), job)
@@ -121,21 +123,6 @@ def benchmark_training(
         if torch.cuda.is_available():
             torch.cuda.empty_cache()  # a single process is this one, and leaves the GPU to those after it
     return measurements
-
-
-@contextmanager
-def _processes_asked_for(num_processes: int) -> Iterator[None]:
-    """Have ``launch`` start this many processes, on a machine without GPUs, too."""
-    name = "LOCAL_WORLD_SIZE"
-    before = os.environ.get(name)
-    os.environ[name] = str(num_processes)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
 
 
 def _config_of_run(cfg: CfgNode, output_dir: Path, num_processes: int) -> CfgNode:

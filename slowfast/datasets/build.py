@@ -6,11 +6,12 @@ from functools import partial
 from fvcore.common.config import CfgNode
 from torch.utils.data import DataLoader
 
-from slowfast.datasets.catalog import DATASET_REGISTRY, DatasetEntry, Split, check_flip, check_multi_label
+from slowfast.datasets.catalog import DATASET_REGISTRY, DatasetEntry, check_flip, check_multi_label
 from slowfast.datasets.clip_dataset import EvalClipDataset, TrainClipDataset
 from slowfast.datasets.clip_loader import Workers, clip_loader
 from slowfast.datasets.collate import collate
 from slowfast.datasets.epoch_sampler import EpochSampler
+from slowfast.datasets.lists.list_names import Split
 from slowfast.datasets.lists.video_list import VideoList
 from slowfast.datasets.records import VideoRecord
 from slowfast.datasets.transforms.pipeline import EvalTransform, TrainTransform

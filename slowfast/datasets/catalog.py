@@ -1,13 +1,10 @@
 """The data sets by name: a list parser, a kind of frame source and a way of sampling each."""
 
-import filecmp
 import logging
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from fvcore.common.config import CfgNode
@@ -17,6 +14,14 @@ from slowfast.datasets.labels import label_list_path, load_class_names
 from slowfast.datasets.lists.annotations import load_list
 from slowfast.datasets.lists.class_folders import list_class_folders, load_class_folders
 from slowfast.datasets.lists.line_forms import FRAME_FOLDER, PATH_LABEL, PATH_LABELS, TIME_SPAN, ListForm
+from slowfast.datasets.lists.list_names import (
+    TEST_IS_VAL,
+    TEST_OR_VAL,
+    VAL_IF_NO_TEST,
+    Split,
+    find_list,
+    first_that_exists,
+)
 from slowfast.datasets.lists.record_table import RecordTable
 from slowfast.datasets.lists.something_something import load_official_list
 from slowfast.datasets.lists.video_list import VideoList
@@ -29,19 +34,6 @@ from slowfast.datasets.sampling import FrameSampler, dense_indices, sparse_indic
 from slowfast.errors import UserError
 
 logger = logging.getLogger(__name__)
-
-Split = Literal["train", "val", "test"]
-
-# Which list serves a split; of several, the first one that exists.
-# Published figures are of the validation videos: test lists are theirs, and people's own videos may do without.
-VAL_IF_NO_TEST = {"train": ("train",), "val": ("val",), "test": ("test", "val")}
-# Something-Something is tested on its validation videos, as published: those of its test set had no public labels.
-TEST_IS_VAL = {"train": ("train",), "val": ("val",), "test": ("val",)}
-# UCF101 and HMDB51 come with two lists each, and the second one serves for both.
-TEST_OR_VAL = {"train": ("train",), "val": ("val", "test"), "test": ("test", "val")}
-# What a list may be called: the published lists of Something-Something say "validation".
-SPELLINGS = {"train": ("train",), "val": ("val", "validation"), "test": ("test",)}
-
 
 DATASET_REGISTRY = ChoiceRegistry("DATASET", "TRAIN.DATASET", "TEST.DATASET")
 DATASET_REGISTRY.__doc__ = """
@@ -114,6 +106,11 @@ class DatasetEntry:
     load_class_names: Callable[[CfgNode], list[str]] | None = None
     published_order: str = ""
 
+    @property
+    def reads_folders(self) -> bool:
+        """Whether a video is a folder of frames."""
+        return self.build_opener is build_folder_opener
+
     def build_split(self, cfg: CfgNode, split: Split) -> VideoList:
         """Read the list of a split.
 
@@ -123,7 +120,7 @@ class DatasetEntry:
         """
         records = self.load_records(cfg, split)
         _check_labels(records, split, cfg.MODEL.NUM_CLASSES)
-        if self.build_opener is build_folder_opener:
+        if self.reads_folders:
             _check_numbering(cfg, records[0].path)
         return replace(self.build_list_of(cfg, records), class_names=self.build_names(cfg))
 
@@ -197,41 +194,13 @@ def _load_list_file(
     if cfg.DATA.MULTI_LABEL and form is PATH_LABEL:
         form = PATH_LABELS
     return load_list(
-        _first_that_exists([_find_list(cfg.DATA.PATH_TO_DATA_DIR, template, name) for name in names[split]], split),
+        first_that_exists([find_list(cfg.DATA.PATH_TO_DATA_DIR, template, name) for name in names[split]], split),
         form,
         separator=separator or cfg.DATA.PATH_LABEL_SEPARATOR,
         num_classes=cfg.MODEL.NUM_CLASSES,
         prefix=cfg.DATA.PATH_PREFIX,
         is_fixed_separator=bool(separator),
     )
-
-
-def _find_list(folder: str, template: str, name: str) -> Path:
-    """The list by any of the spellings of its name; the first spelling, if there is none."""
-    paths = [Path(folder, template.format(spelling)) for spelling in SPELLINGS[name]]
-    present = [path for path in paths if os.path.exists(path)]
-    for path in present[1:]:
-        if not _is_same_file(path, present[0]):
-            raise UserError(
-                f"{folder}: {present[0].name} and {path.name} are both its {name} list, but differ; remove one"
-            )
-    return present[0] if present else paths[0]
-
-
-def _is_same_file(one: Path, other: Path) -> bool:
-    """Whether two files have the same content; False if they cannot be read."""
-    try:
-        return filecmp.cmp(one, other, shallow=False)
-    except OSError:
-        return False
-
-
-def _first_that_exists(paths: list[Path], split: Split) -> Path:
-    """The first path that exists, else the first; one that stands in for another is logged."""
-    path = next((path for path in paths if os.path.exists(path)), paths[0])
-    if path != paths[0]:
-        logger.info("%s: there is no %s; %s serves for %s, too", path.parent, paths[0].name, path.name, split)
-    return path
 
 
 def _load_something_something_json(cfg: CfgNode, split: Split) -> RecordTable:
@@ -243,14 +212,14 @@ def _load_something_something_json(cfg: CfgNode, split: Split) -> RecordTable:
     )
 
 
-def _load_folder(cfg: CfgNode, split: Split) -> list[VideoRecord]:
+def _load_folder(cfg: CfgNode, split: Split) -> RecordTable:
     root = Path(cfg.DATA.PATH_TO_DATA_DIR)
     if not cfg.DATA.PATH_TO_DATA_DIR or not root.is_dir():
         raise UserError(
             f"DATA.PATH_TO_DATA_DIR {str(cfg.DATA.PATH_TO_DATA_DIR)!r}: is no folder; expected one with the folders "
             f"train, val and test, with a folder of videos per class in each"
         )
-    folder = _first_that_exists([root / name for name in VAL_IF_NO_TEST[split]], split)
+    folder = first_that_exists([root / name for name in VAL_IF_NO_TEST[split]], split)
     return load_class_folders(
         root, folder.name, class_names=_load_folder_classes(cfg), num_classes=cfg.MODEL.NUM_CLASSES
     )

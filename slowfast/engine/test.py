@@ -11,7 +11,6 @@ from slowfast.datasets import build_dataset, build_loader
 from slowfast.datasets.catalog import (
     DATASET_REGISTRY,
     build_dense_sampler,
-    build_folder_opener,
     build_sparse_sampler,
 )
 from slowfast.datasets.clip_dataset import EvalClipDataset
@@ -51,7 +50,7 @@ def _setting_of(cfg: CfgNode, scorer: Scorer, dataset: EvalClipDataset, weights:
         checkpoint=weights.source,
         data_set=cfg.TEST.DATASET,
         class_names=cfg.DATA.CLASS_NAMES_FILE,
-        reads="folders of frames" if entry.build_opener is build_folder_opener else "videos",
+        reads="folders of frames" if entry.reads_folders else "videos",
         frames=cfg.DATA.NUM_FRAMES,
         sampling=sampling.get(entry.build_sampler, "of its own"),
         size_px=dataset.transform.size,

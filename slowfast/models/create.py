@@ -54,8 +54,8 @@ def create_model(
     ):
         if value is not None and key in overrides[::2]:
             raise UserError(f"create_model: {argument} is {value!r}, and overrides have {key}; leave one of them out")
-    keys = [] if name in shipped_configs("models") else ["MODEL.MODEL_NAME", name]
     base = shipped_configs("models").get(name)
+    keys = [] if base is not None else ["MODEL.MODEL_NAME", name]
     translation, num_rows = None, None
     if weights is not None:
         translation = translate_source(weights)

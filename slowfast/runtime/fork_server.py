@@ -6,12 +6,12 @@ import multiprocessing.resource_tracker
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import cache
 from multiprocessing.context import BaseContext
 
 from slowfast.runtime.interruption import STOP_SIGNALS
+from slowfast.runtime.processes import environment_variable
 
 # What a worker needs, imported once for all of them; the program itself, as each would import it otherwise.
 _PRELOADED = ["__main__", "slowfast.datasets"]
@@ -60,21 +60,7 @@ def start_resource_tracker() -> None:
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
-        with _environment("PYTHONWARNINGS", f"ignore:resource_tracker,{os.environ.get('PYTHONWARNINGS', '')}"):
+        with environment_variable("PYTHONWARNINGS", f"ignore:resource_tracker,{os.environ.get('PYTHONWARNINGS', '')}"):
             multiprocessing.resource_tracker.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def _environment(name: str, value: str) -> Iterator[None]:
-    """A variable for processes that start inside."""
-    before = os.environ.get(name)
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before

@@ -8,7 +8,7 @@ import resource
 import signal
 import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from multiprocessing.process import BaseProcess
 from multiprocessing.util import Finalize
 
@@ -21,6 +21,20 @@ _loading: "weakref.WeakSet[BaseProcess]" = weakref.WeakSet()
 def num_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def environment_variable(name: str, value: str) -> Iterator[None]:
+    """Set a variable for what starts inside; the one of before comes back."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def depend_on_parent(worker_idx: int = 0) -> None:

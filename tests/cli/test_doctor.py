@@ -29,7 +29,7 @@ def test_it_names_what_a_report_needs(capsys: pytest.CaptureFixture):
 
 
 def test_a_small_shared_memory_is_bad(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
-    monkeypatch.setattr(installation, "_free", lambda path: 64 << 20)
+    monkeypatch.setattr(installation, "free_shared_bytes", lambda: 64 << 20)
     code, found = told(capsys, "--no-self-test")
     assert code == 1
     assert found["shared memory"] == (

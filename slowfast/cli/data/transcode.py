@@ -10,12 +10,11 @@ from pathlib import Path
 
 from slowfast.config.command_line import exit_with_error
 from slowfast.datasets.preparation.parallel import worker_count
+from slowfast.datasets.preparation.reading_speed import SpeedUp, measure_speed_up
 from slowfast.datasets.preparation.transcode import (
     FAILED_FILE,
     Outcome,
     Settings,
-    SpeedUp,
-    measure_speed_up,
     transcode_folder,
 )
 from slowfast.errors import UserError

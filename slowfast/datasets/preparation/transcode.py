@@ -4,8 +4,6 @@ import errno
 import json
 import logging
 import os
-import statistics
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -25,7 +23,6 @@ from slowfast.datasets.reading.orientation import frame_orientation
 from slowfast.datasets.reading.scaling import FrameScaler
 from slowfast.datasets.reading.source import VideoReadError
 from slowfast.datasets.reading.video_reader import VideoReader
-from slowfast.datasets.sampling import sparse_indices
 from slowfast.errors import UserError
 from slowfast.runtime.files import cannot_write, make_folder
 from slowfast.runtime.folder_lock import FolderLock
@@ -86,17 +83,6 @@ class Outcome:
     cause: str = ""
     source_bytes: int = 0
     target_bytes: int = 0
-
-
-@dataclass(frozen=True)
-class SpeedUp:
-    """Time to read the frames of a sparse clip, before and after; medians in seconds, and of the videos' ratios."""
-
-    num_videos: int
-    num_frames: int
-    source_s: float
-    target_s: float
-    ratio: float
 
 
 def transcode_folder(
@@ -308,34 +294,3 @@ def _decode_thumbnails(path: Path) -> Iterator[np.ndarray]:
     with open_container(path) as container:
         for frame in container.decode(choose_video_stream(container)):
             yield thumbnail(frame)
-
-
-def measure_speed_up(
-    root: Path, out: Path, outcomes: Sequence[Outcome], *, num_videos: int, num_frames: int
-) -> SpeedUp:
-    """Read a sparse clip from sources and results in turn, five times each, in this process.
-
-    Args:
-        root, out: folders of the sources and the results.
-        outcomes: of ``transcode_folder``; good ones are measured.
-        num_videos: how many, spread over the list; at least 1.
-        num_frames: of a clip.
-    """
-    good = [outcome.source for outcome in outcomes if not outcome.cause]
-    num_videos = min(num_videos, len(good))
-    chosen = [good[i * len(good) // num_videos] for i in range(num_videos)]
-    medians = []
-    for source in chosen:
-        paths = root / source, out / f"{os.path.splitext(source)[0]}.mp4"
-        times = [[_time_clip(path, num_frames) for path in paths] for _ in range(5)]
-        medians.append([statistics.median(column) for column in zip(*times, strict=True)])
-    before, after = zip(*medians, strict=True)
-    ratios = [one / other for one, other in medians]
-    return SpeedUp(len(chosen), num_frames, *map(statistics.median, (before, after, ratios)))
-
-
-def _time_clip(path: Path, num_frames: int) -> float:
-    start = time.perf_counter()
-    with VideoReader(path) as video:
-        video.read(sparse_indices(video.num_frames, num_frames, 0))
-    return time.perf_counter() - start

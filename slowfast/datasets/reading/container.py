@@ -41,7 +41,7 @@ def open_container(path: str | Path, *, allow_streams: bool = False) -> InputCon
             return av.open(str(path))
         # A path from the root on is never taken for the name of a protocol, as "concat:a" would be.
         options = {"protocol_whitelist": "file", "format_whitelist": ",".join(VIDEO_FORMATS + _SOUND_FORMATS)}
-        # As options of the container alone: PyAV below 17 crashes where streams appear later.
+        # Of the container alone: PyAV has crashed on options of all streams where one appears later.
         return av.open(os.path.abspath(path), container_options=options)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise VideoReadError(cause_of(error) if allow_streams else _cause_and_remedy(str(path), error)) from None

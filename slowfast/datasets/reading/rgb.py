@@ -9,12 +9,6 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from slowfast.datasets.reading.orientation import UPRIGHT, Orientation, frame_orientation
 from slowfast.datasets.reading.scaling import FrameScaler
 
-_PYAV_VERSION = int(av.__version__.partition(".")[0])
-# Before PyAV 17 colours were always converted in one thread.
-_ONE_THREAD = {"threads": 1} if _PYAV_VERSION >= 17 else {}
-# Older releases take the default matrix for all frames, which is right for RGB, unspecified, BT.470 and SMPTE 170M.
-_WRONG_MATRICES = () if _PYAV_VERSION >= 17 else (1, 4, 7, 9, 10)
-
 
 class RgbConverter:
     """Converts the frames of one video.
@@ -45,8 +39,8 @@ class RgbConverter:
         height, width = (frame.height, frame.width) if size is None else orientation.size(*size)
         # Where values of 8 bits are not scaled, it does not matter where chroma samples lie, and this is quicker.
         is_scaled = (height, width) != (frame.height, frame.width)
-        if _has_8_bits(frame.format.name) and not is_scaled and int(frame.colorspace) not in _WRONG_MATRICES:
-            rgb = self._reformatter.reformat(frame, format="rgb24", interpolation=Interpolation.BICUBIC, **_ONE_THREAD)
+        if _has_8_bits(frame.format.name) and not is_scaled:
+            rgb = self._reformatter.reformat(frame, format="rgb24", interpolation=Interpolation.BICUBIC, threads=1)
         else:
             rgb = self._scaler(frame, height, width)
         plane = rgb.planes[0]

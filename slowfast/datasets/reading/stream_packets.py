@@ -15,9 +15,6 @@ from slowfast.datasets.reading.truncation import why_truncated
 
 # A stream's packets are kept in memory up to this size; those of larger ones are demultiplexed again for each read.
 MAX_KEPT_BYTES = 256 * 2**20
-# Before PyAV 17 nothing told the depth of reordering but whether there is any.
-TELLS_REORDER_DEPTH = int(av.__version__.partition(".")[0]) >= 17
-UNKNOWN_REORDER_DEPTH = 16
 
 
 class StreamPackets:
@@ -97,9 +94,7 @@ class StreamPackets:
         self.truncated = self._why_truncated(ends_s) or ("its last packet is cut off" if is_cut else "")
         self.cut = min(last_whole + 1, len(facts) - bool(self.truncated))
         self.has_gaps = num_gaps > 0
-        has_reordering = bool(self.decoder.has_b_frames)
-        depth = self.decoder.reorder_depth if TELLS_REORDER_DEPTH else UNKNOWN_REORDER_DEPTH * has_reordering
-        self.index: PacketIndex | None = build_index(self.decoder.name, facts, depth)
+        self.index: PacketIndex | None = build_index(self.decoder.name, facts, self.decoder.reorder_depth)
 
     def _why_truncated(self, ends_s: Mapping[int, float]) -> str:
         """Compare the file with what it says of itself; ``ends_s`` has the end of each stream's last packet."""

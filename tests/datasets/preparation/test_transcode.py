@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from slowfast.datasets.preparation import transcode
+from slowfast.datasets.preparation.reading_speed import measure_speed_up
 from slowfast.datasets.preparation.transcode import (
     Settings,
     frame_rate,
-    measure_speed_up,
     scaled_size,
     transcode_folder,
     transcode_video,

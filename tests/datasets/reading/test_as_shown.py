@@ -166,10 +166,7 @@ def write_streams(path: Path, streams: list[tuple[str, int, int, int]]) -> Path:
             stream = container.add_stream(codec, rate=25)
             stream.height, stream.width = height, width
             stream.pix_fmt = {"png": "rgb24", "mjpeg": "yuvj420p"}.get(codec, "yuv420p")
-            try:
-                stream.disposition = disposition
-            except AttributeError:
-                pytest.skip("this release of PyAV writes no dispositions")
+            stream.disposition = disposition
             opened.append(stream)
         packets = []
         for i, (stream, (_, height, width, disposition)) in enumerate(zip(opened, streams, strict=True)):
