@@ -2,16 +2,19 @@
 
 import os
 import shutil
+import site
 import subprocess
 import sys
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
+# Python's -S leaves out what is installed; it comes back as plain folders, in which nothing editable is found.
 PROGRAM = """
 import site, sys
-before = list(sys.path)
+before = sys.path + sys.argv[2:]
 site.addsitedir(sys.argv[1])  # its .pth files, too, as of an editable installation
 sys.path[:] = [path for path in sys.path if path not in before] + before
 import slowfast
@@ -43,16 +46,18 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pip(*words: object) -> None:
+    """Run pip, which must leave alone what is installed for these tests."""
+    installed = [(found.name, found.version, found.locate_file("")) for found in distributions()]
     done = subprocess.run([sys.executable, "-m", "pip", *map(str, words)], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
+    assert [(found.name, found.version, found.locate_file("")) for found in distributions()] == installed
 
 
 def look(folder: Path, empty: Path) -> list[str]:
     """What a program in an empty folder finds: where the package is, how much comes with it, one config."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, folder], cwd=empty, capture_output=True, text=True, timeout=120, env=environment
-    )
+    command = [sys.executable, "-S", "-c", PROGRAM, folder, *site.getsitepackages()]
+    done = subprocess.run(command, cwd=empty, capture_output=True, text=True, timeout=120, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 
@@ -78,7 +83,10 @@ def test_wheel_editable_and_checkout_find_the_same(sources: Path, tmp_path: Path
     )
     assert script.stdout.startswith("uniformer-video ")
 
-    pip("install", "--no-deps", "--quiet", "--prefix", tmp_path / "editable", "--editable", sources)
+    # pip looks for what it replaces outside the prefix, too: without --ignore-installed it takes the package away from
+    # the environment of these tests.
+    editable = ("--prefix", tmp_path / "editable", "--editable", sources)
+    pip("install", "--no-deps", "--quiet", "--ignore-installed", *editable)
     (site,) = (tmp_path / "editable").glob("lib/python*/site-packages")
     found = look(site, empty)
     assert found[0] == str(sources / "slowfast" / "__init__.py")
