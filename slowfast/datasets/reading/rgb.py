@@ -6,8 +6,12 @@ import av
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
+from slowfast.datasets.reading.container import cause_of
 from slowfast.datasets.reading.orientation import UPRIGHT, Orientation, frame_orientation
 from slowfast.datasets.reading.scaling import FrameScaler
+from slowfast.datasets.reading.source import VideoReadError
+
+_BT2020_CONSTANT_LUMINANCE = 10  # its number in ITU-T H.273, table 4
 
 
 class RgbConverter:
@@ -33,16 +37,21 @@ class RgbConverter:
             uint8 (H, W, 3), a view of FFmpeg's memory.
 
         Raises:
-            VideoReadError: for an orientation that cannot be applied.
+            VideoReadError: for an orientation that cannot be applied, or colours that FFmpeg does not convert.
         """
         orientation = self.orientation(frame)
         height, width = (frame.height, frame.width) if size is None else orientation.size(*size)
-        # Where values of 8 bits are not scaled, it does not matter where chroma samples lie, and this is quicker.
         is_scaled = (height, width) != (frame.height, frame.width)
-        if _has_8_bits(frame.format.name) and not is_scaled:
-            rgb = self._reformatter.reformat(frame, format="rgb24", interpolation=Interpolation.BICUBIC, threads=1)
-        else:
-            rgb = self._scaler(frame, height, width)
+        try:
+            if is_scaled or not _is_plain(frame):
+                rgb = self._scaler(frame, height, width)
+            else:
+                rgb = self._reformatter.reformat(frame, format="rgb24", interpolation=Interpolation.BICUBIC, threads=1)
+        except (av.FFmpegError, OSError) as error:
+            raise VideoReadError(
+                f"FFmpeg does not convert its colours (pixel format {frame.format.name}, matrix "
+                f"{int(frame.colorspace)}): {cause_of(error)}"
+            ) from None
         plane = rgb.planes[0]
         rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
         return orientation.apply(rows[: rgb.height, : 3 * rgb.width].reshape(rgb.height, rgb.width, 3))
@@ -54,6 +63,16 @@ class RgbConverter:
             VideoReadError: if that cannot be applied.
         """
         return frame_orientation(frame) if self._apply_rotation else UPRIGHT
+
+
+def _is_plain(frame: av.VideoFrame) -> bool:
+    """Whether ``reformat``, which is quicker, converts a frame as the program does.
+
+    Where values have 8 bits, it does not matter where chroma samples lie. Of interlaced frames it converts each field by
+    itself, and it knows fewer matrices of colours.
+    """
+    is_known = int(frame.colorspace) != _BT2020_CONSTANT_LUMINANCE
+    return is_known and not frame.interlaced_frame and _has_8_bits(frame.format.name)
 
 
 @cache

@@ -245,6 +245,9 @@ COLOURS = {
     "palette": colours("a.mov", "qtrle", {}, "argb"),
     "GIF": colours("a.gif", "gif", {}, "rgb8"),
     "MPEG-4": colours("a.avi", "mpeg4", MPEG4, "yuv420p"),
+    "interlaced": colours("a.mp4", "libx264", x264(interlaced=1), "yuv420p"),
+    "interlaced MPEG-2": colours("a.ts", "mpeg2video", {"flags": "+ildct+ilme"}, "yuv420p"),
+    "BT.2020, constant luminance": colours("a.mp4", "libx264", x264(colormatrix="bt2020c"), "yuv420p"),
 }
 
 
@@ -255,6 +258,14 @@ def test_colours_are_those_that_the_program_shows(tmp_path: Path, kind: str):
     path = write_stream(tmp_path / name, codec, 3, options=options, **arguments)
     frames = read_all(path)
     np.testing.assert_array_equal(frames, shown_by_ffmpeg(path, *frames.shape[1:3]))
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv420p10le"])
+def test_colours_that_ffmpeg_does_not_convert_are_refused(tmp_path: Path, pix_fmt: str):
+    path = write_stream(tmp_path / "a.mp4", "libx264", 3, options=x264(colormatrix="YCgCo"), pix_fmt=pix_fmt)
+    told = rf"FFmpeg does not convert its colours \(pixel format {pix_fmt}, matrix 8\): Operation not supported"
+    with VideoReader(path) as reader, pytest.raises(VideoReadError, match=told):
+        reader.read([1])
 
 
 # Size
