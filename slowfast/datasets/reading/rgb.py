@@ -68,8 +68,8 @@ class RgbConverter:
 def _is_plain(frame: av.VideoFrame) -> bool:
     """Whether ``reformat``, which is quicker, converts a frame as the program does.
 
-    Where values have 8 bits, it does not matter where chroma samples lie. Of interlaced frames it converts each field by
-    itself, and it knows fewer matrices of colours.
+    Where values have 8 bits, it does not matter where chroma samples lie. It knows fewer matrices of colours, and of
+    interlaced frames it converts each field by itself.
     """
     is_known = int(frame.colorspace) != _BT2020_CONSTANT_LUMINANCE
     return is_known and not frame.interlaced_frame and _has_8_bits(frame.format.name)

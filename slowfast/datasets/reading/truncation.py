@@ -26,6 +26,7 @@ _MP4_PARTS = {
     b"uuid",
     b"meta",
 }
+_UNKNOWN_RIFF_SIZES = (0, 2**32 - 1)
 _SEGMENT = 0x18538067
 # The header of the file, the segment and the parts of one (RFC 9559, 5).
 _MATROSKA_PARTS = {0x1A45DFA3, _SEGMENT, 0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1F43B675, 0x1C53BB6B, 0x1043A770}
@@ -51,6 +52,8 @@ def why_truncated(path: str | Path, container: str, *, stated_end_s: float | Non
     missing = next((_MISSING[name](path) for name in names if name in _MISSING), "")
     if missing or stated_end_s is None or last_end_s is None or not set(names) & set(_STATES_DURATION):
         return missing
+    if "avi" in names and _is_unfinished_avi(path):
+        return ""
     if last_end_s < stated_end_s - _SLACK_S:
         return f"its packets end at {last_end_s:.2f} s, and it says that it lasts {stated_end_s:.2f} s"
     return ""
@@ -109,10 +112,16 @@ def _avi_ends(file: BinaryIO, num_bytes: int) -> Iterator[int]:
     while at + 12 <= num_bytes:
         head = _read(file, at, 12)
         size = int.from_bytes(head[4:8], "little")
-        if head[:4] != b"RIFF" or head[8:12] not in (b"AVI ", b"AVIX") or size in (0, 2**32 - 1):
+        if head[:4] != b"RIFF" or head[8:12] not in (b"AVI ", b"AVIX") or size in _UNKNOWN_RIFF_SIZES:
             return
         at += 8 + size
         yield at
+
+
+def _is_unfinished_avi(path: str | Path) -> bool:
+    """Whether its first size was never filled in, as in a pipe; then its number of frames was not, either."""
+    with open(path, "rb") as file:
+        return int.from_bytes(_read(file, 4, 4), "little") in _UNKNOWN_RIFF_SIZES
 
 
 def _mpegts_ends(file: BinaryIO, num_bytes: int) -> Iterator[int]:

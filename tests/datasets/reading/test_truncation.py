@@ -109,6 +109,32 @@ def test_a_cut_anywhere_is_found_and_what_is_read_is_right(tmp_path: Path, kind:
         assert all(same[:-4]), kind
 
 
+def test_an_avi_file_written_to_a_pipe_is_not_called_truncated(tmp_path: Path):
+    """It cannot go back to its beginning: sizes and the number of frames stay what they were at the start."""
+
+    class Pipe:
+        def __init__(self) -> None:
+            self.content = bytearray()
+
+        def write(self, data: bytes) -> int:
+            self.content += data
+            return len(data)
+
+    pipe = Pipe()
+    with av.open(str(write_kind(tmp_path, "MPEG-4, avi"))) as source, av.open(pipe, "w", format="avi") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    path = tmp_path / "piped.avi"
+    path.write_bytes(pipe.content)
+    with av.open(str(path)) as container:
+        assert container.duration > 100 * av.time_base
+    with VideoReader(path) as reader:
+        assert reader.truncated == "" and reader.num_frames == NUM_FRAMES
+
+
 def test_a_file_whose_end_is_zeros_is_truncated(tmp_path: Path):
     """As of a download that was given its size at the start."""
     path = write_stream(tmp_path / "a.mkv", "libx264", 60, options=B_FRAMES)
