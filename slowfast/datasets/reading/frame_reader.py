@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Set
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +79,7 @@ class FrameFolderReader(FrameSource):
         """uint8 (H, W, 3)."""
         name = self.image_template.format(idx + self.image_start)
         try:
-            with Image.open(Path(self.path, name)) as image:
+            with Image.open(Path(self.path, name), formats=_formats()) as image:
                 return np.asarray(_to_rgb(image, apply_rotation=self.apply_rotation))
         except FileNotFoundError:
             raise VideoReadError(
@@ -88,6 +89,13 @@ class FrameFolderReader(FrameSource):
         # Pillow raises SyntaxError and ValueError, too, for damaged files.
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise VideoReadError(f"its file {name} cannot be read: {_cause(error)}") from None
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """What Pillow may open: all but EPS, which is a program that it has Ghostscript run, whatever the suffix."""
+    Image.init()
+    return tuple(name for name in Image.ID if name != "EPS")
 
 
 def _to_rgb(image: Image.Image, *, apply_rotation: bool) -> Image.Image:

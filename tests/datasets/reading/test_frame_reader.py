@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 from slowfast.datasets.reading.frame_reader import FrameFolderReader
 from slowfast.datasets.reading.source import VideoReadError
@@ -134,6 +134,20 @@ def test_pictures_are_turned_and_mirrored_as_exif_says(tmp_path: Path, orientati
     matrices |= {6: (0, 1, -1, 0), 7: (0, -1, -1, 0), 8: (0, -1, 1, 0), 1: (1, 0, 0, 1)}
     (turn,) = (turn for matrix, turn in ORIENTATIONS.values() if matrix == matrices[orientation])
     np.testing.assert_array_equal(read_image(tmp_path, name), turn(stored))
+
+
+def test_no_program_is_run_for_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Pillow leaves EPS to Ghostscript, by what the file holds."""
+    write_frames(tmp_path, 1)
+    Image.open(tmp_path / "00001.jpg").save(tmp_path / "00001.eps")
+    (tmp_path / "00001.eps").rename(tmp_path / "00001.jpg")
+    (tmp_path / "gs").write_text(f"#!/bin/sh\ntouch {tmp_path}/was_run\n")
+    (tmp_path / "gs").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
+    with FrameFolderReader(tmp_path, 1) as video, pytest.raises(VideoReadError, match="no image that Pillow knows"):
+        video.read([0])
+    assert not (tmp_path / "was_run").exists()
 
 
 @pytest.mark.parametrize("indices", [[4], [-1], [0, 9]])
