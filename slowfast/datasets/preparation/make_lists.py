@@ -217,11 +217,25 @@ def _write_list(path: Path, rows: Sequence[tuple], form: ListForm, separator: st
     """Write a list and read it again, as training will."""
     if not rows:
         raise UserError(f"{path}: there is a file for none of its annotations; check the folder of the videos")
-    write_lines(path, (separator.join(map(str, row)) for row in rows))
+    _refuse_line_ends(path, (name for name, *_ in rows))
+    write_lines(path, (separator.join(map(str, (_quoted(name), *numbers))) for name, *numbers in rows))
     records = load_list(path, form, separator=separator, num_classes=num_classes)
     for row, record in zip(rows, records, strict=True):
         if (record.path, record.label) != (row[0], row[-1]):
             raise UserError(f"{path}: no list can hold the file name {row[0]!r}; rename it")
+
+
+def _refuse_line_ends(where: Path, names: Iterable[str]) -> None:
+    """Refuse what would be two lines of a text file, before an older file is replaced."""
+    for name in names:
+        if "\n" in name or "\r" in name:
+            raise UserError(f"{where}: no list can hold the name {name!r}, which has a newline character; rename it")
+
+
+def _quoted(name: str) -> str:
+    """A name as CSV quotes it, if it would be read otherwise: with blanks, a quote or a byte order mark around it."""
+    is_plain = name == name.strip() and not name.startswith(('"', "\ufeff"))
+    return name if is_plain else '"' + name.replace('"', '""') + '"'
 
 
 def make_folder_lists(
@@ -245,6 +259,7 @@ def make_folder_lists(
     class_names = list_class_folders(root)
     rows: dict[str, list[tuple]] = {split: [] for split in SPLITS}
     videos = find_class_videos(root, class_names, num_workers=num_workers)
+    _refuse_line_ends(root, [*class_names, *(path for paths in videos.values() for path in paths)])
     for label, (name, paths) in enumerate(videos.items()):
         random.Random(f"{seed} {name}".encode(**NAMES)).shuffle(paths)
         num_val, num_test = round(val_share * len(paths)), round(test_share * len(paths))

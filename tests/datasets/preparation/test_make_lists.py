@@ -283,6 +283,34 @@ def test_a_folder_of_class_folders_is_split_alike_in_each_class(tmp_path: Path):
     assert (out / "classes.txt").read_text() == "a\nb c\n"
 
 
+def test_names_that_a_list_would_read_otherwise_are_quoted(tmp_path: Path):
+    names = [
+        " lead/0.mp4",
+        '"q" c/1.mp4',
+        "\ufeffmark/2.mp4",
+        "c/ 3.mp4",
+        'c/"4".mp4',
+        *(f"c/{i}.mp4" for i in range(5, 9)),
+    ]
+    touch(tmp_path / "media", *names)
+    make_folder_lists(tmp_path / "media", tmp_path / "out", val_share=0.2, test_share=0.0, seed=1)
+    paths = [
+        record.path
+        for split in ("train", "val")
+        for record in load_list(tmp_path / "out" / f"{split}.csv", PATH_LABEL, separator=",", num_classes=4)
+    ]
+    assert sorted(paths) == sorted(names)
+
+
+@pytest.mark.parametrize("name", ["a/two\nlines.mp4", "a/two\rlines.mp4", "two\nlines/0.mp4"])
+def test_a_name_that_would_be_two_lines_is_refused_and_leaves_the_old_lists(tmp_path: Path, name: str):
+    touch(tmp_path / "media", name, *(f"a/{i}.mp4" for i in range(10)))
+    touch(tmp_path / "out", "train.csv")
+    with pytest.raises(UserError, match=r"no list can hold the name '.*two\\[nr]lines.*newline character; rename it"):
+        make_folder_lists(tmp_path / "media", tmp_path / "out", val_share=0.1, test_share=0.0)
+    assert (tmp_path / "out" / "train.csv").read_text() == ""
+
+
 def test_the_random_split_depends_on_the_seed_alone(tmp_path: Path):
     touch(tmp_path / "media", *(f"{name}/{i}.mp4" for name in "ab" for i in range(30)))
     texts = {}
