@@ -114,7 +114,7 @@ def _from_folder_of(path: str, entry: Entry) -> Entry:
     if entry.key != PLUGINS_KEY:
         return entry
     folder = os.path.dirname(os.path.abspath(path))
-    _refuse_nul(entry)
+    _refuse_no_name(entry)
     names = coerce(PLUGINS_KEY, entry.value, [], entry.where)
     return entry._replace(value=[os.path.join(folder, os.path.expanduser(name)) for name in names])
 
@@ -163,7 +163,7 @@ def _merge(cfg: CfgNode, entries: Sequence[Entry]) -> None:
     ignored: dict[str, str] = {}
     for entry in entries:
         if entry.key in defaults:
-            _refuse_nul(entry)
+            _refuse_no_name(entry)
             value = coerce(entry.key, entry.value, defaults[entry.key], entry.where)
             _set(cfg, entry.key, expand_home(entry.key, value))
         elif entry.key in sections:
@@ -178,11 +178,17 @@ def _merge(cfg: CfgNode, entries: Sequence[Entry]) -> None:
         logger.warning(f"config keys accepted without effect: {told}")
 
 
-def _refuse_nul(entry: Entry) -> None:
-    """The one character that no path and no name may have; the system's own errors name no key."""
+def _refuse_no_name(entry: Entry) -> None:
+    """What no path and no name may have: a NUL, and half of a character; the system's own errors name no key."""
     items = entry.value if isinstance(entry.value, list | tuple) else [entry.value]
-    if any(isinstance(item, str) and "\0" in item for item in items):
-        raise UserError(f"{entry.where}: {entry.key} has a NUL character, which no name has: {short(entry.value)}")
+    for item in (item for item in items if isinstance(item, str)):
+        if "\0" in item:
+            raise UserError(f"{entry.where}: {entry.key} has a NUL character, which no name has: {short(entry.value)}")
+        try:
+            os.fsencode(item)
+        except UnicodeEncodeError:
+            shown = short(entry.value)
+            raise UserError(f"{entry.where}: {entry.key} has half of a character (a surrogate): {shown}") from None
 
 
 def _set(cfg: CfgNode, full_key: str, value: Any) -> None:

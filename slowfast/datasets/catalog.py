@@ -32,6 +32,7 @@ from slowfast.datasets.reading.source import SourceOpener
 from slowfast.datasets.records import VideoRecord
 from slowfast.datasets.sampling import FrameSampler, dense_indices, sparse_indices
 from slowfast.errors import UserError
+from slowfast.runtime.files import why_no_folder
 
 logger = logging.getLogger(__name__)
 
@@ -214,9 +215,9 @@ def _load_something_something_json(cfg: CfgNode, split: Split) -> RecordTable:
 
 def _load_folder(cfg: CfgNode, split: Split) -> RecordTable:
     root = Path(cfg.DATA.PATH_TO_DATA_DIR)
-    if not cfg.DATA.PATH_TO_DATA_DIR or not root.is_dir():
+    if cause := why_no_folder(root) if cfg.DATA.PATH_TO_DATA_DIR else "is no folder":
         raise UserError(
-            f"DATA.PATH_TO_DATA_DIR {str(cfg.DATA.PATH_TO_DATA_DIR)!r}: is no folder; expected one with the folders "
+            f"DATA.PATH_TO_DATA_DIR {str(cfg.DATA.PATH_TO_DATA_DIR)!r}: {cause}; expected one with the folders "
             f"train, val and test, with a folder of videos per class in each"
         )
     folder = first_that_exists([root / name for name in VAL_IF_NO_TEST[split]], split)

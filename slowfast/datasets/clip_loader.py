@@ -170,6 +170,11 @@ class ClipLoader(DataLoader):
             self._raise_if_ended()
             if getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE) or "ancdata" in str(error):
                 raise UserError(too_many_files()) from error
+            if isinstance(error, EOFError | ConnectionError):
+                raise UserError(
+                    f"the process that starts the loading processes has ended (was it killed, out of memory?); if "
+                    f"memory is short, lower DATA_LOADER.NUM_WORKERS {self.num_workers}, or ask for more of it"
+                ) from error
             raise
 
     def _raise_if_ended(self) -> None:

@@ -73,7 +73,7 @@ class CheckpointFolder:
     def best(self) -> Path | None:
         """The checkpoint of the highest validation accuracy, or None."""
         path = self.folder / BEST_NAME
-        return path if path.is_file() else None
+        return path if os.path.isfile(path) else None
 
     def newest(self) -> Path | None:
         """The checkpoint that is furthest in training among those that are whole, or None if there is none at all.
@@ -181,7 +181,12 @@ class CheckpointFolder:
                     path.unlink()
 
     def _files(self) -> list[Path]:
-        return [path for path in self.folder.iterdir() if path.is_file()] if self.folder.is_dir() else []
+        if not os.path.isdir(self.folder):
+            return []
+        try:
+            return [path for path in self.folder.iterdir() if os.path.isfile(path)]
+        except OSError as error:
+            raise UserError(f"{self.folder}: cannot be listed: {error.strerror}; choose another OUTPUT_DIR") from None
 
 
 def _count(content: dict[str, Any], key: str, path: Path, default: int) -> int:

@@ -4,6 +4,7 @@ Tensors count as the same if every bit is. What a run does not compute is left o
 """
 
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,7 @@ def compare_runs(one: Path, other: Path) -> Comparison:
         UserError: if one is no folder of a training, both are the same, or a log or checkpoint cannot be read.
     """
     for folder in (one, other):
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             raise UserError(f"{folder}: there is no such folder; give the OUTPUT_DIR of a training")
     if one.resolve() == other.resolve():
         raise UserError(f"{other}: this run is given twice; give the OUTPUT_DIR of two")

@@ -3,6 +3,7 @@
 import csv
 import io
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -179,7 +180,7 @@ def load_report(path: Path) -> TestReport:
         UserError: if there is none, it is no report, or it does not tell the setting.
     """
     candidates = [path, path / "report.json", path / "test" / "report.json"]
-    file = next((candidate for candidate in candidates if candidate.is_file()), None)
+    file = next((candidate for candidate in candidates if os.path.isfile(candidate)), None)
     if file is None:
         raise UserError(
             f"{path}: has no report of a test; accepted: the OUTPUT_DIR of a finished test (whose report is "

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -75,6 +76,19 @@ def write_text(path: Path, text: str, remedy: str = "") -> None:
     """Write a text file in one piece: UTF-8, with names of any bytes; arguments and errors as for ``write_whole``."""
     content = text.encode(**NAMES)
     write_whole(path, lambda file: file.write(content), remedy)
+
+
+def why_no_folder(path: Path) -> str:
+    """Why a path is no folder, in the system's words where it has some; "" for a folder.
+
+    A program that only looks whether a path exists, as ``os.path`` does, takes what it may not see for missing.
+    """
+    try:
+        return "" if stat.S_ISDIR(os.stat(path).st_mode) else "is no folder"
+    except FileNotFoundError:
+        return "is no folder"
+    except (OSError, ValueError) as error:  # a name that no file has
+        return f"cannot be read: {system_cause(error)}"
 
 
 def make_folder(folder: Path, remedy: str = "") -> None:

@@ -114,7 +114,7 @@ class FolderLock:
         self._remove_made()
 
     def _make_folder(self) -> None:
-        missing = [folder for folder in (self.folder, *self.folder.parents) if not folder.exists()]
+        missing = [folder for folder in (self.folder, *self.folder.parents) if not os.path.exists(folder)]
         for folder in reversed(missing):
             try:
                 folder.mkdir()
@@ -123,7 +123,7 @@ class FolderLock:
             except OSError as error:
                 raise UserError(f"{self._key} {self.folder}: {folder} cannot be made: {error.strerror}") from None
             self._made.append(folder)
-        if not self.folder.is_dir():
+        if not os.path.isdir(self.folder):
             raise UserError(f"{self._key} {self.folder}: is no folder")
 
     def _remove_made(self) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -71,12 +72,12 @@ def find_log(path: Path) -> Path:
     Raises:
         UserError: if there is none.
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         file = path / FILE_NAME
-        if not file.is_file():
+        if not os.path.isfile(file):
             raise UserError(f"{path}: this folder has no {FILE_NAME}; give the OUTPUT_DIR of a training, or its log")
         return file
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UserError(f"{path}: there is no such file or folder; give the OUTPUT_DIR of a training, or its log")
     return path
 

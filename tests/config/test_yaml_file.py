@@ -154,6 +154,7 @@ def test_long_files_are_refused(write):
         ("!!timestamp x", "not valid YAML: 'x' is no timestamp"),
         ("!!int ''", "not valid YAML: '' is no int"),
         ("!!bool maybe", "not valid YAML: 'maybe' is no bool"),
+        ('"a\\ud800"', "OUTPUT_DIR has half of a character (a surrogate): 'a\\ud800'"),
         ('"a\\0b"', "OUTPUT_DIR has a NUL character, which no name has: 'a\\x00b'"),
     ],
 )

@@ -2,7 +2,10 @@
 
 import os
 import re
+import signal
+import threading
 from itertools import chain
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -144,6 +147,20 @@ def test_loading_processes_are_not_forked_from_this_one(video_set: Path):
     context = build_loader(cfg, build_dataset(cfg, "train")).multiprocessing_context
     loader = DataLoader(ParentOfWorker(), num_workers=1, multiprocessing_context=context)
     assert next(iter(loader)).item() != os.getpid()
+
+
+def test_a_killed_fork_server_is_told_in_one_line(video_set: Path):
+    """It is stopped first, so that it is killed while it is asked for a process, and not before."""
+    loader = build_loader(config(video_set, "DATA_LOADER.NUM_WORKERS", 1), build_dataset(config(video_set), "train"))
+    server = forkserver._forkserver._forkserver_pid  # nothing public tells it
+    os.kill(server, signal.SIGSTOP)
+    kill = threading.Timer(0.3, os.kill, (server, signal.SIGKILL))
+    kill.start()
+    try:
+        with pytest.raises(UserError, match="the process that starts the loading processes has ended"):
+            next(iter(loader))
+    finally:
+        kill.join()
 
 
 def test_a_loader_with_workers_follows_the_epoch(video_set: Path):

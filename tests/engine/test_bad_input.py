@@ -51,6 +51,18 @@ MISTAKES: dict[str, tuple[Callable[[Path, Path], list], list[str]]] = {
     "line without a label": (list_of("videos/train_0.mp4\n", "val"), ["val.csv:1: expected 'path,label'"]),
     "another separator": (list_of("videos/train_0.mp4 0\n"), ["train.csv:1", "DATA.PATH_LABEL_SEPARATOR ' '"]),
     "missing lists": (keys("DATA.PATH_TO_DATA_DIR", "/no/such/folder"), ["/no/such/folder/t", "no such list file"]),
+    "name that is too long": (
+        lambda video_set, folder: ["OUTPUT_DIR", folder / ("x" * 300)],
+        ["OUTPUT_DIR", "cannot be made: File name too long"],
+    ),
+    "class folders, name that is too long": (
+        keys("TRAIN.DATASET", "folder", "TEST.DATASET", "folder", "DATA.PATH_TO_DATA_DIR", "x" * 300),
+        ["DATA.PATH_TO_DATA_DIR 'xxx", "cannot be read: File name too long"],
+    ),
+    "checkpoint, name that is too long": (
+        keys("TRAIN.CHECKPOINT_FILE_PATH", "x" * 300),
+        ["xxx: no such checkpoint file: File name too long"],
+    ),
     "fewer videos than a batch": (keys("TRAIN.BATCH_SIZE", 9), ["8 videos, fewer than one step of 9"]),
     "unknown data set": (keys("TRAIN.DATASET", "kinetix"), ["TRAIN.DATASET is 'kinetix'; accepted:"]),
     "missing class names": (keys("DATA.CLASS_NAMES_FILE", "/no/names"), ["DATA.CLASS_NAMES_FILE /no/names"]),

@@ -5,6 +5,7 @@ uniformer data kinetics710 --check LIST LIST [LIST ...]
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ def read_source(name: str, folder: Path, classes: str, prefix: str) -> Source:
     """A folder of lists as ``make_lists.py`` writes it."""
     val = folder / "val.csv"
     class_names = load_label_list(classes or str(folder / "classes.txt"))
-    return Source(name, folder / "train.csv", val if val.is_file() else None, class_names, prefix)
+    return Source(name, folder / "train.csv", val if os.path.isfile(val) else None, class_names, prefix)
 
 
 def check(paths: list[Path], separator: str) -> int:

@@ -17,6 +17,7 @@ The authors' order of Kinetics-700 has never been published as text and is not h
 """
 
 import json
+import os
 from functools import cache
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def load_label_list(name: str) -> list[str]:
         UserError: if there is neither, the file cannot be read, or a name occurs twice in it.
     """
     path = label_list_path(name)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UserError(f"{name}: no list of class names; accepted: a file or one of {', '.join(label_list_names())}")
     names = read_lines(path, "class names")
     if len(set(names)) != len(names):

@@ -151,7 +151,7 @@ def write_moving_digits(
     if overwrite:
         with writing(root):
             _remove_old_set(root, texts)
-    elif _holds_manifest(root, manifest, texts) and all((root / path).is_file() for path in paths):
+    elif _holds_manifest(root, manifest, texts) and all(os.path.isfile(root / path) for path in paths):
         return root
     # Without its manifest the folder counts as unfinished, which it is from here until the last line.
     with writing(root):
@@ -242,7 +242,7 @@ def _holds_manifest(root: Path, manifest: Mapping[str, object], texts: Mapping[s
     """Tell whether ``root`` holds this manifest (True) or none (False); refuse any other set of files."""
     remedy = "choose another folder, or replace what is there with overwrite=True (--overwrite of the tool)"
     path = root / MANIFEST_NAME
-    if not path.exists():
+    if not os.path.exists(path):
         # An interrupted run leaves no lists but our own; other ones belong to somebody else's data.
         lists = {root / name: text.encode() for name, text in texts.items()}
         foreign = [path.name for path, content in lists.items() if path.exists() and path.read_bytes() != content]

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,10 +37,10 @@ def find_file(folder: Path, *names: str) -> Path:
     Raises:
         UserError: if there is none.
     """
-    if folder.is_file():
+    if os.path.isfile(folder):
         return folder
     for name in names:
-        if (folder / name).is_file():
+        if os.path.isfile(folder / name):
             return folder / name
     raise UserError(f"{folder}: expected one of {', '.join(names)} in it")
 

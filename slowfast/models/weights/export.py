@@ -173,7 +173,7 @@ def _content(
 
 def _write(content: dict[str, Any], target: Path) -> None:
     """Write a checkpoint under a temporary name and rename it."""
-    if not target.parent.is_dir():
+    if not os.path.isdir(target.parent):
         raise UserError(f"{target}: there is no folder {target.parent}; make it first")
     temporary = target.with_name(target.name + ".tmp")
     try:

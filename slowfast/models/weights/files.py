@@ -7,6 +7,7 @@ digits of its checksum check what arrives. ``jit:`` before either opens a TorchS
 import json
 import os
 import re
+import stat
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -29,6 +30,7 @@ from slowfast.models.weights.integrity import (
     is_archive,
     refuse_bomb,
 )
+from slowfast.runtime.files import system_cause
 
 JIT_PREFIX = "jit:"
 TIMM_PREFIX = "timm:"
@@ -86,8 +88,15 @@ def read_checkpoint(name: str | Path, *, is_checked: bool = False) -> dict[str, 
     """
     prefix, location = _split_jit(str(name))
     path = download(location) if is_address(location) else Path(location)
-    if not os.path.isfile(path):  # where Path.is_file() raises: for names that are too long, say
-        raise UserError(f"{path if str(path).isprintable() else repr(str(path))}: no such checkpoint file")
+    shown = str(path) if str(path).isprintable() else repr(str(path))
+    try:
+        is_file = stat.S_ISREG(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        is_file = False
+    except (OSError, ValueError) as error:  # one that may not be seen, and a name that no file has
+        raise UserError(f"{shown}: no such checkpoint file: {system_cause(error)}") from None
+    if not is_file:
+        raise UserError(f"{shown}: no such checkpoint file")
     try:
         with path.open("rb") as file:
             head = file.read(512)

@@ -1,6 +1,7 @@
 """Which public source weights come from, told by their names."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -138,7 +139,7 @@ def _hugging_face_config(name: str) -> dict[str, Any] | None:
     """The ``config.json`` beside a file that Hugging Face's library saved, if there is one."""
     path = Path(name).parent / "config.json"
     try:
-        config = json.loads(path.read_text()) if path.is_file() else None
+        config = json.loads(path.read_text()) if os.path.isfile(path) else None
     except (OSError, ValueError, RecursionError):
         return None
     return config if isinstance(config, dict) else None

@@ -1,6 +1,7 @@
 """What is known about the weights of UniFormerV2: where training starts, the forms in which they and image ViTs are
 published, and what of a ViT's function no shape of a weight shows."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ def pretrained_source(cfg: CfgNode) -> str | None:
         )
     file_name, clip_name = CLIP_FILES[backbone]
     path = Path(cfg.MODEL.WEIGHTS_DIR, file_name)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UserError(
             f"UNIFORMERV2.PRETRAIN is empty, but there is no {path}; save the state dict of the visual encoder of "
             f"OpenAI's CLIP {clip_name} there, or set UNIFORMERV2.PRETRAIN to a file (jit:FILE for OpenAI's archive), "
