@@ -28,6 +28,7 @@ from slowfast.runtime import distributed
 from slowfast.runtime.fork_server import end_fork_server, fork_server
 from slowfast.runtime.interruption import raise_if_overdue
 from slowfast.runtime.processes import (
+    check_locks,
     check_open_files,
     depend_on_parent,
     end_loading,
@@ -44,6 +45,7 @@ logger = logging.getLogger(__name__)
 PREFETCH = 2
 # At most: what a process is started with and talks through.
 _FILES_PER_PROCESS = 8
+_LOCKS_PER_PROCESS = 3
 # A wait this long is told, and then again and again.
 WARN_S = 60.0
 
@@ -117,6 +119,7 @@ class ClipLoader(DataLoader):
         before = set(multiprocessing.active_children())
         if not before.intersection(self._processes):
             check_open_files(_FILES_PER_PROCESS * (self.num_workers + 1))
+            check_locks(_LOCKS_PER_PROCESS * (self.num_workers + 2))
             self._warn_of_little_room()
         try:
             return super().__iter__()

@@ -96,6 +96,22 @@ def check_open_files(number: int) -> None:
             raise UserError(too_many_files()) from None
 
 
+def check_locks(number: int) -> None:
+    """Look whether so many more locks can be shared with other processes, for the same reason.
+
+    Raises:
+        UserError: if not.
+    """
+    try:
+        _ = [multiprocessing.Lock() for _ in range(number)]
+    except OSError as error:
+        raise UserError(
+            f"processes that load data cannot be started: {error.strerror} (for their locks, which lie in "
+            f"/dev/shm, also with DATA_LOADER.SHARED_MEMORY False); make room there and let this user write to it "
+            f"(docker run --shm-size 8g), or set DATA_LOADER.NUM_WORKERS 0"
+        ) from None
+
+
 def too_many_files() -> str:
     """What to do about the limit of open files."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]

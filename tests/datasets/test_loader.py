@@ -1,11 +1,12 @@
 """Batches: which process sees which video, and that neither workers nor processes change a clip."""
 
+import errno
 import os
 import re
 import signal
 import threading
 from itertools import chain
-from multiprocessing import forkserver
+from multiprocessing import forkserver, synchronize
 from pathlib import Path
 
 import pytest
@@ -149,9 +150,25 @@ def test_loading_processes_are_not_forked_from_this_one(video_set: Path):
     assert next(iter(loader)).item() != os.getpid()
 
 
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_shared_memory_without_room_for_a_lock_is_told_in_one_line(
+    number: int, video_set: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """As where /dev/shm is full to the last page, or may only be read."""
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(synchronize.SemLock, "__init__", refuse)
+    loader = build_loader(config(video_set, "DATA_LOADER.NUM_WORKERS", 1), build_dataset(config(video_set), "train"))
+    with pytest.raises(UserError, match=f"cannot be started: {os.strerror(number)} .*/dev/shm.*NUM_WORKERS 0"):
+        next(iter(loader))
+
+
 def test_a_killed_fork_server_is_told_in_one_line(video_set: Path):
     """It is stopped first, so that it is killed while it is asked for a process, and not before."""
     loader = build_loader(config(video_set, "DATA_LOADER.NUM_WORKERS", 1), build_dataset(config(video_set), "train"))
+    forkserver.ensure_running()
     server = forkserver._forkserver._forkserver_pid  # nothing public tells it
     os.kill(server, signal.SIGSTOP)
     kill = threading.Timer(0.3, os.kill, (server, signal.SIGKILL))

@@ -39,6 +39,9 @@ ADDED_PARTS = {"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"
 WRAPPERS = ("model_state", "model", "state_dict", "teacher")
 # Metadata of a .safetensors file that stand for the keys of a checkpoint of ours, as JSON.
 METADATA_KEYS = ("class_names", "config", HASHES_KEY)
+# What PyTorch's AveragedModel keeps beside the weights, which are all under "module.".
+AVERAGE_COUNT = "n_averaged"
+LFS_START = b"version https://git-lfs"
 PAGE_STARTS = (b"<!doctype", b"<html", b"<head", b"<?xml")
 
 _LIGHT = re.compile(r"uniformer[_-]?xx?s")
@@ -102,6 +105,11 @@ def read_checkpoint(name: str | Path, *, is_checked: bool = False) -> dict[str, 
             head = file.read(512)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    if head.startswith(LFS_START):
+        raise UserError(
+            f"{discard(path, location)} is a pointer of Git LFS, not weights; fetch the file itself (git lfs pull; at "
+            f"Hugging Face, the address with /resolve/ in place of /raw/)"
+        )
     if head.lstrip().lower().startswith(PAGE_STARTS):
         raise UserError(f"{discard(path, location)} is a web page, not weights; {by_hand(location)}")
     if not prefix and _is_jit(path):
@@ -156,7 +164,7 @@ def state_dict_of(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     """
     wrapper = next((name for name in WRAPPERS if isinstance(checkpoint.get(name), Mapping)), None)
     content = checkpoint if wrapper is None else checkpoint[wrapper]
-    weights = {name: value for name, value in content.items() if isinstance(value, Tensor)}
+    weights = {name: value for name, value in content.items() if isinstance(value, Tensor) and name != AVERAGE_COUNT}
     if odd := [name for name in weights if not isinstance(name, str)]:
         raise UserError(f"holds {len(odd)} tensors under keys that are no names, such as {short(odd[0])}")
     return _without_added_parts(weights)
@@ -241,6 +249,8 @@ def _cause(error: Exception) -> str:
     PyTorch's advice to read a file as a program is left out.
     """
     text = str(error)
+    if isinstance(error, EOFError) and not text:
+        return f"it is empty or ends early; {AGAIN}"
     if found := re.search(r"Unsupported (?:global|class|operand)[^\n]*?([\w.]+) was not an allowed", text):
         return (
             f"it holds an object of {found[1]}, and only tensors and plain containers are read; if you trust the file, "

@@ -55,7 +55,8 @@ def test_safetensors_are_read_by_suffix_or_content(tmp_path):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (b"", "cannot be read as a checkpoint"),
+        (b"", "cannot be read as a checkpoint: it is empty or ends early; the file is damaged; copy or download it"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "is a pointer of Git LFS, not weights; fetch"),
         (b"PK\x03\x04 cut off", "cannot be read as a checkpoint"),
         (PAGE, "is a web page, not weights; download the weights in a browser"),
     ],
@@ -79,6 +80,11 @@ def test_wrappers_are_taken_off(wrapper):
     weights = {"module.a": torch.ones(1), "module.b": torch.ones(2)}
     assert list(state_dict_of({wrapper: weights, "optimizer": {"c": torch.ones(1)}, "epoch": 1})) == ["a", "b"]
     assert list(state_dict_of({"a": torch.ones(1), "model": "vit", "epoch": 1})) == ["a"]
+
+
+def test_pytorchs_average_of_a_model_is_read():
+    average = torch.optim.swa_utils.AveragedModel(nn.Linear(2, 2)).state_dict()
+    assert "n_averaged" in average and list(state_dict_of(average)) == ["weight", "bias"]
 
 
 # ---------------------------------------------------------------- TorchScript
