@@ -119,7 +119,7 @@ class ClipLoader(DataLoader):
         before = set(multiprocessing.active_children())
         if not before.intersection(self._processes):
             check_open_files(_FILES_PER_PROCESS * (self.num_workers + 1))
-            check_locks(_LOCKS_PER_PROCESS * (self.num_workers + 2))
+            check_locks(_LOCKS_PER_PROCESS * (self.num_workers + 2), "set DATA_LOADER.NUM_WORKERS 0")
             self._warn_of_little_room()
         try:
             return super().__iter__()

@@ -96,8 +96,12 @@ def check_open_files(number: int) -> None:
             raise UserError(too_many_files()) from None
 
 
-def check_locks(number: int) -> None:
+def check_locks(number: int, remedy: str) -> None:
     """Look whether so many more locks can be shared with other processes, for the same reason.
+
+    Args:
+        number: of locks.
+        remedy: how the caller works without other processes, for the message.
 
     Raises:
         UserError: if not.
@@ -106,9 +110,8 @@ def check_locks(number: int) -> None:
         _ = [multiprocessing.Lock() for _ in range(number)]
     except OSError as error:
         raise UserError(
-            f"processes that load data cannot be started: {error.strerror} (for their locks, which lie in "
-            f"/dev/shm, also with DATA_LOADER.SHARED_MEMORY False); make room there and let this user write to it "
-            f"(docker run --shm-size 8g), or set DATA_LOADER.NUM_WORKERS 0"
+            f"no processes can be started that work together: {error.strerror} (for their locks, which always lie in "
+            f"/dev/shm); make room there and let this user write to it (docker run --shm-size 8g), or {remedy}"
         ) from None
 
 

@@ -161,7 +161,7 @@ def test_shared_memory_without_room_for_a_lock_is_told_in_one_line(
 
     monkeypatch.setattr(synchronize.SemLock, "__init__", refuse)
     loader = build_loader(config(video_set, "DATA_LOADER.NUM_WORKERS", 1), build_dataset(config(video_set), "train"))
-    with pytest.raises(UserError, match=f"cannot be started: {os.strerror(number)} .*/dev/shm.*NUM_WORKERS 0"):
+    with pytest.raises(UserError, match=f"that work together: {os.strerror(number)} .*/dev/shm.*NUM_WORKERS 0"):
         next(iter(loader))
 
 

@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache
 from itertools import repeat
@@ -33,6 +34,7 @@ from slowfast.datasets.preparation.digit_scenes import (
 )
 from slowfast.errors import UserError
 from slowfast.runtime.files import make_folder, write_text, writing
+from slowfast.runtime.processes import check_locks
 
 CLASSES: dict[str, tuple[str, ...]] = {"motion": MOTIONS, "static": tuple("0123456789")}
 SPLITS: tuple[str, ...] = ("train", "val", "test")
@@ -45,6 +47,7 @@ KEY_FRAME_INTERVAL = 30  # frames; every video has a key frame to seek to beside
 GENERATOR_VERSION = 1
 
 MANIFEST_NAME = "dataset.json"
+_LOCKS_OF_POOL = 16  # about as many as Python's pool of processes shares
 _DIGIT_SHARES = {"train": 0.6, "val": 0.15, "test": 0.25}  # of the 1,797 scans
 
 
@@ -166,9 +169,16 @@ def write_moving_digits(
         # server imports this module once and forks the workers.
         context = get_context("forkserver")
         context.set_forkserver_preload([__name__])
-        with ProcessPoolExecutor(num_workers, mp_context=context) as pool:
-            for _ in pool.map(_write_planned_video, repeat(root), keys, chunksize=8):
-                pass
+        check_locks(_LOCKS_OF_POOL, "take --workers 1")
+        try:
+            with ProcessPoolExecutor(num_workers, mp_context=context) as pool:
+                for _ in pool.map(_write_planned_video, repeat(root), keys, chunksize=8):
+                    pass
+        except BrokenProcessPool:
+            raise UserError(
+                f"{root}: a process that writes its videos was killed (out of memory?); start the same command again, "
+                f"with fewer --workers than {num_workers} if memory is short"
+            ) from None
     for name, text in texts.items():
         write_text(root / name, text)
     write_text(root / MANIFEST_NAME, json.dumps(manifest, indent=2) + "\n")

@@ -1,10 +1,16 @@
 """Moving digits: what the classes mean, what the files are, and that equal arguments give equal bytes."""
 
 import csv
+import errno
 import importlib.util
 import json
+import multiprocessing
+import os
+import threading
+import time
 from collections import Counter
 from dataclasses import replace
+from multiprocessing import synchronize
 from pathlib import Path
 
 import av
@@ -211,6 +217,29 @@ def test_files_are_h264_with_b_frames_and_several_groups_of_pictures(motion_root
 def test_equal_arguments_give_equal_bytes_for_any_number_of_workers(motion_root: Path, tmp_path: Path):
     again = write_moving_digits(tmp_path / "again", **COUNTS, num_workers=2)
     assert contents(again) == contents(motion_root)
+
+
+def test_a_killed_process_is_told_in_one_line_and_the_set_counts_as_unfinished(tmp_path: Path):
+    def kill_one() -> None:
+        while not (children := multiprocessing.active_children()):
+            time.sleep(0.01)
+        children[0].kill()
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    with pytest.raises(UserError, match=r"a process that writes its videos was killed.*--workers than 2"):
+        write_moving_digits(tmp_path, **COUNTS, num_workers=2)
+    killer.join()
+    assert not (tmp_path / "dataset.json").exists()
+
+
+def test_shared_memory_without_room_for_a_lock_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def refuse(*arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(synchronize.SemLock, "__init__", refuse)
+    with pytest.raises(UserError, match=r"No space left on device .*/dev/shm.*, or take --workers 1"):
+        write_moving_digits(tmp_path, **COUNTS, num_workers=2)
 
 
 def test_seeds_change_every_video(motion_root: Path, tmp_path: Path):
