@@ -3,6 +3,7 @@
 import errno
 import os
 import re
+import stat
 from pathlib import Path
 
 import av
@@ -39,6 +40,9 @@ def open_container(path: str | Path, *, allow_streams: bool = False) -> InputCon
     try:
         if allow_streams:
             return av.open(str(path))
+        kind = os.stat(path).st_mode
+        if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):  # whoever opens a pipe waits for its other end
+            raise VideoReadError("is a pipe or a device, not a file; such are opened only with DATA.ALLOW_STREAMS True")
         # A path from the root on is never taken for the name of a protocol, as "concat:a" would be.
         options = {"protocol_whitelist": "file", "format_whitelist": ",".join(VIDEO_FORMATS + _SOUND_FORMATS)}
         # Of the container alone: PyAV has crashed on options of all streams where one appears later.

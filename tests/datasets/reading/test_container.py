@@ -1,5 +1,6 @@
 """A row of a list opens the file of that name, and never another one or an address."""
 
+import os
 import shutil
 import socketserver
 import threading
@@ -107,6 +108,17 @@ def test_a_name_that_looks_like_a_protocol_or_a_pattern_is_a_name(folder: Path, 
     shutil.copy(folder / "a.mp4", folder / name)
     with VideoReader(name if is_relative else folder / name) as reader:
         assert [number_of(frame) for frame in reader.read([0, 2])] == [7, 9]
+
+
+def test_what_is_no_file_is_not_opened(folder: Path):
+    """A pipe would be waited for until something else writes to it."""
+    os.mkfifo(folder / "pipe.mp4")
+    for name in ("pipe.mp4", "/dev/null"):
+        with pytest.raises(VideoReadError, match="is a pipe or a device, not a file"):
+            VideoReader(name)
+    for name in ("missing%05d.png", "a.mp4\0b"):
+        with pytest.raises(VideoReadError, match=r"^(No such file or directory|embedded null byte)$"):
+            VideoReader(name)
 
 
 def test_large_files_are_opened_again_by_the_same_rules(folder: Path, monkeypatch: pytest.MonkeyPatch):
