@@ -31,7 +31,15 @@ _SEGMENT = 0x18538067
 # The header of the file, the segment and the parts of one (RFC 9559, 5).
 _MATROSKA_PARTS = {0x1A45DFA3, _SEGMENT, 0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1F43B675, 0x1C53BB6B, 0x1043A770}
 _MATROSKA_PARTS |= {0x1941A469, 0x1254C367, 0xEC, 0xBF}
-_TS_SYNC, _TS_PACKET_BYTES = 0x47, 188
+_TS_SYNC = 0x47
+# Bytes of a packet, and those before its mark: cameras and discs put a time before each (m2ts, mts).
+_TS_PACKETS = ((188, 0), (192, 4))
+# Header and data (Advanced Systems Format, 10.1), which begin a file.
+_ASF_PARTS = {
+    bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"),
+    bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c"),
+}
+_LARGEST_OGG_PAGE = 27 + 255 + 255 * 255
 # Containers whose duration stands in the file; of others FFmpeg estimates it from the packets.
 _STATES_DURATION = ("matroska", "webm", "avi", "flv")
 
@@ -125,11 +133,58 @@ def _is_unfinished_avi(path: str | Path) -> bool:
 
 
 def _mpegts_ends(file: BinaryIO, num_bytes: int) -> Iterator[int]:
-    """Packets of 188 bytes (ISO/IEC 13818-1, 2.4.3): the last one begins with the mark of one, and is whole."""
-    whole = num_bytes // _TS_PACKET_BYTES * _TS_PACKET_BYTES
-    starts = (0, _TS_PACKET_BYTES, whole - _TS_PACKET_BYTES, whole)
-    if whole < num_bytes and all(_read(file, at, 1) == bytes([_TS_SYNC]) for at in starts):
-        yield whole + _TS_PACKET_BYTES
+    """Packets of one size (ISO/IEC 13818-1, 2.4.3): the last one begins with the mark of one, and is whole."""
+    for size, before in _TS_PACKETS:
+        whole = num_bytes // size * size
+        starts = [0, size, whole - size]
+        starts += [whole] * (whole + before < num_bytes)
+        if whole < num_bytes and all(_read(file, at + before, 1) == bytes([_TS_SYNC]) for at in starts):
+            yield whole + size
+
+
+def _asf_ends(file: BinaryIO, num_bytes: int) -> Iterator[int]:
+    """Objects: a name of 16 bytes and a length, which stays 0 where it was not known."""
+    at = 0
+    while at + 24 <= num_bytes:
+        head = _read(file, at, 24)
+        size = int.from_bytes(head[16:], "little")
+        if head[:16] not in _ASF_PARTS or size < 24:
+            return
+        at += size
+        yield at
+
+
+def _ogg_ends(file: BinaryIO, num_bytes: int) -> Iterator[int]:
+    """Pages (RFC 3533, 6), which tell their lengths; the last one is looked for from the end."""
+    start = max(num_bytes - _LARGEST_OGG_PAGE, 0)
+    tail = _read(file, start, num_bytes - start)
+    page = tail.rfind(b"OggS\0")
+    if page >= 0:
+        lengths = tail[page + 27 : page + 27 + int.from_bytes(tail[page + 26 : page + 27], "big")]
+        yield start + page + 27 + len(lengths) + sum(lengths)
+
+
+def _gif_ends(file: BinaryIO, num_bytes: int) -> Iterator[int]:
+    """Blocks in blocks of up to 255 bytes (GIF89a, 12 to 26); one that has no end is left at the end of the file."""
+    head = _read(file, 0, 13)
+    at = 13 + _colours_bytes(head[10])
+    while at < num_bytes:
+        kind = _read(file, at, 10)
+        if kind[:1] == b"!":  # an extension: its label, then its blocks
+            at += 2
+        elif kind[:1] == b",":  # a picture: where it lies, its colours, the size of its codes, then its blocks
+            at += 11 + _colours_bytes(kind[9])
+        else:
+            return
+        while at < num_bytes and (length := _read(file, at, 1)[0]):
+            at += 1 + length
+        at += 1
+        yield at
+
+
+def _colours_bytes(flags: int) -> int:
+    """Of a table of colours, if the flags say that there is one."""
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
 def _read(file: BinaryIO, at: int, num_bytes: int) -> bytes:
@@ -146,6 +201,9 @@ _MISSING: dict[str, Callable[[str | Path], str]] = {
         (("matroska", "webm"), _matroska_ends),
         (("avi",), _avi_ends),
         (("mpegts",), _mpegts_ends),
+        (("asf", "asf_o"), _asf_ends),
+        (("ogg",), _ogg_ends),
+        (("gif",), _gif_ends),
     )
     for name in names
 }

@@ -46,8 +46,12 @@ KINDS = {
     "VP9, webm": ("webm", "libvpx-vp9", VP9, {}),
     "MPEG-4, avi": ("avi", "mpeg4", MPEG4 | {"bf": "2"}, {}),
     "MPEG-4, faststart mp4": ("mp4", "mpeg4", MPEG4 | {"bf": "2"}, {"container_options": FASTSTART}),
+    "H.264, m2ts": ("m2ts", "libx264", B_FRAMES, {"container_options": {"mpegts_m2ts_mode": "1"}}),
+    "WMV, asf": ("wmv", "wmv2", {"qscale": "5"}, {}),
+    "VP8, ogg": ("ogv", "libvpx", VP8, {}),
 }
-SOUND = {"mp4": "aac", "mkv": "aac", "ts": "aac", "avi": "pcm_s16le", "webm": "libopus"}
+SOUND = {"mp4": "aac", "mkv": "aac", "ts": "aac", "m2ts": "aac", "avi": "pcm_s16le", "webm": "libopus"}
+SOUND |= {"wmv": "pcm_s16le", "ogv": "libopus"}
 
 
 def write_kind(folder: Path, kind: str) -> Path:
@@ -107,6 +111,18 @@ def test_a_cut_anywhere_is_found_and_what_is_read_is_right(tmp_path: Path, kind:
         same = [(frame == whole).all() for frame, whole in zip(frames, expected, strict=False)]
         # Where a B picture waits for the missing one, the last frame may be a later one.
         assert all(same[:-4]), kind
+
+
+def test_a_cut_animation_is_truncated(tmp_path: Path):
+    path = write_stream(tmp_path / "a.gif", "gif", NUM_FRAMES, options={}, pix_fmt="rgb8")
+    data = path.read_bytes()
+    for content in (data, data + b"more", data[:-1]):  # the last byte only says that it is the last one
+        path.write_bytes(content)
+        assert check_video(VideoRecord(str(path), 0), open_source=VideoReader) == ""
+    rng = random.Random(0)
+    for _ in range(14):
+        path.write_bytes(data[: rng.randrange(len(data) // 10, len(data) - 2)])
+        assert "truncated" in check_video(VideoRecord(str(path), 0), open_source=VideoReader)
 
 
 def test_an_avi_file_written_to_a_pipe_is_not_called_truncated(tmp_path: Path):
