@@ -13,7 +13,6 @@ from pathlib import Path
 
 import av
 import numpy as np
-from av.video.reformatter import Interpolation, VideoReformatter
 
 from slowfast.datasets.lists.folder_walk import find_videos
 from slowfast.datasets.preparation.list_files import write_csv, write_json
@@ -263,13 +262,11 @@ class _Thumbnail:
     """Frame to uint8 (8, 8)."""
 
     def __init__(self) -> None:
-        self._scaler = VideoReformatter()
+        # PyAV's own ``reformat`` would take each field of a source by itself, which its result no longer has.
+        self._scaler = FrameScaler("gray", ":flags=area")
 
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
-        small = self._scaler.reformat(
-            frame, _THUMBNAIL_SIDE, _THUMBNAIL_SIDE, format="gray", interpolation=Interpolation.AREA
-        )
-        return small.to_ndarray()
+        return self._scaler(frame, _THUMBNAIL_SIDE, _THUMBNAIL_SIDE).to_ndarray()
 
 
 def _verify(result: Path, thumbnails: Sequence[np.ndarray]) -> None:

@@ -195,6 +195,24 @@ def test_variable_frame_rates_and_odd_sizes_become_constant_and_even(tmp_path: P
     assert np.abs(frames.mean(axis=(1, 2, 3)) - 40 * np.arange(5)).max() < 4
 
 
+def test_interlaced_sources_are_compared_as_whole_frames(tmp_path: Path):
+    """Whose two fields differ, as where something moves."""
+    source, target = tmp_path / "source.mkv", tmp_path / "target.mp4"
+    image = np.full((32, 48, 3), 60, np.uint8)
+    image[1::2] = 190
+    with av.open(str(source), "w") as container:
+        stream = container.add_stream("mpeg2video", rate=25, options={"flags": "+ildct+ilme", "qscale": "2"})
+        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    with av.open(str(source)) as container:
+        assert all(frame.interlaced_frame for frame in container.decode(video=0))
+    assert transcode_video((str(source), str(target)), settings=SETTINGS) == ""
+    with VideoReader(target) as video:
+        assert video.num_frames == 3
+
+
 def test_folders_that_do_not_go_together_are_refused(root: Path, tmp_path: Path):
     with pytest.raises(UserError, match="lies in the folder of the sources"):
         transcode_folder(root, root / "out", SETTINGS)
