@@ -6,9 +6,10 @@ first packet on must tell.
 
 from bisect import bisect, insort
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
-from slowfast.datasets.reading.bitstream_headers import Picture
+from slowfast.datasets.reading.bitstream.picture import Picture
 
 
 class PacketFacts(NamedTuple):
@@ -91,7 +92,7 @@ def build_index(codec: str, packets: Sequence[PacketFacts], reorder_depth: int) 
         return None
     # Files of MPEG-4 often have no times (avi), or wrong ones; its kinds of pictures settle the order.
     order = _order_by_kind(pictures) if codec == "mpeg4" else _order_by_time([packet.pts for packet in packets])
-    if order is None:
+    if order is None or not _agrees(order, [picture.order for picture in pictures]):
         return None
     place = [0] * len(order)
     for i, packet in enumerate(order):
@@ -118,6 +119,13 @@ def _order_by_time(times: Sequence[int | None]) -> list[int] | None:
     if None in times or len(set(times)) < len(times):
         return None
     return sorted(range(len(times)), key=times.__getitem__)
+
+
+def _agrees(order: Sequence[int], stated: Sequence[tuple[int, int] | None]) -> bool:
+    """Whether the stream itself orders its pictures so; times may be damaged, and the decoder does not look at them."""
+    if None in stated:
+        return True
+    return all(stated[first] < stated[second] for first, second in pairwise(order))
 
 
 def _order_by_kind(pictures: Sequence[Picture]) -> list[int]:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import av
 
-from slowfast.datasets.reading.bitstream_headers import Picture, picture_parser
+from slowfast.datasets.reading.bitstream.parser import picture_parser
+from slowfast.datasets.reading.bitstream.picture import Picture
 from slowfast.datasets.reading.container import cause_of, choose_video_stream, open_container
 from slowfast.datasets.reading.frame_rate import FrameTimes
 from slowfast.datasets.reading.packet_index import PacketFacts, PacketIndex, build_index

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slowfast.datasets.reading.bitstream_headers import Picture, picture_parser
+from slowfast.datasets.reading.bitstream.parser import picture_parser
+from slowfast.datasets.reading.bitstream.picture import Picture
 from slowfast.datasets.reading.packet_index import PacketFacts, PacketIndex, build_index
 
 KEY, P, B = Picture(True, is_reset=True), Picture(False), Picture(False, is_b=True)
