@@ -28,10 +28,10 @@ class StreamPackets:
     Attributes:
         container, stream, decoder: PyAV's; ``reopen`` replaces them.
         num_packets: of the stream.
-        index: the order of its frames; None if that is not certain.
+        index: the order of its frames; None if that is not certain, or data are missing before the cut: from what the
+            decoder makes up for them depends on all that it has seen.
         truncated: why the file ends early; "" for a whole one, and where that is not known.
         cut: the packet from which on what is damaged was damaged by the cut.
-        has_gaps: data are missing, so that the decoder makes up pictures.
 
     Raises:
         VideoReadError: if the file cannot be opened or demultiplexed, or has no video stream.
@@ -73,14 +73,16 @@ class StreamPackets:
         self._kept: list[av.Packet] | None = []
         num_bytes, last_whole = 0, -1
         ends_s: dict[int, float] = {}
-        num_gaps, is_cut = 0, False
+        gaps: list[int] = []
+        is_cut = False
         for packet in _packets_of(self.container):
             number, is_cut = packet.stream.index, packet.is_corrupt
             ends_s[number] = max(ends_s.get(number, 0.0), _end_s(packet))
             if number != own_number:
                 continue
             picture = Picture(is_start=False) if packet.is_corrupt else parse(bytes(packet))
-            num_gaps += packet.is_corrupt or (picture is not None and picture.is_after_gap)
+            if packet.is_corrupt or (picture is not None and picture.is_after_gap):
+                gaps.append(len(facts))
             last_whole = last_whole if packet.is_corrupt else len(facts)
             facts.append(PacketFacts(picture, packet.pts, packet.is_keyframe, packet.is_discard))
             self._durations.append(packet.duration or 0)
@@ -94,8 +96,9 @@ class StreamPackets:
         is_cut = is_cut or last_whole + 1 < len(facts)
         self.truncated = self._why_truncated(ends_s) or ("its last packet is cut off" if is_cut else "")
         self.cut = min(last_whole + 1, len(facts) - bool(self.truncated))
-        self.has_gaps = num_gaps > 0
-        self.index: PacketIndex | None = build_index(self.decoder.name, facts, self.decoder.reorder_depth)
+        self.index: PacketIndex | None = None
+        if not gaps or gaps[0] >= self.cut:
+            self.index = build_index(self.decoder.name, facts, self.decoder.reorder_depth)
 
     def _why_truncated(self, ends_s: Mapping[int, float]) -> str:
         """Compare the file with what it says of itself; ``ends_s`` has the end of each stream's last packet."""

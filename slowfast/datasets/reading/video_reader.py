@@ -66,8 +66,6 @@ class VideoReader(FrameSource):
         self._usual_size = decoder.height, decoder.width
         self._first_size: tuple[int, int] | None = None
         self._has_met_damage = False
-        # Where data are lost, the decoder makes up pictures from those before, also from those that nothing else needs.
-        self._can_skip = decoder.name in SKIPS_EXACTLY and not self._stream.has_gaps
         try:
             self.num_frames = self._count_frames()
             if self.num_frames == 0:
@@ -87,6 +85,8 @@ class VideoReader(FrameSource):
                 # Here a picture may be in two packets.
                 if self.truncated and frame.is_corrupt and (frame.pts is None or frame.pts >= self._stream.cut - 1):
                     break
+                if not self._packet_of_frame:
+                    self._usual_size = frame.height, frame.width
                 self._packet_of_frame.append(frame.pts)
         except (av.FFmpegError, OSError) as error:
             raise VideoReadError(f"decoding failed at frame {len(self._packet_of_frame)}: {cause_of(error)}") from None
@@ -143,6 +143,11 @@ class VideoReader(FrameSource):
         try:
             return self._collect(wanted, self._numbered(self._index))
         except _OutOfOrderError:
+            if not self._allow_damaged:
+                raise VideoReadError(
+                    "its frames come out in another order than their packets say, so it is damaged; "
+                    "DATA.ALLOW_DAMAGED_FRAMES True reads them in the order of the decoder"
+                ) from None
             return self._collect(wanted, self._numbered(None))
 
     def _numbered(self, index: PacketIndex | None) -> Iterator[tuple[int, av.VideoFrame]]:
@@ -227,7 +232,7 @@ class VideoReader(FrameSource):
         """Decode successive packets, given with their numbers."""
         decoder = self._stream.decoder
         decoder.flush_buffers()
-        can_skip = wanted is not None and self._can_skip
+        can_skip = wanted is not None and decoder.name in SKIPS_EXACTLY
         is_first = True
         for number, packet in packets:
             decoder.skip_frame = "NONREF" if can_skip and number not in wanted else "DEFAULT"
