@@ -13,13 +13,14 @@ from slowfast.datasets.reading.rgb import RgbConverter
 
 
 class Picture(NamedTuple):
-    """What a full decode gives: uint8 (H, W, 3), and whether FFmpeg calls it damaged."""
+    """What a full decode gives: the number of the packet, uint8 (H, W, 3), and whether FFmpeg calls it damaged."""
 
+    packet: int | None
     rgb: np.ndarray
     is_flagged: bool
 
 
-def decode_in_full(path: Path, without: Collection[int] = ()) -> tuple[dict[int, Picture], list[int]]:
+def decode_in_full(path: Path, without: Collection[int] = ()) -> tuple[list[Picture], list[int]]:
     """A full decode in one thread.
 
     Args:
@@ -27,9 +28,9 @@ def decode_in_full(path: Path, without: Collection[int] = ()) -> tuple[dict[int,
         without: packets to leave out.
 
     Returns:
-        Number of the packet to its picture, in the order in which they are shown; and the packets that fail.
+        The pictures in the order in which they are shown, damaged packets may give two; and the packets that fail.
     """
-    pictures, failed, to_rgb = {}, [], RgbConverter(apply_rotation=False)
+    pictures, failed, to_rgb = [], [], RgbConverter(apply_rotation=False)
     with av.open(str(path)) as container:
         stream = choose_video_stream(container)
         packets: list[av.Packet | None] = []
@@ -40,7 +41,7 @@ def decode_in_full(path: Path, without: Collection[int] = ()) -> tuple[dict[int,
                 packet.pts = number
             try:
                 for frame in [] if number in without else stream.codec_context.decode(packet):
-                    pictures[frame.pts] = Picture(to_rgb(frame).copy(), frame.is_corrupt)
+                    pictures.append(Picture(frame.pts, to_rgb(frame).copy(), frame.is_corrupt))
             except av.FFmpegError:
                 failed.append(number)
     return pictures, failed

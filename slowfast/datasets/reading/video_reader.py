@@ -140,25 +140,20 @@ class VideoReader(FrameSource):
 
     def _read_in_order(self, wanted: Set[int]) -> dict[int, np.ndarray]:
         """Decode everything up to the last wanted frame."""
-        try:
-            return self._collect(wanted, self._numbered(self._index))
-        except _OutOfOrderError:
-            if not self._allow_damaged:
-                raise VideoReadError(
-                    "its frames come out in another order than their packets say, so it is damaged; "
-                    "DATA.ALLOW_DAMAGED_FRAMES True reads them in the order of the decoder"
-                ) from None
-            return self._collect(wanted, self._numbered(None))
+        if self._index is not None:
+            try:
+                return self._collect(wanted, self._numbered_by_index(self._index))
+            except _OutOfOrderError:  # from now on nothing is numbered by this index
+                self._index = None
+                self._count_frames()
+        return self._collect(wanted, enumerate(self._decode_all()))
 
-    def _numbered(self, index: PacketIndex | None) -> Iterator[tuple[int, av.VideoFrame]]:
-        """All frames and their numbers; by the index, a picture that does not come out leaves others their numbers.
+    def _numbered_by_index(self, index: PacketIndex) -> Iterator[tuple[int, av.VideoFrame]]:
+        """All frames and their numbers; a picture that does not come out leaves others their numbers.
 
         Raises:
             _OutOfOrderError: if the frames have another order than in the index.
         """
-        if index is None:
-            yield from enumerate(self._decode_all())
-            return
         number_of = {packet: idx for idx, packet in enumerate(index.packet_of_frame)}
         last_place = -1
         for frame in self._decode_all():

@@ -31,7 +31,7 @@ def test_a_damaged_frame_and_those_decoded_from_it_are_not_read(tmp_path: Path):
 def test_damaged_frames_are_read_as_a_full_decode_conceals_them_where_that_is_allowed(tmp_path: Path):
     path = write_damaged_video(tmp_path / "a.mp4", 30, gop=10, damaged=13)
     pictures, _ = decode_in_full(path)
-    assert [number for number, picture in pictures.items() if picture.is_flagged] == [13]
+    assert [picture.packet for picture in pictures if picture.is_flagged] == [13]
     with VideoReader(path, allow_damaged=True) as reader:
         for idx in (13, 15, 19):
             np.testing.assert_array_equal(reader.read([idx])[0].numpy(), pictures[idx].rgb)
@@ -45,11 +45,10 @@ def test_frames_behind_a_missing_one_are_those_of_a_full_decode(tmp_path: Path, 
         return [packet for number, packet in enumerate(packets) if number != 5]
 
     path = write_stream(tmp_path / f"a.{suffix}", "libx264", 30, options=B_FRAMES, change=without_a_reference)
-    pictures = list(decode_in_full(path)[0].values())
-    for idx, (expected, is_flagged) in enumerate(pictures):
+    for idx, picture in enumerate(decode_in_full(path)[0]):
         with VideoReader(path) as reader:
-            assert not is_flagged
-            np.testing.assert_array_equal(reader.read([idx])[0].numpy(), expected, err_msg=f"frame {idx}")
+            assert not picture.is_flagged
+            np.testing.assert_array_equal(reader.read([idx])[0].numpy(), picture.rgb, err_msg=f"frame {idx}")
 
 
 @pytest.mark.parametrize("suffix", ["avi", "mp4"])
@@ -66,7 +65,7 @@ def test_damage_where_decoding_starts_is_noticed(tmp_path: Path, suffix: str):
     for _ in range(12):
         place = at + rng.randrange(size // 2, size - 4)
         path.write_bytes(data[:place] + rng.randbytes(4) + data[place + 4 :])
-        picture = decode_in_full(path)[0][start]
+        picture = next(picture for picture in decode_in_full(path)[0] if picture.packet == start)
         num_flagged += picture.is_flagged
         with VideoReader(path) as reader:
             if picture.is_flagged:
