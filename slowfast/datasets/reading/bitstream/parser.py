@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from slowfast.datasets.reading.bitstream.h264 import H264Parser
 from slowfast.datasets.reading.bitstream.hevc import HEVCParser
-from slowfast.datasets.reading.bitstream.mpeg4 import mpeg4_parser
+from slowfast.datasets.reading.bitstream.mpeg4 import MPEG4Parser
 from slowfast.datasets.reading.bitstream.picture import Parser, Picture
 from slowfast.datasets.reading.bitstream.vp9 import vp9_parser
 
@@ -12,7 +12,7 @@ from slowfast.datasets.reading.bitstream.vp9 import vp9_parser
 _PARSERS: dict[str, Callable[[bytes], Parser]] = {
     "h264": H264Parser,
     "hevc": HEVCParser,
-    "mpeg4": mpeg4_parser,
+    "mpeg4": MPEG4Parser,
     "vp9": vp9_parser,
 }
 _DAMAGED = (IndexError, KeyError, ValueError)
