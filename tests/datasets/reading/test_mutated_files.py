@@ -1,8 +1,10 @@
 """Files that were cut off or written over at random: read as a full decode gives them, or refused in one line."""
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -11,7 +13,17 @@ from slowfast.datasets.reading.source import VideoReadError
 from slowfast.datasets.reading.video_reader import VideoReader
 from slowfast.datasets.records import VideoRecord
 from tests.full_decode import Picture, decode_in_full
-from tests.odd_videos import MPEG4, VP8, VP9, X265, X265_PARAMS, write_stream, x264
+from tests.odd_videos import (
+    MPEG4,
+    VOP,
+    VP8,
+    VP9,
+    X265,
+    X265_PARAMS,
+    without_first,
+    write_stream,
+    x264,
+)
 from tests.time_bound import within
 
 B_FRAMES = x264(keyint=12, bframes=3)
@@ -112,6 +124,58 @@ def check_mutations(folder: Path, source: str, num_mutations: int, seed: str) ->
                     num_read += 3
     # Most mutations leave most frames whole.
     assert num_read > 3 * num_mutations and num_refused < num_read / 2
+
+
+def from_packet(number: int, change: Callable[[list[av.Packet]], list[av.Packet]]):
+    """Change the packets from one on."""
+    return lambda packets: packets[:number] + change(packets[number:])
+
+
+def shown_as_decoded(packets: list[av.Packet]) -> list[av.Packet]:
+    """Times that ascend, as damage to a table of mp4 leaves them."""
+    for packet, pts in zip(packets, sorted(packet.pts for packet in packets), strict=True):
+        packet.pts = pts
+    return packets
+
+
+def rewritten(number: int, old: bytes, new: bytes) -> Callable[[list[av.Packet]], list[av.Packet]]:
+    """Replace the first such bytes in a packet."""
+
+    def change(packets: list[av.Packet]) -> list[av.Packet]:
+        packet, data = packets[number], bytes(packets[number])
+        assert old in data and len(old) == len(new)
+        packet.update(data.replace(old, new, 1))
+        return packets
+
+    return change
+
+
+# What mutations have done where frames differed from a full decode: source, and the change of its packets.
+FOUND = {
+    "times, H.264": ("H.264, mp4", from_packet(12, shown_as_decoded)),
+    "times, open groups": ("H.264, open groups", from_packet(9, shown_as_decoded)),
+    "times, HEVC": ("HEVC, mp4", from_packet(12, shown_as_decoded)),
+    "a missing reference behind a key frame": ("H.264, mkv", from_packet(25, without_first(1))),
+    "a picture that is not coded": ("MPEG-4, mp4", rewritten(28, VOP + b"\x52\xf1", VOP + b"\x52\xd1")),
+    "another width": ("MPEG-4, avi", rewritten(1, b"\0\xcd\x02", b"\0\xcd\x04")),
+}
+
+
+@pytest.mark.parametrize("found", FOUND)
+def test_damage_that_the_packets_of_a_frame_do_not_show(tmp_path: Path, found: str):
+    source, change = FOUND[found]
+    name, codec, options, _ = SOURCES[source]
+    size = {"height": HEIGHT, "width": WIDTH}
+    path = write_stream(tmp_path / name, codec, NUM_FRAMES, options=options, change=change, **size)
+    pictures, _ = decode_in_full(path)
+    for idx, picture in enumerate(pictures):
+        with VideoReader(path, allow_damaged=True) as reader:
+            assert reader.num_frames == len(pictures)
+            frame = reader.read([idx])[0].numpy()
+            if picture.rgb.shape != pictures[0].rgb.shape:
+                assert reader.resized
+                continue
+            np.testing.assert_array_equal(frame, picture.rgb, err_msg=f"frame {idx}")
 
 
 @pytest.mark.parametrize("source", SOURCES)

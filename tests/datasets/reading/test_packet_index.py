@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from slowfast.datasets.reading.bitstream.network_units import OrderCounter
 from slowfast.datasets.reading.bitstream.parser import picture_parser
-from slowfast.datasets.reading.bitstream.picture import Picture
+from slowfast.datasets.reading.bitstream.picture import Parser, Picture
 from slowfast.datasets.reading.packet_index import PacketFacts, PacketIndex, build_index
 
 KEY, P, B = Picture(True, is_reset=True), Picture(False), Picture(False, is_b=True)
@@ -152,7 +153,11 @@ def sequence_parameter_set(*, is_in_frames: bool, profile: int, has_scaling: boo
             bits += "1" + golomb(*[1, 4] * 8) + "1" + golomb(16) + "0" * 6
     orders = {0: golomb(0, 2), 1: golomb(1) + "0" + golomb(3, 3, 2, 5, 5), 2: golomb(2)}
     bits += golomb(0) + orders[order_type] + golomb(2) + "0" + golomb(5, 3) + str(int(is_in_frames)) + "11111"
-    return unit(0x67, *(int(bits[at : at + 8].ljust(8, "0"), 2) for at in range(0, len(bits), 8)))
+    return unit(0x67, *to_bytes(bits))
+
+
+def to_bytes(bits: str) -> bytes:
+    return bytes(int(bits[at : at + 8].ljust(8, "0"), 2) for at in range(0, len(bits), 8))
 
 
 @pytest.mark.parametrize("is_in_frames", [True, False])
@@ -164,10 +169,81 @@ def test_streams_that_may_be_coded_in_fields_are_found(
     parameters = sequence_parameter_set(
         is_in_frames=is_in_frames, profile=profile, has_scaling=has_scaling, order_type=order_type
     )
-    picture = unit(0x65, 0x88, 0x84)
+    parameters += unit(0x68, *to_bytes(golomb(0, 0) + "1"))  # a picture parameter set
+    picture = unit(0x65, *to_bytes(golomb(0, 7, 0) + "0000" + golomb(0) + "1" * 40))
+
+    def parsed(parse: Parser, data: bytes) -> Picture | None:
+        found = parse(data)
+        assert found is None or (found.order is None) == (order_type == 1)
+        return found and found._replace(order=None)
+
     expected = KEY if is_in_frames else None
-    assert picture_parser("h264", parameters)(picture) == expected  # in the stream's header
+    assert parsed(picture_parser("h264", parameters), picture) == expected  # in the stream's header
     parse = picture_parser("h264", b"")
     assert parse(picture) == KEY
-    assert parse(parameters + picture) == expected  # before a picture
-    assert parse(picture) == expected  # from there on
+    assert parsed(parse, parameters + picture) == expected  # before a picture
+    assert parsed(parse, picture) == expected  # from there on
+
+
+def test_a_picture_without_its_parameters_is_not_understood():
+    parameters = sequence_parameter_set(is_in_frames=True, profile=66, has_scaling=False, order_type=0)
+    picture = unit(0x65, *to_bytes(golomb(0, 7, 0) + "0000" + golomb(0) + "1" * 40))
+    assert picture_parser("h264", parameters)(picture) is None
+
+
+def test_last_bits_of_counts_tell_the_order_of_pictures():
+    """4 bits: the count goes on past 15, and back for B pictures, from the last picture that others are near to."""
+    count = OrderCounter()
+    for order, is_base in [
+        (0, True),
+        (6, True),
+        (2, False),
+        (4, False),
+        (14, True),
+        (10, True),
+        (18, True),
+        (12, False),
+    ]:
+        assert count(order % 16, 4, is_reset=order == 0, is_base=is_base) == (1, order)
+    assert count(0, 4, is_reset=True, is_base=True) == (2, 0)
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+def test_times_must_agree_with_the_order_inside_the_stream(codec: str):
+    orders = [(1, 0), (1, 6), (1, 2), (1, 4), (2, 0), (2, 6), (2, 2), (2, 4)]
+    pictures = [(picture._replace(order=order), pts) for (picture, pts), order in zip(TWO_GROUPS, orders, strict=True)]
+    assert index_of(pictures, codec).packet_of_frame == [0, 2, 3, 1, 4, 6, 7, 5]
+    for second in (2, 4, 7):
+        times = [pts for _, pts in pictures]
+        times[1], times[second] = times[second], times[1]
+        changed = [(picture, pts) for (picture, _), pts in zip(pictures, times, strict=True)]
+        assert build_index(codec, facts(changed), 2) is None
+
+
+# The header of a layer of 25 ticks, and pictures of 20 bytes: kind, seconds, ticks, whether they are coded.
+LAYER = bytes.fromhex("00000120 08d48d0800cd02040614103f")
+
+
+def mpeg4_picture(kind: int, ticks: int, is_coded: bool = True) -> bytes:
+    return unit(0xB6, *to_bytes(f"{kind:02b}01{ticks:05b}1{int(is_coded)}"), *[0x55] * 20)
+
+
+@pytest.mark.parametrize(
+    ("last", "is_understood"),
+    [
+        (mpeg4_picture(1, 6), True),
+        (mpeg4_picture(2, 2), True),
+        (mpeg4_picture(2, 0), False),  # not between the others
+        (mpeg4_picture(2, 3), False),
+        (mpeg4_picture(3, 6), False),  # sprites, of which the layer knows nothing
+        (mpeg4_picture(1, 6, is_coded=False), False),
+        (mpeg4_picture(1, 6) + mpeg4_picture(2, 2), False),
+        (LAYER.replace(b"\xcd\x02", b"\xcd\x04") + mpeg4_picture(1, 6), False),  # another width
+        (LAYER + mpeg4_picture(1, 6), True),
+    ],
+)
+def test_pictures_of_mpeg4(last: bytes, is_understood: bool):
+    parse = picture_parser("mpeg4", LAYER)
+    assert parse(mpeg4_picture(0, 0)) == Picture(True)
+    assert parse(mpeg4_picture(1, 3)) == Picture(False)
+    assert (parse(last) is not None) == is_understood

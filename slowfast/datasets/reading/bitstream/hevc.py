@@ -70,7 +70,7 @@ class HEVCParser:
         return pictures[0] if len(pictures) == 1 else None
 
     def _keep_set(self, unit: bytes) -> bool:
-        """Take a parameter set of either kind; tells whether it is another one than was known, as repeated ones are not."""
+        """Take a parameter set of either kind; tells whether it is another one than those of its kind before."""
         unit = unit.rstrip(b"\0")  # zeros may stand before the next start code
         kind = unit[0] >> 1 & 63
         if kind == _SEQUENCE_SET:
@@ -84,7 +84,7 @@ class HEVCParser:
         else:
             return False
         key = bytes([kind, number])
-        is_new = bool(self._sets) and self._sets.get(key) != unit
+        is_new = self._sets.get(key) != unit and any(known[0] == kind for known in self._sets)
         self._sets[key] = unit
         return is_new
 

@@ -1,5 +1,6 @@
 """MPEG-4 part 2 (ISO/IEC 14496-2, 6.2.3 to 6.2.5)."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from slowfast.datasets.reading.bitstream.network_units import Bits
@@ -23,7 +24,7 @@ class _Layer(NamedTuple):
 class MPEG4Parser:
     """Packets with several pictures (packed B-frames) give None, and so do those at which the decoder drops pictures.
 
-    It drops B pictures that do not lie between their references, and what waits to be shown where there is a new header.
+    It drops B pictures that do not lie between their references, and what waits to be shown where a header is new.
 
     Args:
         header: the stream's extradata.
@@ -73,9 +74,11 @@ class MPEG4Parser:
 
 def _units(data: bytes) -> list[bytes]:
     """What stands behind start codes; zeros may stand before the next one."""
-    return [unit.rstrip(b"\0") for unit in data.split(_START)[1:] if unit.rstrip(b"\0")]
+    units = (unit.rstrip(b"\0") for unit in data.split(_START)[1:])
+    return [unit for unit in units if unit]
 
 
+@lru_cache(maxsize=16)
 def _parse_layer(unit: bytes) -> _Layer:
     """Read the header of a layer (6.2.3)."""
     bits = Bits(unit[1:_LAYER_BYTES])

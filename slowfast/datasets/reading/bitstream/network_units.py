@@ -11,7 +11,8 @@ class Bits:
     """
 
     def __init__(self, unit: bytes) -> None:
-        self._bits = "".join(f"{byte:08b}" for byte in unit.replace(b"\0\0\3", b"\0\0"))
+        content = unit.replace(b"\0\0\3", b"\0\0")
+        self._bits = f"{int.from_bytes(content, 'big'):0{8 * len(content)}b}" if content else ""
         self._at = 0
 
     def read(self, count: int) -> int:
