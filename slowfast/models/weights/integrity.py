@@ -142,7 +142,9 @@ def check_hash(content: Mapping[str, Any], part: str, source: str) -> None:
         UserError: if the tensors are not those that were saved.
     """
     hashes = content.get(HASHES_KEY)
-    expected = hashes.get(part) if isinstance(hashes, Mapping) else None
+    if hashes is not None and not isinstance(hashes, Mapping):
+        raise UserError(f"{source}: its {HASHES_KEY} are {short(hashes)}, and no table of hashes; {AGAIN}")
+    expected = None if hashes is None else hashes.get(part)
     if expected is not None and expected != _hash(content.get(part)):
         raise UserError(
             f"{source}: the tensors of its {part} are not those that were saved: their hash differs; {AGAIN} (if you "

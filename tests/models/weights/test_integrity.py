@@ -57,6 +57,13 @@ def test_random_bytes_in_a_checkpoint_are_found(tmp_path):
     load_source(model, path, rules(NAMES))
 
 
+@pytest.mark.parametrize("hashes", [3, "a hash", ["a", "b"]])
+def test_hashes_that_are_no_table_are_refused(tmp_path, hashes):
+    path = saved(tmp_path, {"model_state": golden_weights(tiny_v2()), "class_names": NAMES, HASHES_KEY: hashes})
+    with pytest.raises(UserError, match=r"weights\.pyth: its tensor_hashes are .*, and no table of hashes; copy or"):
+        load_source(tiny_v2(), path, rules(NAMES))
+
+
 def test_torchscript_archives_are_checked_too(tmp_path):
     path = tmp_path / "clip.pt"
     save_archive(clip_names(image_vit(**CLIP).state_dict()), path)
