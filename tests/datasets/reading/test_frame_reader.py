@@ -144,7 +144,7 @@ def test_no_program_is_run_for_a_picture(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "gs").write_text(f"#!/bin/sh\ntouch {tmp_path}/was_run\n")
     (tmp_path / "gs").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None, raising=False)  # what newer ones have found
     with FrameFolderReader(tmp_path, 1) as video, pytest.raises(VideoReadError, match="no image that Pillow knows"):
         video.read([0])
     assert not (tmp_path / "was_run").exists()

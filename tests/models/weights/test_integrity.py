@@ -60,7 +60,9 @@ def test_random_bytes_in_a_checkpoint_are_found(tmp_path):
 @pytest.mark.parametrize("hashes", [3, "a hash", ["a", "b"]])
 def test_hashes_that_are_no_table_are_refused(tmp_path, hashes):
     path = saved(tmp_path, {"model_state": golden_weights(tiny_v2()), "class_names": NAMES, HASHES_KEY: hashes})
-    with pytest.raises(UserError, match=r"weights\.pyth: its tensor_hashes are .*, and no table of hashes; the file is damaged"):
+    with pytest.raises(
+        UserError, match=r"weights\.pyth: its tensor_hashes are .*, and no table of hashes; the file is damaged"
+    ):
         load_source(tiny_v2(), path, rules(NAMES))
 
 
