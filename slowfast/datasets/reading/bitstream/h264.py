@@ -3,7 +3,13 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from slowfast.datasets.reading.bitstream.network_units import Bits, OrderCounter, is_configuration_record, units
+from slowfast.datasets.reading.bitstream.network_units import (
+    Bits,
+    OrderCounter,
+    ParameterSets,
+    is_configuration_record,
+    units,
+)
 from slowfast.datasets.reading.bitstream.picture import Picture
 
 # Kinds of units (table 7-1).
@@ -42,7 +48,7 @@ class H264Parser:
     def __init__(self, header: bytes) -> None:
         is_record = is_configuration_record(header)
         self._length_bytes = (header[4] & 3) + 1 if is_record else 0
-        self._sets: dict[bytes, bytes] = {}  # kind and number of each parameter set to the set
+        self._sets = ParameterSets()
         self._sequences: dict[int, _Sequence] = {}
         self._sequence_of: dict[int, int] = {}  # of each picture parameter set
         for unit in _units_of_record(header) if is_record else units(header, 0):
@@ -82,10 +88,7 @@ class H264Parser:
             self._sequence_of[number] = bits.read_golomb()
         else:
             return False
-        key = bytes([kind, number])
-        is_new = self._sets.get(key) != unit and any(known[0] == kind for known in self._sets)
-        self._sets[key] = unit
-        return is_new
+        return self._sets.keep(kind, number, unit)
 
     def _picture(self, unit: bytes) -> Picture:
         """Read the header of a slice (7.3.3)."""

@@ -3,7 +3,13 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from slowfast.datasets.reading.bitstream.network_units import Bits, OrderCounter, is_configuration_record, units
+from slowfast.datasets.reading.bitstream.network_units import (
+    Bits,
+    OrderCounter,
+    ParameterSets,
+    is_configuration_record,
+    units,
+)
 from slowfast.datasets.reading.bitstream.picture import Picture
 
 # Kinds of units (table 7-1).
@@ -42,7 +48,7 @@ class HEVCParser:
     def __init__(self, header: bytes) -> None:
         is_record = is_configuration_record(header)
         self._length_bytes = (header[21] & 3) + 1 if is_record else 0
-        self._sets: dict[bytes, bytes] = {}  # kind and number of each parameter set to the set
+        self._sets = ParameterSets()
         self._sequences: dict[int, _Sequence] = {}
         self._picture_sets: dict[int, _PictureSet] = {}
         for unit in _units_of_record(header) if is_record else units(header, 0):
@@ -83,10 +89,7 @@ class HEVCParser:
             self._picture_sets[number] = _PictureSet(sequence, bits.read(1) == 1, bits.read(3))
         else:
             return False
-        key = bytes([kind, number])
-        is_new = self._sets.get(key) != unit and any(known[0] == kind for known in self._sets)
-        self._sets[key] = unit
-        return is_new
+        return self._sets.keep(kind, number, unit)
 
     def _order(self, unit: bytes) -> tuple[int, int]:
         """Where a picture is shown, out of the header of its first slice (7.3.6.1)."""

@@ -66,6 +66,20 @@ class OrderCounter:
         return self._num_resets, order
 
 
+class ParameterSets:
+    """The parameter sets of a stream so far."""
+
+    def __init__(self) -> None:
+        self._sets: dict[bytes, bytes] = {}  # kind and number of each to the set
+
+    def keep(self, kind: int, number: int, unit: bytes) -> bool:
+        """Take a set; tells whether it is another one than those of its kind before."""
+        key = bytes([kind, number])
+        is_new = self._sets.get(key) != unit and any(known[0] == kind for known in self._sets)
+        self._sets[key] = unit
+        return is_new
+
+
 def is_configuration_record(header: bytes) -> bool:
     """Whether units stand behind their lengths (mp4, mkv), not behind start codes (ts, avi)."""
     return header[:1] == b"\1"
