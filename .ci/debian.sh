@@ -63,4 +63,4 @@ copy_sources
 step "Debian 13: install" inside "python3 -m venv /venv; pip install --quiet --quiet -e '.[test]'"
 inside "python --version; pip list | grep -iE '^(torch|torchvision|av|numpy|timm) '"
 step "Debian 13: quickstart" inside "EPOCHS=3 DATA_DIR=/tmp/digits OUTPUT_DIR=/tmp/run bash exp/quickstart/run.sh"
-step "Debian 13: fast tests" inside 'OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile -m "not slow"'
+step "Debian 13: fast tests" inside 'pytest -n 2 --dist loadfile -m "not slow"'

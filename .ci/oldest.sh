@@ -20,5 +20,4 @@ PATH=$scratch/venv-oldest/bin:$PATH
 python .ci/oldest_versions.py >"$scratch/oldest.txt"
 step "oldest versions: install" pip install --quiet -e '.[test]' --constraint "$scratch/oldest.txt"
 python --version
-# One thread each: two of them for each of two processes only get in each other's way.
-OMP_NUM_THREADS=1 step "oldest versions: fast tests" pytest -n 2 --dist loadfile -m "not slow"
+step "oldest versions: fast tests" pytest -n 2 --dist loadfile -m "not slow"

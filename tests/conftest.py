@@ -1,10 +1,15 @@
 """What all tests share: a tiny data set, and that no test leaves traces in the next."""
 
+import os
 import random
 import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+
+# Before NumPy and PyTorch read it: processes that share cores get one thread each.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest

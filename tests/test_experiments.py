@@ -225,6 +225,7 @@ def test_the_quickstart_makes_its_data_in_a_folder_of_any_name(tmp_path):
     assert words == ["tools/prepare/moving_digits.py", "--workers", "2", "--", "-my data"]
 
 
+@pytest.mark.slow
 def test_several_nodes_do_not_start_as_one(tmp_path):
     """Refused by the real programs, and told what else there is."""
     done = start(EXP / FOUR_NODES / "run.sh", OUTPUT_DIR=str(tmp_path / "run"))

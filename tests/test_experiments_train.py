@@ -69,6 +69,7 @@ def train_two_steps(folder: Path, experiment: str, *overrides: object) -> None:
     shutil.rmtree(run / "checkpoints")  # gigabytes
 
 
+@pytest.mark.slow
 def test_a_small_one(tmp_path):
     train_two_steps(tmp_path, "uniformer_s8x8_k400")
 

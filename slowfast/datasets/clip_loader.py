@@ -4,6 +4,7 @@ import errno
 import logging
 import multiprocessing
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -130,6 +131,8 @@ class ClipLoader(DataLoader):
             if started := set(multiprocessing.active_children()) - before:
                 self._processes = list(started)
                 note_loading(started)
+                # A loader that the garbage collector finds has lost the queues by which PyTorch asks them to end.
+                weakref.finalize(self, end_loading, self._processes).atexit = False
 
     def _warn_of_little_room(self) -> None:
         """One process of each node speaks for all."""

@@ -47,6 +47,7 @@ for num_megabytes in (256, 64):
 """
 
 
+@pytest.mark.slow
 def test_peak_memory_is_of_the_call_alone():
     """In a process of its own: what others freed in this one would hide what the call takes."""
     outcome = subprocess.run([sys.executable, "-c", PEAKS], capture_output=True, text=True, check=True)

@@ -60,6 +60,7 @@ def test_the_largest_model_takes_no_memory():
         assert copy(torch.empty(1, 10**6)).shape == (1, 10**6)
 
 
+@pytest.mark.slow
 def test_weights_gradients_and_moments_are_the_floor_and_clips_add_to_it():
     model = tiny_uniformerv2(**ONE_LAYER)
     one, two, three = (step_memory_bytes(model, (num_clips, *SHAPE[1:])) for num_clips in (4, 8, 12))

@@ -54,6 +54,7 @@ def rows_of(printed: str) -> dict[tuple[int, str], list[str]]:
     return {(int(row[0]), row[1]): row[2:] for row in cells[1:]}
 
 
+@pytest.mark.slow
 def test_figures_hang_together_and_nothing_is_left_behind(
     video_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -107,6 +108,7 @@ def test_steps_are_timed_after_the_warm_up():
     assert rate.data_time_s == pytest.approx(0.6 / 2 / 5)
 
 
+@pytest.mark.slow
 def test_slow_loading_is_told(video_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     pause_s, load = 0.05, TrainClipDataset.__getitem__
 
@@ -127,6 +129,7 @@ def test_slow_loading_is_told(video_set: Path, tmp_path: Path, monkeypatch: pyte
     assert float(found[1]) == pytest.approx(advantage, rel=0.02, abs=0.06)
 
 
+@pytest.mark.slow
 def test_slow_computing_is_told(video_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     pause_s, forward = 0.3, Uniformerv2.forward
 
@@ -172,6 +175,7 @@ def test_a_gpu_times_its_own_steps(video_set: Path, tmp_path: Path):
     assert 20 * rate.min_s <= 20 * 4 / rate.videos_per_s < 2 * 20 * rate.p90_s
 
 
+@pytest.mark.slow
 def test_videos_that_cannot_be_read_count_by_the_epoch(video_set: Path, tmp_path: Path):
     for split in ("val", "test", "train"):
         rows = [(f"videos/{split}_{i}.mp4", i % 2) for i in range(4)]

@@ -169,6 +169,7 @@ def _tell_value(holder: Holder) -> int:
     return holder.value.number
 
 
+@pytest.mark.slow
 def test_objects_of_its_classes_reach_processes_that_have_not_imported_it(write):
     path = write("class Number:\n    def __init__(self, number):\n        self.number = number\n", "number.py")
     import_plugins([path])
@@ -178,6 +179,7 @@ def test_objects_of_its_classes_reach_processes_that_have_not_imported_it(write)
     assert _in_a_new_process(_tell_value, Holder(module.Number(8))) == 8
 
 
+@pytest.mark.slow
 def test_a_file_may_have_any_name(write):
     text = "class Number:\n    def __init__(self, number):\n        self.number = number\n"
     names = ("my.model.v2.py", 'it\'s "mine"\n.py', "-größer.py", os.fsdecode(b"\xff.py"))

@@ -167,6 +167,9 @@ def test_a_video_without_permission_says_so(open_folder: Path):
 # Time-out
 
 
+OPEN_STREAM = partial(VideoReader, allow_streams=True)  # others refuse a pipe before they wait for it
+
+
 @pytest.fixture
 def pipe(tmp_path: Path) -> Iterator[Path]:
     """A named pipe that nobody writes to: who opens it waits for ever, deep in FFmpeg."""
@@ -181,7 +184,8 @@ def pipe(tmp_path: Path) -> Iterator[Path]:
 
 def test_opening_is_bounded_by_the_time_out(pipe: Path, readable: VideoRecord):
     start = time.perf_counter()
-    check_failure(pipe, "was not read within DATA_LOADER.VIDEO_TIMEOUT_S 0.1", readable, timeout_s=0.1)
+    cause = "was not read within DATA_LOADER.VIDEO_TIMEOUT_S 0.1"
+    check_failure(pipe, cause, readable, open_source=OPEN_STREAM, timeout_s=0.1)
     assert time.perf_counter() - start < 5.0
 
 
@@ -213,7 +217,7 @@ def test_a_time_out_does_not_change_what_is_drawn(pipe: Path, readable: VideoRec
     """Neither the video that stands in nor its clip depend on how far the stuck one came."""
     path = write_video(tmp_path / "stuck.mp4", 8)
     samples = []
-    for bad, reader in ((pipe, VideoReader), (tmp_path / "gone.mp4", VideoReader), (path, StuckReader)):
+    for bad, reader in ((pipe, OPEN_STREAM), (tmp_path / "gone.mp4", VideoReader), (path, StuckReader)):
         records = [VideoRecord(str(bad), 0), *[readable._replace(label=label) for label in range(1, 6)]]
         samples.append(train_dataset(records, open_source=reader, timeout_s=0.1)[SampleKey(0, 0)])
     assert samples[0].video_idx == samples[1].video_idx
@@ -230,6 +234,7 @@ def test_a_stuck_video_does_not_stop_a_loader(pipe: Path, video_set: Path, tmp_p
     overrides = ["DATA.PATH_TO_DATA_DIR", str(tmp_path), "DATA.PATH_LABEL_SEPARATOR", ",", "TEST.DATASET", "kinetics"]
     overrides += ["NUM_GPUS", 0, "DATA.NUM_FRAMES", 2, "DATA.TEST_CROP_SIZE", 16, "TEST.BATCH_SIZE", 1]
     overrides += ["DATA_LOADER.NUM_WORKERS", num_workers, "DATA_LOADER.VIDEO_TIMEOUT_S", 0.3]
+    overrides += ["DATA.ALLOW_STREAMS", True]
     cfg = load_config(None, overrides)
     batches = list(build_loader(cfg, build_dataset(cfg, "test")))
     assert [batch.video_idx.tolist() for batch in batches] == [[0], [], [2], [3]]

@@ -1,6 +1,8 @@
 """Batches: which process sees which video, and that neither workers nor processes change a clip."""
 
 import errno
+import gc
+import multiprocessing
 import os
 import re
 import signal
@@ -188,6 +190,20 @@ def test_a_loader_with_workers_follows_the_epoch(video_set: Path):
         loader.sampler.set_epoch(epoch)
         batches, expected = list(loader), epoch_of(config(video_set), "train", epoch)
         assert all(torch.equal(one.clips, other.clips) for one, other in zip(batches, expected, strict=True))
+
+
+@pytest.mark.slow
+def test_processes_of_a_loader_that_the_garbage_collector_finds_end(video_set: Path):
+    loader = build_loader(config(video_set, "DATA_LOADER.NUM_WORKERS", 1), build_dataset(config(video_set), "train"))
+    others = set(multiprocessing.active_children())
+    assert len(list(loader)) == 2
+    (process,) = set(multiprocessing.active_children()) - others
+    assert process.is_alive()
+    loader.itself = loader
+    del loader
+    gc.collect()
+    process.join(timeout=2)  # PyTorch alone waits for 10 s, and leaves it
+    assert not process.is_alive()
 
 
 def test_a_training_batch_has_a_clip_and_a_label_a_video(video_set: Path):

@@ -34,6 +34,7 @@ def refused(path: Path, theirs: str, ours: str) -> str:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overrides", [TEST_ONLY, ["SOLVER.MAX_EPOCH", 2]], ids=["test", "resume"])
 def test_another_order_is_refused_before_anything_is_written(
     overrides: list, bgr_run: Path, video_set: Path, tmp_path: Path

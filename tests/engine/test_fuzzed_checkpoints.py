@@ -217,6 +217,7 @@ def test_what_is_fuzzed_loads_as_it_is(run: TrainRun, whole: dict[str, Any], tmp
         assert [outcome_of(read[name], name, whole) for name in names] == ["loaded"] * len(names)
 
 
+@pytest.mark.slow
 def test_a_share_of_the_changed_checkpoints(run: TrainRun, whole: dict[str, Any], tmp_path: Path):
     results = list(fuzz(run, whole, range(NUM_FAST), tmp_path))
     assert len(results) == 3 * NUM_FAST and len({told for _, told in results}) > NUM_FAST // 2

@@ -194,6 +194,7 @@ def test_two_processes_save_within_an_epoch_by_one_clock(video_set: Path, tmp_pa
     assert outcomes[0].out.count("INFO saved") == 60 + 1  # one more before the validation
 
 
+@pytest.mark.slow
 def test_a_run_that_stopped_before_its_validation_goes_on_with_it(
     whole_run: Path, video_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

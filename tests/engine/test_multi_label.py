@@ -53,6 +53,7 @@ def test_a_run_trains_and_tests_on_several_labels_a_video(video_set: Path, tmp_p
     assert float(printed[2]) == pytest.approx(100 * precision, abs=0.01)
 
 
+@pytest.mark.slow
 def test_several_labels_are_learned(video_set: Path, tmp_path: Path):
     """The tiny model learns its eight training videos by heart: the test is on them (67 % before training)."""
     overrides = ["SOLVER.MAX_EPOCH", 15, "SOLVER.BASE_LR", 1e-2, "LOG_PERIOD", 80, "TRAIN.EVAL_PERIOD", 15]

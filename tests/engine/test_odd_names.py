@@ -61,6 +61,7 @@ def test_lists_of_class_folders_keep_them(tmp_path: Path):
     assert (out / "classes.txt").read_bytes() == b"class \xe9\nother\n"
 
 
+@pytest.mark.slow
 def test_bad_videos_are_named_by_their_bytes(odd_set: Path, video_set: Path, tmp_path: Path):
     """In a terminal that takes UTF-8 alone."""
     arguments = tiny_arguments(video_set, tmp_path / "unused", "DATA.PATH_TO_DATA_DIR", odd_set)

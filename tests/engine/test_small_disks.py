@@ -11,6 +11,8 @@ import pytest
 
 from tests.command_line import Outcome, run_commands
 
+pytestmark = pytest.mark.slow  # all share one program that makes the disks
+
 FULL, READ_ONLY = "No space left on device", "Read-only file system"
 # What is written, with so many pages left (see tests/engine/small_disks.py) -> the file that the error names.
 CASES = {

@@ -59,6 +59,7 @@ def test_a_resumed_run_has_the_trace_of_a_whole_one(found: dict[str, Trace]):
     assert load_trace("resumed") == load_trace("uniformerv2")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "overrides"),
     [

@@ -205,6 +205,7 @@ def test_checkpoints_and_validations_come_with_their_period_and_at_the_end(video
     assert names == ["checkpoint_best.pyth", *of_epochs, "checkpoint_last.pyth"]
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_is_that_of_the_highest_validation_accuracy(
     video_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -120,6 +120,7 @@ def test_a_source_that_leaves_out_a_frame_is_one_failed_video(arrays: Path):
     assert re.fullmatch(r"frame \d was asked for and not given by its source", failure.cause)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_own_parts_reach_loading_processes(arrays: Path, num_workers: int):
     cfg = config(arrays, *COLOURS, "AUG.EXTRA_TRANSFORMS", ["grey"], "DATA_LOADER.NUM_WORKERS", num_workers)

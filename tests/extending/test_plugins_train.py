@@ -71,6 +71,7 @@ def test_two_steps_and_a_test(folder: Path, way: tuple):
     assert list(stamp["plugins"]) == [str(folder / name) for name in CONFIG["PLUGINS"]]
 
 
+@pytest.mark.slow
 def test_it_resumes_and_its_checkpoint_asks_for_the_files_again(folder: Path):
     assert run(folder, "TEST.ENABLE", False).code == 0
     outcome = run(folder, "SOLVER.MAX_EPOCH", 2)

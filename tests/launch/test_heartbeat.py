@@ -148,6 +148,7 @@ def test_a_closed_connection_is_a_lost_process(
     assert capfd.readouterr().err.startswith("error: rank 1 (host b) was lost: its connection closed without a word")
 
 
+@pytest.mark.slow
 def test_a_silent_process_is_lost_after_the_time_that_is_set(
     server: HeartbeatServer, ends: list[int], capfd: pytest.CaptureFixture[str]
 ):
@@ -227,6 +228,7 @@ def test_who_comes_after_the_first_error_prints_it_where_nobody_has(
     assert capfd.readouterr().err == "error: rank 1 (host b) was killed by SIGKILL\n"
 
 
+@pytest.mark.slow
 def test_a_process_that_stops_is_no_error_of_others_unless_they_go_on(
     server: HeartbeatServer, ends: list[int], capfd: pytest.CaptureFixture[str]
 ):

@@ -201,6 +201,7 @@ def test_a_run_whose_folder_was_taken_over_learns_it_and_leaves_the_lock(
         assert Holder.parse((tmp_path / LOCK_NAME).read_bytes()).host == socket.gethostname()
 
 
+@pytest.mark.slow
 def test_a_process_that_ends_without_unwinding_releases_it_too(tmp_path: Path):
     """As one of several processes does when another one has failed."""
     then = "from slowfast.launch.heartbeat import end_process; end_process(3)"

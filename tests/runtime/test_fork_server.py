@@ -24,6 +24,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2])
 @pytest.mark.parametrize("start", ["fork_server", "start_resource_tracker"])
 def test_the_process_that_cleans_up_outlives_stop_signals(start: str, number: signal.Signals):

@@ -23,6 +23,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["fork", "forkserver"])
 def test_a_program_that_fails_while_processes_load_data_ends(way: str, tmp_path):
     (tmp_path / "program.py").write_text(LOADING.replace("{way}", way).replace("{end}", ""))
@@ -31,6 +32,7 @@ def test_a_program_that_fails_while_processes_load_data_ends(way: str, tmp_path)
     assert outcome.err.rstrip().endswith("RuntimeError: in the middle of an epoch")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["fork", "forkserver", "spawn"])
 def test_processes_that_load_data_end_with_a_program_that_is_killed(way: str, tmp_path):
     end = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"

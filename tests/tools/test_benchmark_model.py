@@ -9,6 +9,7 @@ from tests.command_line import ROOT, run_tool
 TINY = ROOT / "configs" / "models" / "uniformerv2_tiny.yaml"
 
 
+@pytest.mark.slow
 def test_a_table_and_how_it_compares(monkeypatch):
     monkeypatch.setattr(measure, "MATRIX_SIZES", {"cpu": 64, "cuda": 64})
     words = ["--cfg", TINY, "--batch", 2, "--rounds", 1, "--device", "cpu", "--against_plain", "DATA.NUM_FRAMES", 2]

@@ -35,6 +35,7 @@ def test_one_model(monkeypatch):
     ]
 
 
+@pytest.mark.slow
 def test_sizes_are_those_without_checkpointing():
     keys = ["DATA.TRAIN_CROP_SIZE", 64, "UNIFORMERV2.LAYERS", 2, "UNIFORMERV2.N_LAYERS", 1]
     keys += ["UNIFORMERV2.RETURN_LIST", [1], "UNIFORMERV2.MLP_DROPOUT", [0.1], "UNIFORMERV2.NO_LMHRA", True]

@@ -111,6 +111,7 @@ def test_a_single_line_is_a_point_that_is_seen():
         assert [tick for tick in axes.get_xticks() if tick != int(tick)] == []
 
 
+@pytest.mark.slow
 def test_values_that_are_not_there_yet_are_said_to_be():
     run = a_run("a", 5, grad_norm=[None] * 5)
     axes = panels(drawn(draw_curves([run])))["norm of the gradient"]

@@ -214,11 +214,13 @@ def test_files_are_h264_with_b_frames_and_several_groups_of_pictures(motion_root
         assert len(key_frames) >= 2 and np.diff(key_frames).min() > 8
 
 
+@pytest.mark.slow
 def test_equal_arguments_give_equal_bytes_for_any_number_of_workers(motion_root: Path, tmp_path: Path):
     again = write_moving_digits(tmp_path / "again", **COUNTS, num_workers=2)
     assert contents(again) == contents(motion_root)
 
 
+@pytest.mark.slow
 def test_a_killed_process_is_told_in_one_line_and_the_set_counts_as_unfinished(tmp_path: Path):
     def kill_one() -> None:
         while not (children := multiprocessing.active_children()):

@@ -29,6 +29,7 @@ def test_without_processes_results_come_in_order():
     assert list(map_unordered(act, ["a", "b"], num_workers=0)) == [(0, "A"), (1, "B")]
 
 
+@pytest.mark.slow
 def test_a_crash_and_a_hang_cost_their_items_alone():
     words = ["a", "crash", "b", "exit", "hang", *"cdefgh"]
     results = dict(map_unordered(act, words, num_workers=2, timeout_s=1.0))
