@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "create_model": "slowfast.models.create",
     "list_models": "slowfast.models.create",
+    "load_model": "slowfast.inference",
 }
 
 

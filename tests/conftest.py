@@ -16,6 +16,7 @@ import pytest
 import torch
 from hypothesis import settings
 
+from tests.command_line import Outcome, run_net, tiny_arguments
 from tests.process_state import process_state_kept
 from tests.videos import write_video_set
 
@@ -50,6 +51,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def video_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a data set of 8 + 4 + 6 videos of 8 frames and 2 classes; tests must not change it."""
     return write_video_set(tmp_path_factory.mktemp("video_set"))
+
+
+@pytest.fixture(scope="session")
+def finished_run(video_set: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
+    """OUTPUT_DIR of a run that trained four epochs and tested, and what it printed; tests must not change it."""
+    output_dir = tmp_path_factory.mktemp("runs") / "finished run"
+    return output_dir, run_net(*tiny_arguments(video_set, output_dir))
 
 
 @pytest.fixture(autouse=True)

@@ -42,7 +42,7 @@ def build_dataset(cfg: CfgNode, split: Split) -> TrainClipDataset | EvalClipData
     """
     videos = build_list(cfg, split)
     if split != "train":
-        return _build_eval_dataset(cfg, [videos], is_test=split == "test")
+        return build_eval_lists(cfg, [videos], is_test=split == "test")
     check_flip(cfg, videos)
     return build_train_dataset(cfg, [videos])
 
@@ -74,10 +74,19 @@ def build_eval_dataset(cfg: CfgNode, records: Sequence[VideoRecord]) -> EvalClip
     Raises:
         UserError: for an unknown data set.
     """
-    return _build_eval_dataset(cfg, [_entry_of(cfg, is_test=True).build_list_of(cfg, records)], is_test=True)
+    return build_eval_lists(cfg, [_entry_of(cfg, is_test=True).build_list_of(cfg, records)], is_test=True)
 
 
-def _build_eval_dataset(cfg: CfgNode, lists: Sequence[VideoList], *, is_test: bool) -> EvalClipDataset:
+def build_file_list(cfg: CfgNode, records: Sequence[VideoRecord]) -> VideoList:
+    """Video files that no list names; they are read and sampled as those of ``TEST.DATASET``.
+
+    Raises:
+        UserError: for an unknown data set.
+    """
+    return _entry_of(cfg, is_test=True).build_list_of_files(cfg, records)
+
+
+def build_eval_lists(cfg: CfgNode, lists: Sequence[VideoList], *, is_test: bool = True) -> EvalClipDataset:
     """All views of a test, or the central one."""
     return EvalClipDataset(
         lists,

@@ -93,6 +93,8 @@ class DatasetEntry:
         load_records: (cfg, split) to the records of the split's list, with labels in [0, MODEL.NUM_CLASSES).
         build_sampler: cfg to what chooses the frames of a clip.
         build_opener: cfg to what opens a video: any ``FrameSource``.
+        build_video_opener: cfg to what opens a video file where lists name folders of its frames: it reads the frames
+            that the folder would hold. None where lists name files.
         has_plain_lists: a line is a path and a label, in whose place a multi-label run has several.
         can_flip: a video flipped left to right still shows its class.
         load_class_names: cfg to class names where no file gives them; None where only a file can.
@@ -102,6 +104,7 @@ class DatasetEntry:
     load_records: Callable[[CfgNode, Split], Sequence[VideoRecord]]
     build_sampler: Callable[[CfgNode], FrameSampler] = build_sparse_sampler
     build_opener: Callable[[CfgNode], SourceOpener] = build_file_opener
+    build_video_opener: Callable[[CfgNode], SourceOpener] | None = None
     has_plain_lists: bool = False
     can_flip: bool = True
     load_class_names: Callable[[CfgNode], list[str]] | None = None
@@ -133,6 +136,11 @@ class DatasetEntry:
             sampler=self.build_sampler(cfg),
             may_flip=self.can_flip or cfg.DATA.ALLOW_LABEL_CHANGING_FLIP,
         )
+
+    def build_list_of_files(self, cfg: CfgNode, records: Sequence[VideoRecord]) -> VideoList:
+        """``build_list_of`` video files, also where the data set's own lists name folders of frames."""
+        videos = self.build_list_of(cfg, records)
+        return replace(videos, open_source=self.build_video_opener(cfg)) if self.build_video_opener else videos
 
     def build_names(self, cfg: CfgNode) -> list[str] | None:
         """Class names in label order, from ``DATA.CLASS_NAMES_FILE`` or else the data set, if it knows them.
@@ -244,6 +252,7 @@ _ENTRIES = {
     "sth": DatasetEntry(
         partial(_frame_folders, names=TEST_IS_VAL, separator=" "),
         build_opener=build_folder_opener,
+        build_video_opener=build_resampled_opener,
         can_flip=False,
         published_order="bgr",
     ),
@@ -255,12 +264,15 @@ _ENTRIES = {
     ),
     "anet": DatasetEntry(_untrimmed),
     "hacs": DatasetEntry(_untrimmed),
-    "ucf101": DatasetEntry(partial(_frame_folders, names=TEST_OR_VAL), build_dense_sampler, build_folder_opener),
+    "ucf101": DatasetEntry(
+        partial(_frame_folders, names=TEST_OR_VAL), build_dense_sampler, build_folder_opener, build_file_opener
+    ),
     "ucf101_video": DatasetEntry(_two_lists, build_dense_sampler, has_plain_lists=True),
     "hmdb": DatasetEntry(
         partial(_frame_folders, names=TEST_OR_VAL, separator=" "),
         build_dense_sampler,
         build_folder_opener,
+        build_file_opener,
         published_order="bgr",
     ),
     "hmdb_video": DatasetEntry(_two_lists, build_dense_sampler, has_plain_lists=True, published_order="bgr"),

@@ -16,7 +16,7 @@ from slowfast.datasets.catalog import DATASET_REGISTRY
 from slowfast.datasets.clip_dataset import EvalClipDataset
 from slowfast.datasets.clip_loader import Workers, clip_loader
 from slowfast.datasets.collate import label_tensor
-from slowfast.datasets.records import FailedVideo, SampleKey, TruncatedVideo, UnscoredVideo, VideoRecord
+from slowfast.datasets.records import Batch, FailedVideo, SampleKey, TruncatedVideo, UnscoredVideo, VideoRecord
 from slowfast.datasets.transforms.functional import normalize
 from slowfast.engine.checkpoint import head_rules, translate_together
 from slowfast.engine.resume import check_channel_order
@@ -98,6 +98,12 @@ class Scorer:
             workers=Workers.from_config(cfg),
         )
 
+    def with_dataset(
+        self, build_dataset: Callable[[Sequence[VideoRecord]], EvalClipDataset], *, num_workers: int
+    ) -> "Scorer":
+        """The same, for videos that are read in another way."""
+        return replace(self, build_dataset=build_dataset, workers=replace(self.workers, num=num_workers))
+
     def score_loader(self, model: nn.Module, loader: DataLoader) -> VideoScores | None:
         """Score every video of a list once; all processes call this together.
 
@@ -132,6 +138,29 @@ class Scorer:
         raise_if_stopped()
         return _merge([share], len(records))
 
+    def compute_records(
+        self, model: nn.Module, records: Sequence[VideoRecord], compute: Callable[[Tensor], Tensor]
+    ) -> Iterator[tuple[Batch, Tensor]]:
+        """Compute anything of any videos, in this process alone.
+
+        Args:
+            model: of which ``compute`` calls a part; in evaluation mode meanwhile.
+            records: of the videos; their labels play no part.
+            compute: takes normalised clips (n, C, T, H, W) on the device to something of n rows.
+
+        Yields:
+            Batches, in the order of the records, and what was computed of all views of their videos; no rows if none
+            of a batch could be read.
+
+        Raises:
+            Interrupted: if this process has been asked to stop.
+        """
+        loader = self._load_records(records)
+        with _evaluating(model):
+            for batch in progress(loader, "computing", len(loader)):
+                raise_if_stopped()
+                yield batch, self._compute(compute, batch.clips) if len(batch.video_idx) else torch.empty(0)
+
     def _load_records(self, records: Sequence[VideoRecord]) -> DataLoader:
         """A loader of all views of the records, in their order."""
         # Without labels: those of one run may be numbers or tuples, and a video from elsewhere has none.
@@ -150,7 +179,7 @@ class Scorer:
         """Score this process's videos, in the loader's order, until it is asked to stop."""
         num_views, records = loader.dataset.num_views, loader.dataset.records
         video_idx, scores, failed, truncated, unscored = [], [], [], [], []
-        with _evaluating(model), torch.inference_mode():
+        with _evaluating(model):
             for batch in progress(loader, "evaluating", len(loader)):
                 if stop_signal() is not None:
                     break
@@ -160,7 +189,7 @@ class Scorer:
                     logger.warning("%s: %s", video.path, video.cause)
                 if len(batch.video_idx) == 0:
                     continue
-                logits = torch.cat([self._forward(model, clips) for clips in batch.clips.split(self.views_per_pass)])
+                logits = self._compute(model, batch.clips)
                 combined = self._combine(logits, num_views)
                 causes = why_not_finite(logits.unflatten(0, (-1, num_views)), combined)
                 told = zip(batch.video_idx.tolist(), causes, strict=True)
@@ -170,11 +199,14 @@ class Scorer:
                 scores.append(combined.cpu()[is_scored])
         return VideoScores(*_joined(video_idx, scores), failed, truncated, unscored)
 
-    def _forward(self, model: nn.Module, clips: Tensor) -> Tensor:
-        """From uint8 clips (N, C, T, H, W) to logits (N, K)."""
-        clips = self.normalize(clips.to(self.device, non_blocking=True))
-        with autocast(self.device, self.autocast_dtype):
-            return model(clips)
+    def _compute(self, compute: Callable[[Tensor], Tensor], clips: Tensor) -> Tensor:
+        """From uint8 clips (N, C, T, H, W) to what the model, or a part of it, makes of them: N rows."""
+        rows = []
+        for some in clips.split(self.views_per_pass):
+            some = self.normalize(some.to(self.device, non_blocking=True))
+            with torch.inference_mode(), autocast(self.device, self.autocast_dtype):
+                rows.append(compute(some))
+        return torch.cat(rows)
 
     def _combine(self, logits: Tensor, num_views: int) -> Tensor:
         """From logits of views (N * V, K) to scores of videos (N, K)."""

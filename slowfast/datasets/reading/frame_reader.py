@@ -79,16 +79,33 @@ class FrameFolderReader(FrameSource):
         """uint8 (H, W, 3)."""
         name = self.image_template.format(idx + self.image_start)
         try:
-            with Image.open(Path(self.path, name), formats=_formats()) as image:
-                return np.asarray(_to_rgb(image, apply_rotation=self.apply_rotation))
+            return read_image(Path(self.path, name), apply_rotation=self.apply_rotation)
         except FileNotFoundError:
             raise VideoReadError(
                 f"its file {name} is missing; the list says {self.num_frames} frames, and DATA.IMAGE_TEMPLATE is "
                 f"{self.image_template}"
             ) from None
-        # Pillow raises SyntaxError and ValueError, too, for damaged files.
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise VideoReadError(f"its file {name} cannot be read: {_cause(error)}") from None
+
+
+def read_image(path: Path, *, apply_rotation: bool = True) -> np.ndarray:
+    """Read an image file as uint8 (H, W, 3), RGB.
+
+    Args:
+        path: of the file.
+        apply_rotation: turn and mirror it as its EXIF data say.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        VideoReadError: if it cannot be read otherwise.
+    """
+    try:
+        with Image.open(path, formats=_formats()) as image:
+            return np.asarray(_to_rgb(image, apply_rotation=apply_rotation))
+    except FileNotFoundError:
+        raise
+    # Pillow raises SyntaxError and ValueError, too, for damaged files.
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise VideoReadError(f"its file {path.name} cannot be read: {_cause(error)}") from None
 
 
 @cache

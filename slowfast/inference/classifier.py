@@ -1,0 +1,269 @@
+"""A trained model in use: videos in, class names and probabilities or features out."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import torch
+from fvcore.common.config import CfgNode
+from torch import Tensor
+
+from slowfast.config import load_config
+from slowfast.config.load import flatten
+from slowfast.datasets.build import build_eval_lists, build_file_list
+from slowfast.datasets.clip_dataset import EvalClipDataset
+from slowfast.datasets.records import VideoRecord
+from slowfast.engine.scoring import Scorer
+from slowfast.errors import UserError
+from slowfast.inference.inputs import Inputs, VideoInput, gathered
+from slowfast.models.registry import VideoModel
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one video.
+
+    Attributes:
+        path: of the video; "input 2" for the third one that came as bytes or frames.
+        classes: names and probabilities of the most probable classes, the best first. Classes that nobody named are
+            "class 17", counted from 0.
+        scores: float32 (K,), as a test writes them to predictions.csv; empty if the video could not be read.
+        probabilities: float32 (K,); see ``VideoClassifier.probabilities``.
+        truncated: why the video ends early, as far as that is known; "" for a whole one.
+        error: why the video could not be read; "" if it was.
+    """
+
+    path: str
+    classes: Sequence[tuple[str, float]] = ()
+    scores: Tensor = field(default_factory=partial(torch.empty, 0))
+    probabilities: Tensor = field(default_factory=partial(torch.empty, 0))
+    truncated: str = ""
+    error: str = ""
+
+    def __str__(self) -> str:
+        told = ", ".join(f"{name} {100 * value:.1f} %" for name, value in self.classes)
+        return f"{self.path}: {self.error or told}"
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a model makes of one video before it decides.
+
+    Attributes:
+        path: as of a ``Prediction``.
+        clips: float32 (V, C), one row per view: temporal clip v // crops, spatial crop v % crops. With tokens,
+            float32 (V, C, T, H, W).
+        error: why the video could not be read; "" if it was.
+    """
+
+    path: str
+    clips: Tensor = field(default_factory=partial(torch.empty, 0))
+    error: str = ""
+
+    @property
+    def video(self) -> Tensor:
+        """The mean over the views: float32 (C,), or with tokens (C, T, H, W)."""
+        return self.clips.mean(dim=0)
+
+
+class VideoClassifier:
+    """A trained model with what it needs to classify videos; ``load_model`` makes one.
+
+    Videos are paths of files or of folders of images, bytes of a file, or frames uint8 (T, H, W, 3) in RGB as an array
+    or a tensor. Several of them are computed together, as many views at once as ``batch_size`` says. Several threads
+    may use one object.
+
+    Args:
+        model: on its device, in evaluation mode.
+        cfg: the whole config.
+        class_names: in the order of the scores; None if they are not known.
+        class_note: why they are not known, or what is assumed about them.
+        source: of the weights, for messages.
+    """
+
+    def __init__(
+        self,
+        model: VideoModel,
+        cfg: CfgNode,
+        *,
+        class_names: Sequence[str] | None = None,
+        class_note: str = "",
+        source: str = "",
+    ) -> None:
+        self.model, self.cfg, self.source = model, cfg, source
+        self.class_names, self.class_note = class_names, class_note
+        self.device = next(model.parameters()).device
+
+    @property
+    def views(self) -> tuple[int, int]:
+        """Temporal clips and spatial crops per video, unless another number is asked for."""
+        return self.cfg.TEST.NUM_ENSEMBLE_VIEWS, self.cfg.TEST.NUM_SPATIAL_CROPS
+
+    def predict(
+        self,
+        videos: VideoInput | Sequence[VideoInput],
+        *,
+        topk: int = 5,
+        views: str | tuple[int, int] | None = None,
+        batch_size: int = 8,
+    ) -> Prediction | list[Prediction]:
+        """Classify videos.
+
+        Args:
+            videos: one, or a list of them.
+            topk: how many classes to name.
+            views: temporal clips and spatial crops, such as "4x3" or (4, 3); None takes those of the model's own tests.
+            batch_size: views that are computed at once.
+
+        Returns:
+            One prediction, or a list of them in the order of the videos. A video of a list that cannot be read has an
+            ``error`` instead of classes.
+
+        Raises:
+            UserError: if the only video cannot be read, or an argument is wrong.
+        """
+        if _is_one(videos):
+            prediction = self.predict([videos], topk=topk, views=views, batch_size=batch_size)[0]
+            _raise_if_failed(prediction.path, prediction.error)
+            return prediction
+        if type(topk) is not int or topk < 1:
+            raise UserError(f"topk is {topk!r}; accepted: whole numbers from 1")
+        cfg = self._config_for(views, batch_size)
+        with gathered(videos, build_file_list(cfg, []).open_source) as inputs:
+            scorer = self._scorer(cfg, inputs)
+            result = scorer.score_records(self.model, inputs.records)
+        predictions = [Prediction(record.path) for record in inputs.records]
+        truncated = {video.video_idx: video.cause for video in result.truncated}
+        for idx, scores in zip(result.video_idx.tolist(), result.scores, strict=True):
+            predictions[idx] = self._prediction(inputs.records[idx].path, scores, topk, truncated.get(idx, ""))
+        for failure in result.failed:
+            predictions[failure.video_idx] = Prediction(failure.path, error=failure.cause)
+        return predictions
+
+    def features(
+        self,
+        videos: VideoInput | Sequence[VideoInput],
+        *,
+        layer: int | None = None,
+        tokens: bool = False,
+        views: str | tuple[int, int] | None = None,
+        batch_size: int = 8,
+    ) -> Features | list[Features]:
+        """Compute features.
+
+        Args:
+            videos: one, or a list of them.
+            layer: 0-based block, negative from the last, whose tokens are averaged; None for what the classifier reads.
+            tokens: all tokens of the layer (by default the last one) instead of their mean.
+            views: as of ``predict``.
+            batch_size: views that are computed at once.
+
+        Returns:
+            One object, or a list of them in the order of the videos.
+
+        Raises:
+            UserError: if the only video cannot be read, or an argument is wrong.
+        """
+        if _is_one(videos):
+            features = self.features([videos], layer=layer, tokens=tokens, views=views, batch_size=batch_size)[0]
+            _raise_if_failed(features.path, features.error)
+            return features
+        return list(self.iterate_features(videos, layer=layer, tokens=tokens, views=views, batch_size=batch_size))
+
+    def iterate_features(
+        self,
+        videos: Sequence[VideoInput],
+        *,
+        layer: int | None = None,
+        tokens: bool = False,
+        views: str | tuple[int, int] | None = None,
+        batch_size: int = 8,
+    ) -> Iterator[Features]:
+        """``features`` of many videos, one after the other, in their order: none but those of one batch are kept."""
+        if layer is not None:
+            self.model.layer_indices([layer])
+        cfg = self._config_for(views, batch_size)
+        compute = partial(_features_of, self.model, layer=layer, has_tokens=tokens)
+        with gathered(videos, build_file_list(cfg, []).open_source) as inputs:
+            scorer = self._scorer(cfg, inputs)
+            num_views = cfg.TEST.NUM_ENSEMBLE_VIEWS * cfg.TEST.NUM_SPATIAL_CROPS
+            for batch, rows in scorer.compute_records(self.model, inputs.records, compute):
+                found = {failure.video_idx: Features(failure.path, error=failure.cause) for failure in batch.failed}
+                rows = rows.unflatten(0, (-1, num_views)) if len(rows) else rows
+                for idx, row in zip(batch.video_idx.tolist(), rows, strict=True):
+                    found[idx] = Features(inputs.records[idx].path, row)
+                yield from (found[idx] for idx in sorted(found))
+
+    def probabilities(self, scores: Tensor) -> Tensor:
+        """From a video's scores (..., K) to probabilities.
+
+        Scores are probabilities averaged over the views already, or logits averaged over them (UniFormer's tests,
+        TEST.ADD_SOFTMAX False): then a softmax makes them probabilities, or for several labels per video a sigmoid.
+        """
+        if self.cfg.TEST.ADD_SOFTMAX:
+            return scores
+        return scores.sigmoid() if self.cfg.DATA.MULTI_LABEL else scores.softmax(dim=-1)
+
+    def class_name(self, idx: int) -> str:
+        """The name of a class by its number, counted from 0."""
+        return f"class {idx}" if self.class_names is None else self.class_names[idx]
+
+    def _prediction(self, path: str, scores: Tensor, topk: int, truncated: str) -> Prediction:
+        probabilities = self.probabilities(scores)
+        best = probabilities.topk(min(topk, len(probabilities)))
+        classes = [
+            (self.class_name(idx), value)
+            for value, idx in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+        ]
+        return Prediction(path, classes, scores, probabilities, truncated)
+
+    def _config_for(self, views: str | tuple[int, int] | None, batch_size: int) -> CfgNode:
+        if type(batch_size) is not int or batch_size < 1:
+            raise UserError(f"batch_size is {batch_size!r}; accepted: whole numbers from 1")
+        num_clips, num_crops = self.views if views is None else _views(views)
+        values = {
+            "TEST.NUM_ENSEMBLE_VIEWS": num_clips,
+            "TEST.NUM_SPATIAL_CROPS": num_crops,
+            "TEST.BATCH_SIZE": batch_size,
+        }
+        own = dict(flatten(self.cfg)) | values
+        own.pop("PLUGINS", None)
+        return load_config(None, [part for pair in own.items() for part in pair])
+
+    def _scorer(self, cfg: CfgNode, inputs: Inputs) -> Scorer:
+        """Scores the inputs as a test of the config would, however they are opened."""
+        scorer = Scorer.from_config(cfg, self.device)
+
+        def build_dataset(records: Sequence[VideoRecord]) -> EvalClipDataset:
+            return build_eval_lists(cfg, [replace(build_file_list(cfg, records), open_source=inputs.open_source)])
+
+        return scorer.with_dataset(build_dataset, num_workers=0 if inputs.is_in_memory else scorer.num_workers)
+
+
+def _features_of(model: VideoModel, clips: Tensor, *, layer: int | None, has_tokens: bool) -> Tensor:
+    """Float32 (N, C), or with tokens (N, C, T, H, W), on the CPU."""
+    if layer is None and not has_tokens:
+        return model.forward_head(model.forward_features(clips), pre_logits=True).float().cpu()
+    volume = model.forward_intermediates(clips, [-1 if layer is None else layer])[0].float()
+    return (volume if has_tokens else volume.mean(dim=(2, 3, 4))).cpu()
+
+
+def _is_one(videos: object) -> bool:
+    return not isinstance(videos, list | tuple)
+
+
+def _raise_if_failed(path: str, error: str) -> None:
+    if error:
+        raise UserError(f"{path}: {error}")
+
+
+def _views(views: str | tuple[int, int]) -> tuple[int, int]:
+    """Clips and crops of "4x3" or (4, 3)."""
+    given = views
+    if isinstance(views, str):
+        views = tuple(map(int, views.split("x"))) if re.fullmatch(r"[0-9]{1,6}x[0-9]{1,6}", views) else ()
+    is_good = isinstance(views, list | tuple) and len(views) == 2 and all(type(number) is int for number in views)
+    if not is_good or views[0] < 1 or views[1] not in (1, 3):
+        raise UserError(f"views {given!r}; accepted: temporal clips x spatial crops, such as 4x3; crops are 1 or 3")
+    return tuple(views)

@@ -1,0 +1,49 @@
+"""The part of a config that says what a trained model computes for a video."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from fvcore.common.config import CfgNode
+
+from slowfast.config.load import flatten
+from slowfast.config.sections import SECTIONS, shapes_model
+
+# Besides the keys that shape the model: which frames are read, how, and what becomes of them and of the scores.
+INPUT_KEYS = (
+    "DATA.NUM_FRAMES",
+    "DATA.SAMPLING_RATE",
+    "DATA.USE_OFFSET_SAMPLING",
+    "DATA.STH_VIDEO_FPS",
+    "DATA.CHANNEL_ORDER",
+    "DATA.MEAN",
+    "DATA.STD",
+    "DATA.TEST_CROP_SIZE",
+    "DATA.ENSEMBLE_METHOD",
+    "DATA.MULTI_LABEL",
+    "TEST.DATASET",
+    "TEST.NUM_ENSEMBLE_VIEWS",
+    "TEST.NUM_SPATIAL_CROPS",
+    "TEST.ADD_SOFTMAX",
+)
+
+
+def decides_scores(key: str) -> bool:
+    """Whether a key's value has a part in the scores of a trained model; where training started from has none."""
+    starts = {start for section in SECTIONS.values() for start in section.random_start}
+    return (shapes_model(key) and key not in starts) or key in INPUT_KEYS
+
+
+def settings_of(cfg: CfgNode) -> dict[str, Any]:
+    """The values of a config that decide what its model computes, by full key."""
+    return {key: value for key, value in flatten(cfg) if decides_scores(key)}
+
+
+def as_overrides(settings: Mapping[str, Any]) -> list[Any]:
+    """Keys and values, one after the other."""
+    return list(_alternating(settings))
+
+
+def _alternating(settings: Mapping[str, Any]) -> Iterator[Any]:
+    for key, value in settings.items():
+        if decides_scores(key):
+            yield from (key, value)
