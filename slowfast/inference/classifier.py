@@ -80,6 +80,7 @@ class VideoClassifier:
         class_names: in the order of the scores; None if they are not known.
         class_note: why they are not known, or what is assumed about them.
         source: of the weights, for messages.
+        proof: what the proof of a model folder showed; "" for other sources.
     """
 
     def __init__(
@@ -90,8 +91,9 @@ class VideoClassifier:
         class_names: Sequence[str] | None = None,
         class_note: str = "",
         source: str = "",
+        proof: str = "",
     ) -> None:
-        self.model, self.cfg, self.source = model, cfg, source
+        self.model, self.cfg, self.source, self.proof = model, cfg, source, proof
         self.class_names, self.class_note = class_names, class_note
         self.device = next(model.parameters()).device
 

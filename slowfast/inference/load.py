@@ -4,6 +4,7 @@ import difflib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,11 +17,13 @@ from slowfast.config.shipped import experiment_configs
 from slowfast.datasets.labels import class_key, load_label_list
 from slowfast.errors import UserError
 from slowfast.inference.classifier import VideoClassifier
+from slowfast.inference.model_folder import is_model_folder, prove, read_folder
+from slowfast.inference.proof import check_bfloat16
 from slowfast.inference.settings import as_overrides
 from slowfast.models import build_model
 from slowfast.models.registry import MODEL_REGISTRY
 from slowfast.models.weights.class_order import ASSUMED_ORDERS, IMPLIED_LISTS, HeadRules, implied_list
-from slowfast.models.weights.load import apply_translation
+from slowfast.models.weights.load import apply_translation, load_weights
 from slowfast.models.weights.sources import translate_source
 from slowfast.models.weights.translation import Translation
 
@@ -53,11 +56,13 @@ def load_model(
     device: str | torch.device = "auto",
     precision: str = "float32",
     num_workers: int = 0,
+    verify: bool = True,
 ) -> VideoClassifier:
     """Load a trained model with all that it needs to classify videos.
 
     Args:
-        source: a checkpoint of this project, which says everything itself; or weights of the UniFormer or UniFormerV2
+        source: a model folder (``uniformer publish``) or a checkpoint of this project, which say everything
+            themselves; or weights of the UniFormer or UniFormerV2
             authors or of MMAction2, a file or an address, with the ``experiment`` that they are of.
         experiment: a folder of exp/, such as uniformerv2_b16_8x224_k400. It says which frames are read, how, and the
             names of the classes, where the source does not.
@@ -67,6 +72,7 @@ def load_model(
         device: "cpu", "cuda", "cuda:1", ...; "auto" is a GPU if there is one.
         precision: what the network computes in: float32, bfloat16 or float16.
         num_workers: processes that read videos beside this one, where there are several.
+        verify: of a model folder, run the proof that it is the published model. Its hashes are always compared.
 
     Raises:
         UserError: if the source cannot be had, is damaged, or does not say enough; then the message lists the
@@ -74,6 +80,8 @@ def load_model(
     """
     source = os.fspath(source)
     runtime = _runtime_overrides(_device(device), precision, num_workers)
+    if os.path.isdir(source):
+        return _load_folder(source, runtime, plugins, _device(device), precision, verify=verify)
     translation = translate_source(source)
     if translation.origin == "own" and translation.config:
         if experiment:
@@ -95,6 +103,26 @@ def load_model(
         raise UserError(f"{source}: has {model.num_classes} classes, and {len(classes.names)} names are given for them")
     return VideoClassifier(
         model.to(_device(device)).eval(), cfg, class_names=classes.names, class_note=note, source=source
+    )
+
+
+def _load_folder(
+    source: str, runtime: list[Any], plugins: Sequence[str], device: torch.device, precision: str, *, verify: bool
+) -> VideoClassifier:
+    if not is_model_folder(source):
+        raise UserError(f"{source}: is no model folder, as uniformer publish writes it: it has no config.json")
+    content = read_folder(Path(source))
+    if content.plugins and not plugins:
+        raise UserError(f"{source}: needs code of its own ({', '.join(content.plugins)}); name it as a plugin")
+    cfg = load_config(None, [*as_overrides(content.settings), *runtime], plugins=plugins)
+    model = build_model(cfg).eval()
+    load_weights(model, content.weights, source)
+    told = prove(model, cfg, content, source) if verify else "not proved: verify was False"
+    model = model.to(device)
+    if verify and precision == "bfloat16":
+        check_bfloat16(model, cfg, content.video, content.proof, source)
+    return VideoClassifier(
+        model, cfg, class_names=content.class_names, class_note=content.class_note, source=source, proof=told
     )
 
 

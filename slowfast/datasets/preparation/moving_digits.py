@@ -20,7 +20,6 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
 
-import av
 import numpy as np
 from sklearn.datasets import load_digits
 
@@ -32,6 +31,7 @@ from slowfast.datasets.preparation.digit_scenes import (
     draw_scene,
     render_motion,
 )
+from slowfast.datasets.preparation.encoding import encode_h264
 from slowfast.errors import UserError
 from slowfast.runtime.files import make_folder, write_text, writing
 from slowfast.runtime.processes import check_locks
@@ -192,33 +192,11 @@ def _load_digit_scans() -> tuple[np.ndarray, np.ndarray]:
     return digits.images, digits.target
 
 
-def _encode_h264(path: Path, frames: np.ndarray) -> None:
-    """Encode uint8 (T, H, W, 3) RGB frames; the bytes depend on the frames and the library versions only."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    # Fixed frame types: scene cuts would add key frames and b-adapt=1 drop B-frames as the encoder likes. mbtree
-    # is off because its AVX-512 code lets bytes differ from run to run (seen in x264 core 165).
-    x264_params = f"keyint={KEY_FRAME_INTERVAL}:scenecut=0:bframes=2:b-adapt=0:mbtree=0:threads=1"
-    with writing(path):
-        try:
-            # From the root on, no folder is taken for the name of a protocol, as "a:b" would be.
-            name = os.path.abspath(temporary)
-            with av.open(name, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
-                options = {"preset": "veryfast", "crf": "20", "x264-params": x264_params}
-                stream = container.add_stream("libx264", rate=FPS, options=options)
-                _, stream.height, stream.width, _ = frames.shape
-                stream.pix_fmt = "yuv420p"
-                for frame in frames:
-                    container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-                container.mux(stream.encode())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-
 def _write_planned_video(root: Path, key: tuple[str, str, int, int]) -> None:
     """Plan, render and encode the video of one (variant, split, index, seed)."""
     plan = plan_video(*key)
-    _encode_h264(root / plan.path, render_motion(plan.motion, plan.scene, _load_digit_scans()[0][plan.digit_idx]))
+    frames = render_motion(plan.motion, plan.scene, _load_digit_scans()[0][plan.digit_idx])
+    encode_h264(root / plan.path, frames, fps=FPS, key_frame_interval=KEY_FRAME_INTERVAL)
 
 
 def _video_path(variant: str, split: str, index: int) -> str:

@@ -1,0 +1,283 @@
+"""A trained model as a folder that says what it is and proves that it still is.
+
+- ``config.json``: architecture, frames, sampling, size, mean, standard deviation, channel order, views, class names;
+- ``model.safetensors``: the weights;
+- ``README.md``: for people;
+- ``proof.mp4`` (or the file that was given), ``proof.safetensors`` and ``proof.json``: a video, what the model made of
+  it, and the hashes of all files, of every tensor and of the class names.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+from fvcore.common.config import CfgNode
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from slowfast.errors import UserError
+from slowfast.inference.classifier import VideoClassifier
+from slowfast.inference.model_card import model_card
+from slowfast.inference.proof import Proof, check_proof, make_proof, read_trace
+from slowfast.inference.proof_video import write_proof_video
+from slowfast.inference.settings import settings_of
+from slowfast.models.registry import VideoModel
+from slowfast.runtime.reproduce import versions
+
+CONFIG, WEIGHTS, CARD, TRACE, PROOF = "config.json", "model.safetensors", "README.md", "proof.safetensors", "proof.json"
+FORMAT = "uniformer-video model 1"
+AGAIN = "copy or download the folder again, or publish the model again"
+
+
+@dataclass(frozen=True)
+class FolderContent:
+    """What a model folder says, once its hashes were compared.
+
+    Attributes:
+        settings: of the config, by full key.
+        class_names: in the order of the scores, or None.
+        class_note: why there are none, or what is assumed about them.
+        weights: by name.
+        video: of the proof.
+        proof: what the model made of it.
+        plugins: files of code that the model needs.
+    """
+
+    settings: Mapping[str, Any]
+    class_names: list[str] | None
+    class_note: str
+    weights: dict[str, Tensor]
+    video: Path
+    proof: Proof
+    plugins: Sequence[str]
+
+
+def publish(
+    classifier: VideoClassifier,
+    folder: str | os.PathLike,
+    *,
+    proof_video: str | os.PathLike | None = None,
+    license_name: str = "",
+    notes: Mapping[str, Any] | None = None,
+    replaces: bool = False,
+) -> Path:
+    """Write a model folder; it appears whole or not at all.
+
+    Args:
+        classifier: on the CPU, in float32.
+        folder: that does not exist yet, or is empty.
+        proof_video: the video of the proof; None makes one up.
+        license_name: of the weights, such as Apache-2.0.
+        notes: more for the model card: how the model was trained and what it reached.
+        replaces: a model folder that is there already is replaced.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UserError: if the folder is not free, or cannot be written, or the video cannot be read.
+    """
+    folder = Path(os.path.abspath(folder))
+    _check_free(folder, replaces=replaces)
+    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        _write(classifier, temporary, proof_video, license_name, notes or {})
+        if folder.is_dir():
+            shutil.rmtree(folder)
+        os.rename(temporary, folder)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def is_model_folder(path: str | os.PathLike) -> bool:
+    """Whether a folder holds a model that ``publish`` wrote."""
+    return Path(path, CONFIG).is_file()
+
+
+def read_folder(folder: Path) -> FolderContent:
+    """Read a model folder and compare all hashes.
+
+    Raises:
+        UserError: if a file is missing, or a hash differs.
+    """
+    hashes = _read_json(folder / PROOF)
+    files = hashes.get("files")
+    if not isinstance(files, dict) or not {CONFIG, TRACE} <= set(files):
+        raise UserError(f"{folder / PROOF}: lacks the hashes of its files; {AGAIN}")
+    for name, expected in files.items():
+        if os.path.basename(name) != name:
+            raise UserError(f"{folder / PROOF}: names the file {name!r}; accepted: files of its folder")
+        if _file_hash(folder / name) != expected:
+            raise UserError(f"{folder / name}: is not the file that was published: its hash differs; {AGAIN}")
+    config = _read_json(folder / CONFIG)
+    if config.get("format") != FORMAT:
+        raise UserError(f"{folder / CONFIG}: its format is {config.get('format')!r}; accepted: {FORMAT!r}")
+    names = config.get("class_names")
+    if _names_hash(names) != hashes.get("class_names"):
+        raise UserError(f"{folder / CONFIG}: its class names are not those that were published; {AGAIN}")
+    weights = _load(folder / WEIGHTS)
+    _check_tensors(weights, hashes.get("tensors"), folder / WEIGHTS)
+    trace = read_trace(_load(folder / TRACE), folder / TRACE)
+    errors = [hashes.get(name) for name in ("noise_error", "bfloat16_error")]
+    if not all(isinstance(error, int | float) for error in errors):
+        raise UserError(f"{folder / PROOF}: lacks the errors that were measured; {AGAIN}")
+    video = next((folder / name for name in files if name not in (CONFIG, TRACE, CARD)), None)
+    if video is None:
+        raise UserError(f"{folder / PROOF}: names no video; {AGAIN}")
+    return FolderContent(
+        settings=config["settings"],
+        class_names=names,
+        class_note=config.get("class_note", ""),
+        weights=weights,
+        video=video,
+        proof=Proof(trace, *errors),
+        plugins=config["plugins"],
+    )
+
+
+def prove(model: VideoModel, cfg: CfgNode, content: FolderContent, told: str) -> str:
+    """Run the proof of a folder, on the CPU in float32.
+
+    Returns:
+        One line: that it is the published function, and the error.
+
+    Raises:
+        ProofError: if it is not.
+    """
+    error = check_proof(model, cfg, content.video, content.proof, told)
+    return f"this is the published function: its logits differ by {error:.1g} of the largest one"
+
+
+def _write(
+    classifier: VideoClassifier,
+    folder: Path,
+    proof_video: str | os.PathLike | None,
+    license_name: str,
+    notes: Mapping[str, Any],
+) -> None:
+    model, cfg = classifier.model, classifier.cfg
+    weights = {name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()}
+    config = {
+        "format": FORMAT,
+        "architecture": cfg.MODEL.MODEL_NAME,
+        "class_names": None if classifier.class_names is None else list(classifier.class_names),
+        "class_note": classifier.class_note,
+        "source": os.path.basename(classifier.source),
+        "license": license_name,
+        "settings": settings_of(cfg),
+        "plugins": [os.path.basename(path) for path in cfg.PLUGINS],
+        "versions": versions(),
+    }
+    _write_json(folder / CONFIG, config)
+    _write_tensors(folder / WEIGHTS, weights)
+    if proof_video is None:
+        video = folder / "proof.mp4"
+        write_proof_video(video, _proof_frames(cfg))
+    else:
+        video = folder / f"proof{Path(proof_video).suffix}"
+        shutil.copyfile(proof_video, video)
+    proof = make_proof(model, cfg, video)
+    _write_tensors(folder / TRACE, proof.trace.tensors())
+    (folder / CARD).write_text(model_card(classifier, config, proof, notes), encoding="utf-8")
+    hashes = {
+        "files": {name: _file_hash(folder / name) for name in (CONFIG, TRACE, video.name)},
+        "tensors": {name: _tensor_hash(value) for name, value in weights.items()},
+        "class_names": _names_hash(config["class_names"]),
+        "noise_error": proof.noise_error,
+        "bfloat16_error": proof.bfloat16_error,
+    }
+    _write_json(folder / PROOF, hashes)
+
+
+def _proof_frames(cfg: CfgNode) -> int:
+    """Enough for clips that differ: three times T, and the span of a dense clip and half of it."""
+    span = cfg.DATA.NUM_FRAMES * max(cfg.DATA.SAMPLING_RATE, 1)
+    return max(3 * cfg.DATA.NUM_FRAMES, span + span // 2)
+
+
+def _check_free(folder: Path, *, replaces: bool) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder}: is a file; name a new folder")
+    if folder.is_dir() and any(folder.iterdir()) and not (replaces and is_model_folder(folder)):
+        raise UserError(f"{folder}: is not empty; name a new folder")
+
+
+def _check_tensors(weights: Mapping[str, Tensor], expected: object, path: Path) -> None:
+    if not isinstance(expected, dict):
+        raise UserError(f"{path.with_name(PROOF)}: lacks the hashes of the tensors; {AGAIN}")
+    lacking, surplus = sorted(set(expected) - set(weights)), sorted(set(weights) - set(expected))
+    for what, names in (("lacks", lacking), ("has too much:", surplus)):
+        if names:
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            raise UserError(f"{path}: {what} {names[0]}{more}; {AGAIN}")
+    wrong = [name for name, value in weights.items() if _tensor_hash(value) != expected[name]]
+    if wrong:
+        more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        raise UserError(f"{path}: {wrong[0]}{more} is not the tensor that was published: its hash differs; {AGAIN}")
+
+
+def _load(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise UserError(f"{path}: is missing; {AGAIN}") from None
+    except (OSError, ValueError, safetensors.SafetensorError) as error:
+        raise UserError(f"{path}: cannot be read: {str(error).splitlines()[0]}; {AGAIN}") from None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: is missing; {AGAIN}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: cannot be read: {error}; {AGAIN}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: holds no object; {AGAIN}")
+    return content
+
+
+def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    save_file(dict(tensors), path, {"format": "pt"})
+    # The library leaves it to its owner alone.
+    path.chmod(path.with_name(CONFIG).stat().st_mode)
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _file_hash(path: Path) -> str:
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except FileNotFoundError:
+        raise UserError(f"{path}: is missing; {AGAIN}") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    return digest.hexdigest()
+
+
+def _tensor_hash(value: Tensor) -> str:
+    """Of type, shape and bytes."""
+    data = value.contiguous().flatten().view(torch.uint8)
+    digest = hashlib.sha256(f"{value.dtype} {tuple(value.shape)}\n".encode())
+    digest.update(memoryview(data.numpy()))
+    return digest.hexdigest()
+
+
+def _names_hash(names: Sequence[str] | None) -> str:
+    return hashlib.sha256(json.dumps(names, ensure_ascii=False).encode()).hexdigest()
