@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     parser.add_argument("--batch", type=positive_int, default=1, metavar="N", help="clips per call (default 1)")
     parser.add_argument("--rounds", type=positive_int, default=5, metavar="N", help="timed calls of each (default 5)")
     default = "cuda" if torch.cuda.is_available() else "cpu"
-    parser.add_argument("--device", choices=("cpu", "cuda"), default=default, help="(default: a GPU if there is one)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default=default, help="(default: a GPU, or cpu)")
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="bfloat16 is by autocast (default float32)")
     parser.add_argument("--compile", action="store_true", help="time torch.compile, too")
     parser.add_argument("--against_plain", action="store_true", help="time the plain formulation, too")

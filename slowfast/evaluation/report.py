@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 import simplejson
 from torch import Tensor
@@ -161,13 +161,27 @@ def write_report(folder: Path, report: TestReport, paths: Sequence[str], labels:
 def _write_rows(file: BinaryIO, paths: Sequence[str], labels: Tensor, scores: Tensor) -> None:
     """The table of predictions; names of files that are not UTF-8 keep their bytes."""
     text = io.TextIOWrapper(file, newline="", **NAMES)
-    writer = csv.writer(text)
-    writer.writerow(["path", "label", "prediction", "scores"])
-    for path, label, row in zip(paths, labels, scores, strict=True):
-        classes = [label] if label.ndim == 0 else label.nonzero()
-        written = ";".join(str(int(idx)) for idx in classes)
-        writer.writerow([path, written, int(row.argmax()), " ".join(f"{value:.6g}" for value in row.tolist())])
+    write_predictions(text, paths, labels, scores)
     text.detach()  # flushed; whoever has opened the file closes it
+
+
+def write_predictions(
+    file: TextIO, paths: Sequence[str], labels: Sequence[Tensor] | None, scores: Sequence[Tensor]
+) -> None:
+    """Write the table of ``predictions.csv``.
+
+    Args:
+        file: open for writing.
+        paths: of the n scored videos.
+        labels: as for ``make_report``; None if nobody knows them.
+        scores: float (K,) each.
+    """
+    writer = csv.writer(file)
+    writer.writerow(["path", "label", "prediction", "scores"])
+    for idx, (path, row) in enumerate(zip(paths, scores, strict=True)):
+        classes = [] if labels is None else [labels[idx]] if labels[idx].ndim == 0 else labels[idx].nonzero()
+        written = ";".join(str(int(each)) for each in classes)
+        writer.writerow([path, written, int(row.argmax()), " ".join(f"{value:.6g}" for value in row.tolist())])
 
 
 def load_report(path: Path) -> TestReport:
