@@ -13,14 +13,10 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--checkpoint", metavar="FILE", help="a checkpoint of this project, or public weights")
     source.add_argument("--model", metavar="DIR", help="a model folder, as uniformer publish writes it")
-    parser.add_argument(
-        "--experiment", default="", metavar="NAME", help="folder of exp/ that public weights are of"
-    )
+    parser.add_argument("--experiment", default="", metavar="NAME", help="folder of exp/ that public weights are of")
     parser.add_argument("--classes", metavar="LIST", help="names of the classes: a shipped list, or a file of them")
     parser.add_argument("--plugins", metavar="FILE.py", action="append", default=[], help="code that the model needs")
-    parser.add_argument(
-        "--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: a GPU, or cpu)"
-    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: a GPU, or cpu)")
     parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="of the network (default: float32)")
     parser.add_argument(
         "--no_verify", action="store_true", help="leave out the proof of a model folder; hashes are compared anyway"

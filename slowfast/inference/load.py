@@ -64,8 +64,8 @@ def load_model(
         source: a model folder (``uniformer publish``) or a checkpoint of this project, which say everything
             themselves; or weights of the UniFormer or UniFormerV2
             authors or of MMAction2, a file or an address, with the ``experiment`` that they are of.
-        experiment: a folder of exp/, such as uniformerv2_b16_8x224_k400. It says which frames are read, how, and the
-            names of the classes, where the source does not.
+        experiment: a folder of exp/, such as uniformerv2_b16_8x224_k400, or a YAML config of your own. It says which
+            frames are read, how, and the names of the classes, where the source does not.
         class_names: in the order of the source's rows, where it does not say them or you know better: names, or one of
             the shipped lists or a file of them, one per line.
         plugins: files of code that register the source's model or data set.
@@ -165,10 +165,12 @@ def _plugins(translation: Translation, plugins: Sequence[str]) -> Sequence[str]:
     return plugins
 
 
-def _experiment_config(experiment: str, translation: Translation, source: str) -> os.PathLike:
+def _experiment_config(experiment: str, translation: Translation, source: str) -> str | os.PathLike:
     configs = experiment_configs()
     if experiment in configs:
         return configs[experiment]
+    if experiment.endswith((".yaml", ".yml")):
+        return experiment
     if experiment:
         near = ", ".join(difflib.get_close_matches(experiment, configs, n=3, cutoff=0.0))
         raise UserError(f"there is no experiment {experiment!r}; the nearest are {near}")

@@ -1,0 +1,110 @@
+"""What a source says itself, what an experiment says for it, and what nobody knows."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+import slowfast
+from slowfast.config import load_config
+from slowfast.config.shipped import experiment_configs
+from slowfast.datasets.labels import load_label_list
+from slowfast.errors import UserError
+from slowfast.models import build_model
+from tests.models.weights.layouts import B16_NAMES, TINY_V2, golden_weights, saved, tiny_cfg
+
+
+def small_experiment(folder: Path, class_names: str, **changes: object) -> tuple[str, Path]:
+    """A config of a small model with the published names of weights, and such weights, as the authors save them."""
+    names = load_label_list(class_names)
+    keys = TINY_V2 | B16_NAMES | {"MODEL.NUM_CLASSES": len(names), "DATA.CLASS_NAMES_FILE": class_names} | changes
+    nested: dict = {}
+    for key, value in keys.items():
+        section, name = key.split(".")
+        nested.setdefault(section, {})[name] = value
+    config = folder / "config.yaml"
+    config.write_text(yaml.safe_dump(nested))
+    return str(config), golden_weights(build_model(tiny_cfg(keys)).eval())
+
+
+@pytest.mark.parametrize(
+    ("file_name", "class_names", "dataset", "expected", "note"),
+    [
+        ("k400.pth", "kinetics400_uniformer", "kinetics_sparse", "riding a bike", ""),
+        ("k600.pth", "kinetics600_uniformer", "kinetics_sparse", None, ""),
+        (
+            "k700.pth",
+            "kinetics700_alphabetical",
+            "kinetics_sparse",
+            "class 0",
+            "the authors did not publish the order of",
+        ),
+        (
+            "k710.pth",
+            "kinetics710_uniformer",
+            "kinetics_sparse",
+            "riding a bike",
+            "310 of them assumed from MMAction2's",
+        ),
+        ("sthv2.pth", "something_something_v2", "sth", None, ""),
+        ("renamed.pth", "something_something_v1", "sth", None, ""),
+        ("anet.pth", "activitynet200", "anet", None, "assumed"),
+        ("renamed.pth", "activitynet200", "anet", None, "assumed: that of MMAction2"),
+        ("hacs.pth", "activitynet200", "hacs", "class 0", "did not publish the order of these 200 classes"),
+        ("mit.pth", "moments_in_time_v1", "mit", None, "339 of them assumed"),
+    ],
+)
+def test_names_come_where_the_order_is_known(
+    file_name: str, class_names: str, dataset: str, expected: str | None, note: str, tmp_path: Path
+):
+    config, weights = small_experiment(tmp_path, class_names, **{"TEST.DATASET": dataset})
+    classifier = slowfast.load_model(saved(tmp_path, weights, file_name), experiment=config, device="cpu")
+    assert classifier.class_name(0) == (expected or load_label_list(class_names)[0])
+    assert note in classifier.class_note and bool(note) == bool(classifier.class_note)
+
+
+def test_names_may_be_given(tmp_path: Path):
+    config, weights = small_experiment(tmp_path, "kinetics700_alphabetical")
+    path = saved(tmp_path, weights)
+    names = [f"name {idx}" for idx in range(700)]
+    classifier = slowfast.load_model(path, experiment=config, class_names=names, device="cpu")
+    assert classifier.class_names == names and classifier.class_note == ""
+    with pytest.raises(UserError, match="has 700 classes, and 400 names are given for them"):
+        slowfast.load_model(path, experiment=config, class_names="kinetics400_uniformer", device="cpu")
+
+
+def test_weights_alone_ask_for_their_experiment(tmp_path: Path):
+    model = build_model(load_config(experiment_configs()["uniformer_s16x4_k400"]))
+    path = saved(tmp_path, model.state_dict())
+    with pytest.raises(UserError) as error:
+        slowfast.load_model(path, device="cpu")
+    told = str(error.value)
+    assert told.startswith(f"{path} holds weights alone (the authors' UniFormer): no frames, sampling, views or class")
+    fitting = "uniformer_s16x4_k400, uniformer_s16x8_k400, uniformer_s32x4_k400, uniformer_s8x8_k400"
+    assert told.endswith(f"its weights fit {fitting}")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"device": "tpu9"}, "device 'tpu9' is none; accepted: auto, cpu, cuda"),
+        ({"device": "cuda:77"}, "device cuda:77: this machine has "),
+        ({"precision": "int8"}, "precision 'int8'; accepted: float32, bfloat16, float16"),
+        ({"precision": "float16"}, "precision float16 is for GPUs"),
+        (
+            {"experiment": "uniformer_s16x4_k40"},
+            "there is no experiment 'uniformer_s16x4_k40'; the nearest are uniformer_",
+        ),
+    ],
+)
+def test_wrong_arguments_are_told(arguments: dict, told: str, tmp_path: Path):
+    path = saved(tmp_path, {"head.weight": torch.zeros(2, 2)})
+    with pytest.raises(UserError) as error:
+        slowfast.load_model(path, **({"device": "cpu"} | arguments))
+    assert str(error.value).startswith(told)
+
+
+def test_a_folder_that_is_none_is_told(tmp_path: Path):
+    with pytest.raises(UserError, match=r"is no model folder, as uniformer publish writes it: it has no config\.json$"):
+        slowfast.load_model(tmp_path)
