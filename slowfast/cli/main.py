@@ -26,6 +26,8 @@ COMMANDS = {
     "run": Command("run_net", "train and test a model"),
     "submit": Command("submit", "the same as a job of SLURM, or in the background of this machine"),
     "predict": Command("predict", "name what videos show"),
+    "features": Command("features", "write the features of videos to a file"),
+    "search": Command("search", "find the videos that are most like one"),
     "publish": Command("publish", "write a model folder, which says and proves what it is"),
     "config": Command("show_config", "print a config as it is resolved"),
     "verify": Command("verify", "compare a finished test with the published figure of its checkpoint"),

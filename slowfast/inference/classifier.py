@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 
 import torch
 from fvcore.common.config import CfgNode
@@ -18,6 +18,7 @@ from slowfast.engine.scoring import Scorer
 from slowfast.errors import UserError
 from slowfast.inference.inputs import Inputs, VideoInput, gathered
 from slowfast.models.registry import VideoModel
+from slowfast.models.weights.integrity import tensor_hashes
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,12 @@ class VideoClassifier:
     def views(self) -> tuple[int, int]:
         """Temporal clips and spatial crops per video, unless another number is asked for."""
         return self.cfg.TEST.NUM_ENSEMBLE_VIEWS, self.cfg.TEST.NUM_SPATIAL_CROPS
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the weights: equal for equal models, wherever they came from."""
+        weights = {name: value.detach().float().cpu() for name, value in self.model.state_dict().items()}
+        return tensor_hashes({"model_state": weights})["model_state"]
 
     def predict(
         self,
@@ -197,6 +204,14 @@ class VideoClassifier:
                     found[idx] = Features(inputs.records[idx].path, row)
                 yield from (found[idx] for idx in sorted(found))
 
+    def numbers_of_views(self, views: str | tuple[int, int] | None) -> tuple[int, int]:
+        """Temporal clips and spatial crops that are meant by "4x3", (4, 3) or None, the model's own.
+
+        Raises:
+            UserError: for anything else.
+        """
+        return self.views if views is None else _views(views)
+
     def probabilities(self, scores: Tensor) -> Tensor:
         """From a video's scores (..., K) to probabilities.
 
@@ -223,7 +238,7 @@ class VideoClassifier:
     def _config_for(self, views: str | tuple[int, int] | None, batch_size: int) -> CfgNode:
         if type(batch_size) is not int or batch_size < 1:
             raise UserError(f"batch_size is {batch_size!r}; accepted: whole numbers from 1")
-        num_clips, num_crops = self.views if views is None else _views(views)
+        num_clips, num_crops = self.numbers_of_views(views)
         values = {
             "TEST.NUM_ENSEMBLE_VIEWS": num_clips,
             "TEST.NUM_SPATIAL_CROPS": num_crops,

@@ -1,0 +1,191 @@
+"""Features of many videos in one file, written so that a stopped run goes on where it stopped."""
+
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+from safetensors.numpy import save_file
+
+from slowfast.errors import UserError
+from slowfast.inference.classifier import Features
+
+SUFFIXES = (".npz", ".safetensors")
+# Of a part, which is what a stopped run loses at most.
+PART_VIDEOS = 64
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """Features of N videos.
+
+    Attributes:
+        paths: of the videos.
+        clips: float32 (N, V, C), a row per view; tokens are (N, V, C, T, H, W).
+        settings: of what made them: the model's hash, layer, tokens, views.
+    """
+
+    paths: Sequence[str]
+    clips: np.ndarray
+    settings: Mapping[str, Any]
+
+    @property
+    def video(self) -> np.ndarray:
+        """The mean over the views."""
+        return self.clips.mean(axis=1) if len(self.clips) else self.clips
+
+
+class FeatureWriter:
+    """Collects features in ``<target>.parts`` and makes one file of them in the end.
+
+    Args:
+        target: an .npz or .safetensors file that does not exist yet.
+        settings: JSON values that say what the features are; parts of other settings are refused.
+
+    Raises:
+        UserError: for another suffix, a file that exists, parts of another model or other settings, or no permission.
+    """
+
+    def __init__(self, target: Path, settings: Mapping[str, Any]) -> None:
+        if target.suffix not in SUFFIXES:
+            raise UserError(f"{target}: accepted: files that end in {' or '.join(SUFFIXES)}")
+        if target.exists():
+            raise UserError(f"{target}: is there already; remove it, or name another file")
+        self.target, self.settings = target, dict(settings)
+        self.folder = target.with_name(target.name + ".parts")
+        self._waiting: list[Features] = []
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._check_settings()
+        except OSError as error:
+            raise UserError(f"{self.folder}: cannot be written: {error.strerror or error}") from None
+        self._parts = sorted(self.folder.glob("part-*.npz"))
+        self.done = {path for part in self._parts for path in read_features(part).paths}
+
+    def _check_settings(self) -> None:
+        path = self.folder / "settings.json"
+        if path.is_file():
+            theirs = json.loads(path.read_text(encoding="utf-8"))
+            different = [key for key in self.settings if theirs.get(key) != self.settings[key]]
+            if different:
+                key = different[0]
+                raise UserError(
+                    f"{self.folder}: was begun with {key} {theirs.get(key)!r}, and here it is {self.settings[key]!r}; "
+                    f"remove the folder to begin anew, or name another file"
+                )
+        else:
+            path.write_text(json.dumps(self.settings), encoding="utf-8")
+
+    def add(self, features: Features) -> None:
+        """Keep the features of one video.
+
+        Raises:
+            UserError: if they cannot be written, or have another shape than those before them.
+        """
+        self._waiting.append(features)
+        if len(self._waiting) >= PART_VIDEOS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        if self._waiting:
+            clips = _stacked([each.clips.numpy() for each in self._waiting], [each.path for each in self._waiting])
+            path = self.folder / f"part-{len(self._parts):06d}.npz"
+            _write(path, FeatureTable([each.path for each in self._waiting], clips, self.settings))
+            self._parts.append(path)
+            self.done |= {each.path for each in self._waiting}
+            self._waiting = []
+
+    def finish(self, order: Sequence[str]) -> FeatureTable:
+        """Make one file of all parts and remove them.
+
+        Args:
+            order: paths of the videos; those without features are left out.
+        """
+        self.flush()
+        tables = [read_features(part) for part in self._parts]
+        rows = {path: row for table in tables for path, row in zip(table.paths, table.clips, strict=True)}
+        paths = [path for path in dict.fromkeys(order) if path in rows]
+        clips = _stacked([rows[path] for path in paths], paths) if paths else np.empty((0, 0, 0), np.float32)
+        table = FeatureTable(paths, clips, self.settings)
+        _write(self.target, table)
+        shutil.rmtree(self.folder)
+        return table
+
+
+def read_features(path: str | os.PathLike) -> FeatureTable:
+    """Read a file of features.
+
+    Raises:
+        UserError: if it is none.
+    """
+    path = Path(path)
+    try:
+        if path.suffix == ".safetensors":
+            with safetensors.safe_open(path, "np") as file:
+                metadata = file.metadata() or {}
+                paths, settings = json.loads(metadata["paths"]), json.loads(metadata["settings"])
+                return FeatureTable(paths, file.get_tensor("clips"), settings)
+        with np.load(path, allow_pickle=False) as content:
+            return FeatureTable(content["paths"].tolist(), content["clips"], json.loads(str(content["settings"])))
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such file") from None
+    except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile, safetensors.SafetensorError) as error:
+        cause = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path}: is no file of features, as uniformer features writes it ({cause})") from None
+
+
+def nearest(tables: Sequence[FeatureTable], query: np.ndarray, topk: int) -> list[tuple[str, float]]:
+    """The videos whose mean features point in the direction nearest to the query's.
+
+    Args:
+        tables: of features (N, V, C).
+        query: float32 (C,).
+        topk: how many.
+
+    Returns:
+        Paths and cosines, the nearest first.
+    """
+    found: list[tuple[str, float]] = []
+    for table in tables:
+        rows = table.video
+        norms = np.linalg.norm(rows, axis=1) * np.linalg.norm(query)
+        cosines = rows @ query / np.maximum(norms, np.finfo(np.float32).tiny)
+        best = np.argsort(-cosines, kind="stable")[:topk]
+        found += [(table.paths[idx], float(cosines[idx])) for idx in best]
+    return sorted(found, key=lambda item: -item[1])[:topk]
+
+
+def _stacked(rows: Sequence[np.ndarray], paths: Sequence[str]) -> np.ndarray:
+    for row, path in zip(rows, paths, strict=True):
+        if row.shape != rows[0].shape:
+            raise UserError(f"{path}: its features are {row.shape}, those of {paths[0]} {rows[0].shape}")
+    return np.stack(rows)
+
+
+def _write(path: Path, table: FeatureTable) -> None:
+    """The file appears whole or not at all."""
+    temporary = path.with_name(f"{path.name}.tmp")
+    settings = json.dumps(dict(table.settings))
+    try:
+        if path.suffix == ".safetensors":
+            save_file(
+                {"clips": table.clips, "video": np.ascontiguousarray(table.video)},
+                temporary,
+                {"paths": json.dumps(list(table.paths)), "settings": settings},
+            )
+        else:
+            with temporary.open("wb") as file:
+                np.savez(
+                    file, paths=np.array(table.paths, np.str_), clips=table.clips, video=table.video, settings=settings
+                )
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
