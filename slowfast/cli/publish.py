@@ -1,6 +1,7 @@
 """Write a model folder: weights, what they need, and a proof.
 
 uniformer publish CHECKPOINT OUT [--experiment NAME] [--proof_video FILE] [--license NAME]
+    [--push OWNER/NAME]
 """
 
 import argparse
@@ -8,6 +9,7 @@ from collections.abc import Sequence
 
 from slowfast.config.command_line import exit_with_error
 from slowfast.errors import UserError
+from slowfast.inference.hub import push_folder
 from slowfast.inference.load import load_model
 from slowfast.inference.model_folder import publish
 from slowfast.inference.run_notes import notes_of_run
@@ -23,6 +25,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     parser.add_argument("--plugins", metavar="FILE.py", action="append", default=[], help="code that the model needs")
     parser.add_argument("--proof_video", metavar="FILE", help="the video of the proof (default: one is made up)")
     parser.add_argument("--license", default="", metavar="NAME", help="licence of the weights, for the model card")
+    parser.add_argument("--push", metavar="OWNER/NAME", help="put the folder on the Hugging Face Hub, too")
     args = parser.parse_args(argv)
     try:
         classifier = load_model(
@@ -40,6 +43,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
             notes=notes_of_run(args.checkpoint),
         )
         proof = load_model(folder, plugins=args.plugins, device="cpu").proof
+        print(f"{folder}: {proof}", flush=True)
+        if args.push:
+            print(f"pushed: {push_folder(folder, args.push)}")
     except UserError as error:
         exit_with_error(error)
-    print(f"{folder}: {proof}")

@@ -17,6 +17,7 @@ from slowfast.config.shipped import experiment_configs
 from slowfast.datasets.labels import class_key, load_label_list
 from slowfast.errors import UserError
 from slowfast.inference.classifier import VideoClassifier
+from slowfast.inference.hub import PREFIX, fetch_folder
 from slowfast.inference.model_folder import is_model_folder, prove, read_folder
 from slowfast.inference.proof import check_bfloat16
 from slowfast.inference.settings import as_overrides
@@ -61,9 +62,9 @@ def load_model(
     """Load a trained model with all that it needs to classify videos.
 
     Args:
-        source: a model folder (``uniformer publish``) or a checkpoint of this project, which say everything
-            themselves; or weights of the UniFormer or UniFormerV2
-            authors or of MMAction2, a file or an address, with the ``experiment`` that they are of.
+        source: a model folder (``uniformer publish``, or "hf:owner/name" on the hub) or a checkpoint of this project,
+            which say everything themselves; or weights of the UniFormer or UniFormerV2 authors or of MMAction2, a file
+            or an address, with the ``experiment`` that they are of.
         experiment: a folder of exp/, such as uniformerv2_b16_8x224_k400, or a YAML config of your own. It says which
             frames are read, how, and the names of the classes, where the source does not.
         class_names: in the order of the source's rows, where it does not say them or you know better: names, or one of
@@ -80,6 +81,8 @@ def load_model(
     """
     source = os.fspath(source)
     runtime = _runtime_overrides(_device(device), precision, num_workers)
+    if source.startswith(PREFIX):
+        source = str(fetch_folder(source))
     if os.path.isdir(source):
         return _load_folder(source, runtime, plugins, _device(device), precision, verify=verify)
     translation = translate_source(source)
