@@ -64,6 +64,33 @@ class VideoModel(nn.Module):
         """
         raise NotImplementedError
 
+    @property
+    def has_frame_tokens(self) -> bool:
+        """Whether most of the network sees each frame by itself, so that a stream computes every frame only once.
+
+        A family of which that is true defines ``frame_tokens`` and ``forward_tokens``, too.
+        """
+        return False
+
+    def frame_tokens(self, clips: Tensor) -> tuple[Tensor, ...]:
+        """What is computed of each frame by itself, wherever in a clip and beside whatever frames it stands.
+
+        Args:
+            clips: as for ``forward_features``.
+
+        Returns:
+            Tensors (N, T, ...).
+        """
+        raise NotImplementedError
+
+    def forward_tokens(self, tokens: Sequence[Tensor]) -> Tensor:
+        """What ``forward_features`` returns, from the tokens of all frames of the clips, in their order.
+
+        Args:
+            tokens: as ``frame_tokens`` returns them, of any number of calls, joined along T.
+        """
+        raise NotImplementedError
+
     def forward(self, clips: Tensor) -> Tensor:
         """clips: float (N, 3, T, H, W), normalised; returns logits (N, K)."""
         return self.forward_head(self.forward_features(clips))
