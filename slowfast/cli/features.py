@@ -14,8 +14,8 @@ from slowfast.cli.model_source import add_model_arguments, add_reading_arguments
 from slowfast.cli.predict import named_videos
 from slowfast.config.command_line import exit_with_error
 from slowfast.errors import UserError
-from slowfast.inference.classifier import Features
 from slowfast.inference.feature_files import FeatureWriter
+from slowfast.inference.results import Features
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:

@@ -28,6 +28,8 @@ COMMANDS = {
     "predict": Command("predict", "name what videos show"),
     "features": Command("features", "write the features of videos to a file"),
     "search": Command("search", "find the videos that are most like one"),
+    "stream": Command("stream", "name what a file, a camera or an address shows, window by window"),
+    "timeline": Command("timeline", "name what a long video shows, and when"),
     "publish": Command("publish", "write a model folder, which says and proves what it is"),
     "config": Command("show_config", "print a config as it is resolved"),
     "verify": Command("verify", "compare a finished test with the published figure of its checkpoint"),
@@ -43,6 +45,7 @@ COMMANDS = {
     "benchmark model": Command("benchmark_model", "measure the speed and the memory of a model"),
     "benchmark train": Command("benchmark_train", "measure the throughput of training"),
     "benchmark data": Command("benchmark_data", "measure how long loading takes"),
+    "benchmark stream": Command("benchmark_stream", "measure what a stream saves, and its memory"),
     "doctor": Command("doctor", "say what is installed here, and whether it works"),
 }
 

@@ -13,8 +13,9 @@ from slowfast.cli.model_source import add_model_arguments, add_reading_arguments
 from slowfast.config.command_line import exit_with_error, positive_int
 from slowfast.errors import UserError
 from slowfast.evaluation.report import write_predictions
-from slowfast.inference.classifier import Prediction, VideoClassifier
+from slowfast.inference.classifier import VideoClassifier
 from slowfast.inference.inputs import VideoInput, videos_in
+from slowfast.inference.results import Prediction
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:

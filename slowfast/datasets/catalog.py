@@ -98,6 +98,7 @@ class DatasetEntry:
         has_plain_lists: a line is a path and a label, in whose place a multi-label run has several.
         can_flip: a video flipped left to right still shows its class.
         load_class_names: cfg to class names where no file gives them; None where only a file can.
+        video_s: how long its videos are, usually; None if that is not known, or differs widely.
         published_order: DATA.CHANNEL_ORDER of the weights that the authors publish for it; "" if that is not known.
     """
 
@@ -108,6 +109,7 @@ class DatasetEntry:
     has_plain_lists: bool = False
     can_flip: bool = True
     load_class_names: Callable[[CfgNode], list[str]] | None = None
+    video_s: float | None = None
     published_order: str = ""
 
     @property
@@ -246,20 +248,22 @@ _untrimmed = partial(_load_list_file, form=TIME_SPAN)
 _two_lists = partial(_load_list_file, names=TEST_OR_VAL)
 
 _ENTRIES = {
-    "kinetics": DatasetEntry(_load_list_file, build_dense_sampler, has_plain_lists=True),
-    "kinetics_sparse": DatasetEntry(_load_list_file, has_plain_lists=True),
-    "mit": DatasetEntry(_load_list_file, has_plain_lists=True),
+    "kinetics": DatasetEntry(_load_list_file, build_dense_sampler, has_plain_lists=True, video_s=10.0),
+    "kinetics_sparse": DatasetEntry(_load_list_file, has_plain_lists=True, video_s=10.0),
+    "mit": DatasetEntry(_load_list_file, has_plain_lists=True, video_s=3.0),
     "sth": DatasetEntry(
         partial(_frame_folders, names=TEST_IS_VAL, separator=" "),
         build_opener=build_folder_opener,
         build_video_opener=build_resampled_opener,
         can_flip=False,
+        video_s=4.0,
         published_order="bgr",
     ),
     "sth_video": DatasetEntry(
         _load_something_something_json,
         build_opener=build_resampled_opener,
         can_flip=False,
+        video_s=4.0,
         published_order="bgr",
     ),
     "anet": DatasetEntry(_untrimmed),

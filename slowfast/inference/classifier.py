@@ -1,11 +1,12 @@
 """A trained model in use: videos in, class names and probabilities or features out."""
 
+import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property, partial
+from typing import BinaryIO
 
-import torch
 from fvcore.common.config import CfgNode
 from torch import Tensor
 
@@ -16,56 +17,12 @@ from slowfast.datasets.clip_dataset import EvalClipDataset
 from slowfast.datasets.records import VideoRecord
 from slowfast.engine.scoring import Scorer
 from slowfast.errors import UserError
+from slowfast.inference.frame_feed import FrameFeed
 from slowfast.inference.inputs import Inputs, VideoInput, gathered
+from slowfast.inference.results import Features, Prediction
+from slowfast.inference.stream import Stream
 from slowfast.models.registry import VideoModel
 from slowfast.models.weights.integrity import tensor_hashes
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a model says of one video.
-
-    Attributes:
-        path: of the video; "input 2" for the third one that came as bytes or frames.
-        classes: names and probabilities of the most probable classes, the best first. Classes that nobody named are
-            "class 17", counted from 0.
-        scores: float32 (K,), as a test writes them to predictions.csv; empty if the video could not be read.
-        probabilities: float32 (K,); see ``VideoClassifier.probabilities``.
-        truncated: why the video ends early, as far as that is known; "" for a whole one.
-        error: why the video could not be read; "" if it was.
-    """
-
-    path: str
-    classes: Sequence[tuple[str, float]] = ()
-    scores: Tensor = field(default_factory=partial(torch.empty, 0))
-    probabilities: Tensor = field(default_factory=partial(torch.empty, 0))
-    truncated: str = ""
-    error: str = ""
-
-    def __str__(self) -> str:
-        told = ", ".join(f"{name} {100 * value:.1f} %" for name, value in self.classes)
-        return f"{self.path}: {self.error or told}"
-
-
-@dataclass(frozen=True)
-class Features:
-    """What a model makes of one video before it decides.
-
-    Attributes:
-        path: as of a ``Prediction``.
-        clips: float32 (V, C), one row per view: temporal clip v // crops, spatial crop v % crops. With tokens,
-            float32 (V, C, T, H, W).
-        error: why the video could not be read; "" if it was.
-    """
-
-    path: str
-    clips: Tensor = field(default_factory=partial(torch.empty, 0))
-    error: str = ""
-
-    @property
-    def video(self) -> Tensor:
-        """The mean over the views: float32 (C,), or with tokens (C, T, H, W)."""
-        return self.clips.mean(dim=0)
 
 
 class VideoClassifier:
@@ -82,6 +39,8 @@ class VideoClassifier:
         class_note: why they are not known, or what is assumed about them.
         source: of the weights, for messages.
         proof: what the proof of a model folder showed; "" for other sources.
+        window_s: seconds that the videos lasted that it was trained on, usually; None if the data set's name tells it,
+            or nothing does.
     """
 
     def __init__(
@@ -93,9 +52,10 @@ class VideoClassifier:
         class_note: str = "",
         source: str = "",
         proof: str = "",
+        window_s: float | None = None,
     ) -> None:
         self.model, self.cfg, self.source, self.proof = model, cfg, source, proof
-        self.class_names, self.class_note = class_names, class_note
+        self.class_names, self.class_note, self.window_s = class_names, class_note, window_s
         self.device = next(model.parameters()).device
 
     @property
@@ -136,8 +96,7 @@ class VideoClassifier:
             prediction = self.predict([videos], topk=topk, views=views, batch_size=batch_size)[0]
             _raise_if_failed(prediction.path, prediction.error)
             return prediction
-        if type(topk) is not int or topk < 1:
-            raise UserError(f"topk is {topk!r}; accepted: whole numbers from 1")
+        _check_topk(topk)
         cfg = self._config_for(views, batch_size)
         with gathered(videos, build_file_list(cfg, []).open_source) as inputs:
             scorer = self._scorer(cfg, inputs)
@@ -212,6 +171,52 @@ class VideoClassifier:
         """
         return self.views if views is None else _views(views)
 
+    def stream(
+        self,
+        source: str | os.PathLike | BinaryIO,
+        window_s: float | None = None,
+        stride_s: float | None = None,
+        *,
+        topk: int = 5,
+        fps: float | None = None,
+        patience_s: float = 60.0,
+    ) -> Stream:
+        """Classify a video of any length, window by window, as its frames come.
+
+        A window is classified as ``predict`` with the views "1x1" classifies a file that is cut to it. Where frames
+        meet only at the end of the network (UniFormerV2 without temporal parts), a frame that several windows look
+        at is computed once, with the same result.
+
+        Args:
+            source: path of a video file or of a camera (/dev/video0), an address (http, rtsp, ...), or a file that is
+                open for reading bytes.
+            window_s: seconds that a window spans; None for what the model was trained on.
+            stride_s: seconds from one window to the next; None for the distance of two frames that a window looks at,
+                or, if every window is computed as a whole, for half a window.
+            topk: how many classes to name.
+            fps: frames per second, where the source does not say it, or wrongly.
+            patience_s: how long a camera or a live address may be silent before it counts as ended.
+
+        Returns:
+            Predictions to iterate over, once. Its ``notes`` say what was rounded or assumed, and ``summary()`` at the
+            end what was left out.
+
+        Raises:
+            UserError: if the source cannot be opened, or an argument is wrong.
+        """
+        _check_topk(topk)
+        name = "-" if hasattr(source, "read") else os.fspath(source)
+        feed = FrameFeed(
+            source if name == "-" else name,
+            name=name,
+            fps=fps,
+            patience_s=patience_s,
+            apply_rotation=self.cfg.DATA.APPLY_ROTATION,
+        )
+        naming = partial(self._named, topk=topk)
+        windows = {"window_s": window_s, "stride_s": stride_s, "usual_window_s": self.window_s}
+        return Stream(self.model, self.cfg, feed, naming, **windows)
+
     def probabilities(self, scores: Tensor) -> Tensor:
         """From a video's scores (..., K) to probabilities.
 
@@ -227,13 +232,15 @@ class VideoClassifier:
         return f"class {idx}" if self.class_names is None else self.class_names[idx]
 
     def _prediction(self, path: str, scores: Tensor, topk: int, truncated: str) -> Prediction:
+        classes, probabilities = self._named(scores, topk)
+        return Prediction(path, classes, scores, probabilities, truncated)
+
+    def _named(self, scores: Tensor, topk: int) -> tuple[list[tuple[str, float]], Tensor]:
+        """The best classes of scores (K,), and the probabilities of all."""
         probabilities = self.probabilities(scores)
         best = probabilities.topk(min(topk, len(probabilities)))
-        classes = [
-            (self.class_name(idx), value)
-            for value, idx in zip(best.values.tolist(), best.indices.tolist(), strict=True)
-        ]
-        return Prediction(path, classes, scores, probabilities, truncated)
+        pairs = zip(best.values.tolist(), best.indices.tolist(), strict=True)
+        return [(self.class_name(idx), value) for value, idx in pairs], probabilities
 
     def _config_for(self, views: str | tuple[int, int] | None, batch_size: int) -> CfgNode:
         if type(batch_size) is not int or batch_size < 1:
@@ -264,6 +271,11 @@ def _features_of(model: VideoModel, clips: Tensor, *, layer: int | None, has_tok
         return model.forward_head(model.forward_features(clips), pre_logits=True).float().cpu()
     volume = model.forward_intermediates(clips, [-1 if layer is None else layer])[0].float()
     return (volume if has_tokens else volume.mean(dim=(2, 3, 4))).cpu()
+
+
+def _check_topk(topk: int) -> None:
+    if type(topk) is not int or topk < 1:
+        raise UserError(f"topk is {topk!r}; accepted: whole numbers from 1")
 
 
 def _is_one(videos: object) -> bool:

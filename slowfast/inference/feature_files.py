@@ -14,7 +14,7 @@ import safetensors
 from safetensors.numpy import save_file
 
 from slowfast.errors import UserError
-from slowfast.inference.classifier import Features
+from slowfast.inference.results import Features
 
 SUFFIXES = (".npz", ".safetensors")
 # Of a part, which is what a stopped run loses at most.

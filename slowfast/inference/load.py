@@ -125,7 +125,13 @@ def _load_folder(
     if verify and precision == "bfloat16":
         check_bfloat16(model, cfg, content.video, content.proof, source)
     return VideoClassifier(
-        model, cfg, class_names=content.class_names, class_note=content.class_note, source=source, proof=told
+        model,
+        cfg,
+        class_names=content.class_names,
+        class_note=content.class_note,
+        source=source,
+        proof=told,
+        window_s=content.window_s,
     )
 
 

@@ -48,6 +48,7 @@ class FolderContent:
         video: of the proof.
         proof: what the model made of it.
         plugins: files of code that the model needs.
+        window_s: seconds that the videos lasted that it was trained on; None if nobody said.
     """
 
     settings: Mapping[str, Any]
@@ -57,6 +58,7 @@ class FolderContent:
     video: Path
     proof: Proof
     plugins: Sequence[str]
+    window_s: float | None = None
 
 
 def publish(
@@ -143,6 +145,7 @@ def read_folder(folder: Path) -> FolderContent:
         video=video,
         proof=Proof(trace, *errors),
         plugins=config["plugins"],
+        window_s=config.get("window_s"),
     )
 
 
@@ -176,6 +179,7 @@ def _write(
         "source": os.path.basename(classifier.source),
         "license": license_name,
         "settings": settings_of(cfg),
+        "window_s": classifier.window_s,
         "plugins": [os.path.basename(path) for path in cfg.PLUGINS],
         "versions": versions(),
     }

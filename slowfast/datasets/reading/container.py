@@ -5,6 +5,7 @@ import os
 import re
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 from av.container import InputContainer
@@ -23,6 +24,8 @@ VIDEO_FORMATS = (
 )  # fmt: skip
 # Files of sound alone have a message of their own.
 _SOUND_FORMATS = ("mp3", "wav", "w64", "flac", "aac", "ac3", "eac3", "dts", "aiff", "au", "caf", "amr", "ape", "wv")
+# Addresses that a stream may have. Others of FFmpeg's protocols open files, or several of them.
+STREAM_PROTOCOLS = ("http", "https", "rtsp", "rtsps", "rtmp", "rtmps", "rtp", "srt", "tcp", "udp")
 _ADDRESS = re.compile(r"[A-Za-z][\w+.-]*:/?/|(concat|concatf|subfile|crypto|data|pipe|fd|cache|async)[:,]")
 
 
@@ -76,6 +79,45 @@ def _preference(stream: VideoStream) -> int:
     decoder = stream.codec_context
     num_pixels = 0 if decoder is None else decoder.width * decoder.height
     return num_pixels + 5_000_000 * bool(stream.disposition & Disposition.default)
+
+
+def is_address(source: str) -> bool:
+    """Whether a name is an address that a stream may have."""
+    protocol, separator, _ = source.partition("://")
+    return bool(separator) and protocol.lower() in STREAM_PROTOCOLS
+
+
+def is_device(source: str) -> bool:
+    """Whether a name is a device file, such as a camera's /dev/video0."""
+    try:
+        return stat.S_ISCHR(os.stat(source).st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def open_stream(source: str | BinaryIO, *, timeout_s: float) -> InputContainer:
+    """Open what a user has named as a stream: an address, a camera, an open file, or a video file.
+
+    Args:
+        source: the only name from outside that may be an address: one that stands on a command line, in no list.
+        timeout_s: how long opening and each reading of an address or a camera may take.
+
+    Raises:
+        VideoReadError: if it cannot be opened.
+    """
+    if isinstance(source, str) and not is_address(source) and not is_device(source):
+        return open_container(source)
+    try:
+        if not isinstance(source, str):
+            return av.open(source, container_options={"format_whitelist": ",".join(VIDEO_FORMATS)})
+        if is_address(source):
+            # Lost packets of UDP damage frames.
+            options = {"rtsp_flags": "prefer_tcp"} if source.lower().startswith("rtsp") else {}
+            return av.open(source, container_options=options, timeout=timeout_s)
+        return av.open(source, format="v4l2", timeout=timeout_s)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        what = " (is it a camera?)" if isinstance(source, str) and is_device(source) else ""
+        raise VideoReadError(f"{cause_of(error)}{what}") from None
 
 
 def _cause_and_remedy(path: str, error: Exception) -> str:
