@@ -16,18 +16,20 @@ class FrameGrid:
         fps: frames per second of the stream.
         offsets: of the T frames of a window, ascending, from the window's first frame.
         num_frames: of a window, from its first frame to its last, looked at or not: what a file cut to it holds.
+        span: frames that the window's seconds count: T times the step from one frame that it looks at to the next.
         stride: frames from one window to the next.
     """
 
     fps: float
     offsets: tuple[int, ...]
     num_frames: int
+    span: int
     stride: int
 
     @property
     def window_s(self) -> float:
         """Seconds that a window spans."""
-        return max(self.num_frames - 1, 1) / self.fps
+        return self.span / self.fps
 
     @property
     def stride_s(self) -> float:
@@ -98,7 +100,7 @@ def make_grid(
     unit = spacing if shares_frames else 1
     usual = spacing if shares_frames else max(num_frames // 2, 1)
     stride = usual if stride_s is None else unit * _at_least_one(stride_s * fps / unit)
-    return FrameGrid(fps, tuple(offsets), num_frames, stride)
+    return FrameGrid(fps, tuple(offsets), num_frames, clip_len * step, stride)
 
 
 def check_seconds(name: str, value: float | None) -> None:

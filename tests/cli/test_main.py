@@ -52,7 +52,7 @@ def test_each_command_says_how_it_is_called(name: str, capsys: pytest.CaptureFix
         ),
         (
             ["benchmark", "modell"],
-            "uniformer benchmark modell: accepted: benchmark model, benchmark train, benchmark data",
+            "uniformer benchmark modell: accepted: benchmark model, benchmark train, benchmark data, benchmark stream",
         ),
     ],
 )
