@@ -7,6 +7,7 @@ uniformer publish CHECKPOINT OUT [--experiment NAME] [--proof_video FILE] [--lic
 import argparse
 from collections.abc import Sequence
 
+from slowfast.cli.stream import seconds
 from slowfast.config.command_line import exit_with_error
 from slowfast.errors import UserError
 from slowfast.inference.hub import push_folder
@@ -24,6 +25,9 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     parser.add_argument("--classes", metavar="LIST", help="names of the classes: a shipped list, or a file of them")
     parser.add_argument("--plugins", metavar="FILE.py", action="append", default=[], help="code that the model needs")
     parser.add_argument("--proof_video", metavar="FILE", help="the video of the proof (default: one is made up)")
+    parser.add_argument(
+        "--window_s", type=seconds, metavar="S", help="seconds that the training videos lasted, usually, for streams"
+    )
     parser.add_argument("--license", default="", metavar="NAME", help="licence of the weights, for the model card")
     parser.add_argument("--push", metavar="OWNER/NAME", help="put the folder on the Hugging Face Hub, too")
     args = parser.parse_args(argv)
@@ -35,6 +39,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
             plugins=args.plugins,
             device="cpu",
         )
+        classifier.window_s = args.window_s or classifier.window_s
         folder = publish(
             classifier,
             args.folder,

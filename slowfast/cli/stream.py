@@ -5,6 +5,7 @@ uniformer stream SOURCE (--checkpoint FILE [--experiment NAME] | --model DIR) [-
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 
@@ -27,9 +28,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         _follow(stream, args)
     except UserError as error:
         exit_with_error(error)
-    except BrokenPipeError:  # whoever reads has had enough
-        sys.stderr.close()
-        sys.exit(1)
+    except BrokenPipeError:  # whoever reads has had enough; else Python would complain of it at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         exit_with_error(UserError(f"the predictions cannot be written: {error.strerror or error}"))
     for told in stream.summary():

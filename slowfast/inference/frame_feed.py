@@ -96,9 +96,9 @@ class FrameFeed:
     def frames(self) -> Generator[Frame, None, None]:
         """All frames, once; what is open is closed at the end."""
         segment, begin, first = 0, 0.0, None
+        self._last_frame_at = time.monotonic()
         try:
             while True:
-                self._last_frame_at = time.monotonic()
                 try:
                     for frame in self._decode(segment, begin):
                         self._last_frame_at = time.monotonic()
@@ -167,6 +167,7 @@ class FrameFeed:
             except av.error.InvalidDataError:
                 pictures, is_damaged = [], True
                 self.num_damaged += 1
+                yield None
             for picture in pictures:
                 is_damaged = picture.is_corrupt or (is_damaged and not picture.key_frame)
                 self.num_damaged += is_damaged

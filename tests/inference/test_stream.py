@@ -476,6 +476,13 @@ def test_the_command_tells_mistakes_in_one_line(model_folder: Path, video: Path,
     assert "warning: " in capsys.readouterr().err
 
 
+def test_a_reader_that_has_had_enough_is_no_mistake(model_folder: Path, video: Path):
+    words = f"stream {video} --model {model_folder} --window_s 0.2 --stride_s 0.04 --device cpu --no_verify --json"
+    command = f"{sys.executable} -c 'from slowfast.cli.main import main; main()' {words} | head -n 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=120)
+    assert len(done.stdout.splitlines()) == 1 and done.stderr == ""
+
+
 def test_standard_input_is_a_source(model_folder: Path, transport_stream: bytes):
     command = [sys.executable, "-c", "from slowfast.cli.main import main; main()"]
     words = ["stream", "-", "--model", model_folder, "--window_s", "0.6", "--device", "cpu", "--no_verify"]
