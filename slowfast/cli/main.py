@@ -31,6 +31,7 @@ COMMANDS = {
     "stream": Command("stream", "name what a file, a camera or an address shows, window by window"),
     "timeline": Command("timeline", "name what a long video shows, and when"),
     "publish": Command("publish", "write a model folder, which says and proves what it is"),
+    "export": Command("export", "write a network as ONNX or as a program of torch.export, and try it"),
     "config": Command("show_config", "print a config as it is resolved"),
     "verify": Command("verify", "compare a finished test with the published figure of its checkpoint"),
     "curves": Command("plot_log", "draw the curves of trainings"),

@@ -8,14 +8,19 @@ from slowfast.inference.classifier import VideoClassifier
 from slowfast.inference.load import PRECISIONS, load_model
 
 
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what names a model, and where and how it computes."""
+def add_source_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what names a model."""
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--checkpoint", metavar="FILE", help="a checkpoint of this project, or public weights")
     source.add_argument("--model", metavar="DIR", help="a model folder, as uniformer publish writes it")
     parser.add_argument("--experiment", default="", metavar="NAME", help="folder of exp/ that public weights are of")
     parser.add_argument("--classes", metavar="LIST", help="names of the classes: a shipped list, or a file of them")
     parser.add_argument("--plugins", metavar="FILE.py", action="append", default=[], help="code that the model needs")
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what names a model, and where and how it computes."""
+    add_source_arguments(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: a GPU, or cpu)")
     parser.add_argument("--precision", choices=PRECISIONS, default="float32", help="of the network (default: float32)")
     parser.add_argument(

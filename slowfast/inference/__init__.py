@@ -1,6 +1,7 @@
-"""Trained models in their users' hands: load one, predict, take its features, publish it."""
+"""Trained models in their users' hands: load one, predict, take its features, follow a stream, publish and export it."""
 
 from slowfast.inference.classifier import VideoClassifier
+from slowfast.inference.export import Export, export_model
 from slowfast.inference.load import load_model
 from slowfast.inference.model_folder import publish
 from slowfast.inference.proof import ProofError
@@ -8,12 +9,14 @@ from slowfast.inference.results import Features, Prediction, WindowPrediction
 from slowfast.inference.stream import Stream
 
 __all__ = [
+    "Export",
     "Features",
     "Prediction",
     "ProofError",
     "Stream",
     "VideoClassifier",
     "WindowPrediction",
+    "export_model",
     "load_model",
     "publish",
 ]

@@ -162,6 +162,17 @@ def prove(model: VideoModel, cfg: CfgNode, content: FolderContent, told: str) ->
     return f"this is the published function: its logits differ by {error:.1g} of the largest one"
 
 
+def write_default_video(cfg: CfgNode, folder: Path) -> Path:
+    """Write the video of a proof for which none is given, and return its path.
+
+    It is long enough for clips that differ: three times T, and the span of a dense clip and half of it.
+    """
+    path = folder / "proof.mp4"
+    span = cfg.DATA.NUM_FRAMES * max(cfg.DATA.SAMPLING_RATE, 1)
+    write_proof_video(path, max(3 * cfg.DATA.NUM_FRAMES, span + span // 2))
+    return path
+
+
 def _write(
     classifier: VideoClassifier,
     folder: Path,
@@ -186,8 +197,7 @@ def _write(
     _write_json(folder / CONFIG, config)
     _write_tensors(folder / WEIGHTS, weights)
     if proof_video is None:
-        video = folder / "proof.mp4"
-        write_proof_video(video, _proof_frames(cfg))
+        video = write_default_video(cfg, folder)
     else:
         video = folder / f"proof{Path(proof_video).suffix}"
         shutil.copyfile(proof_video, video)
@@ -202,12 +212,6 @@ def _write(
         "bfloat16_error": proof.bfloat16_error,
     }
     _write_json(folder / PROOF, hashes)
-
-
-def _proof_frames(cfg: CfgNode) -> int:
-    """Enough for clips that differ: three times T, and the span of a dense clip and half of it."""
-    span = cfg.DATA.NUM_FRAMES * max(cfg.DATA.SAMPLING_RATE, 1)
-    return max(3 * cfg.DATA.NUM_FRAMES, span + span // 2)
 
 
 def _check_free(folder: Path, *, replaces: bool) -> None:

@@ -134,6 +134,15 @@ def check_bfloat16(model: VideoModel, cfg: CfgNode, video: Path, proof: Proof, t
     return _checked_error(logits, proof.trace.logits, "logits in bfloat16", bound, told)
 
 
+def proof_clip(cfg: CfgNode, video: Path) -> Tensor:
+    """The view of a video whose features and logits a trace holds, before it is normalised: uint8 (1, 3, T, H, W).
+
+    Raises:
+        UserError: if it cannot be read.
+    """
+    return _views_of(cfg, video)[0][-1:]
+
+
 def relative_error(ours: Tensor, theirs: Tensor) -> float:
     """The largest difference, of the largest value; infinite if any is not finite."""
     error = float((ours - theirs).abs().max() / theirs.abs().max().clamp_min(torch.finfo(torch.float32).tiny))

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from slowfast.config.uniformer import NUM_STAGES, STRIDE_PX, stage_problem
 from slowfast.errors import UserError
 from slowfast.models.activation_checkpoint import checkpointed
+from slowfast.models.batch_norm import FoldableNorms
 from slowfast.models.layers import linear_drop_path_rates
 from slowfast.models.registry import MODEL_REGISTRY, VideoModel
 from slowfast.models.uniformer_blocks import GlobalBlock, LocalBlock, PatchEmbed
@@ -22,7 +23,7 @@ from slowfast.models.weights.uniformer import UNIFORMER_WEIGHTS
 
 
 @MODEL_REGISTRY.register()
-class Uniformer(VideoModel):
+class Uniformer(FoldableNorms, VideoModel):
     """UniFormer: two stages of local blocks, two of global blocks, and a linear head on the mean token.
 
     Args:
@@ -45,6 +46,7 @@ class Uniformer(VideoModel):
     """
 
     weights = UNIFORMER_WEIGHTS
+    norm_readers = (("norm", "head"),)
 
     def __init__(
         self,

@@ -6,6 +6,7 @@ Parameter names are those of the published checkpoints. Volumes are (N, C, T, H,
 
 from torch import Tensor, nn
 
+from slowfast.models.batch_norm import FoldableNorms
 from slowfast.models.depthwise import DepthwiseConv3d
 from slowfast.models.layers import DropPath, FusedAttention, PointwiseConv3d
 
@@ -78,8 +79,10 @@ class Attention(nn.Module):
         return self.proj_drop(self.proj(self.attend(q, k, v).transpose(1, 2).flatten(2)))
 
 
-class LocalBlock(nn.Module):
+class LocalBlock(FoldableNorms, nn.Module):
     """DPE, local MHRA and FFN, all convolutional (equations 1 to 3)."""
+
+    norm_readers = (("norm1", "conv1"), ("norm2", "mlp.fc1"))
 
     def __init__(self, dim: int, *, mlp_ratio: float, dropout_rate: float, drop_path_rate: float) -> None:
         super().__init__()

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from slowfast.models.batch_norm import FoldableNorms
 from slowfast.models.depthwise import DepthwiseConv3d
 from slowfast.models.layers import DropPath, PointwiseConv3d, QuickGELU
 from slowfast.models.reference import FastPrimitive
@@ -71,7 +72,7 @@ def add_to_patches(x: Tensor, volume: Tensor) -> Tensor:
     return torch.cat([x[:, :, :1], patches], dim=2)
 
 
-class LocalTemporalAttention(nn.Module):
+class LocalTemporalAttention(FoldableNorms, nn.Module):
     """LT_MHRA: BatchNorm, 1x1x1 convolution, depth-wise (3, 1, 1) convolution, 1x1x1 convolution (paper, eq. 6).
 
     The last convolution starts at zero, so that at first the block is the image ViT's.
@@ -80,6 +81,8 @@ class LocalTemporalAttention(nn.Module):
         dim: channels C.
         reduction: the depth-wise convolution has floor(C / reduction) channels.
     """
+
+    norm_readers = (("pos_embed.0", "pos_embed.1"),)
 
     def __init__(self, dim: int, reduction: float = 1.5) -> None:
         super().__init__()

@@ -1,0 +1,227 @@
+"""A trained model as a file that other programs run: ONNX, or a program of torch.export.
+
+What is in it starts at uint8 clips and ends at logits. The metadata say the rest: which frames to read, how large, in
+which order of channels, what the classes are called; and they hold a clip with its logits, the proof. A file that does
+not reproduce them is not kept.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
+
+from slowfast.engine.scoring import build_normalize
+from slowfast.errors import UserError
+from slowfast.inference.classifier import VideoClassifier
+from slowfast.inference.export_metadata import export_metadata
+from slowfast.inference.model_folder import is_model_folder, read_folder, write_default_video
+from slowfast.inference.proof import check_proof, proof_clip, relative_error
+from slowfast.models.batch_norm import fold_batch_norms
+from slowfast.models.reference import use_reference
+from slowfast.runtime.extras import import_extra
+
+# Forms by name, and how their files end.
+FORMS = {"onnx": ".onnx", "torch": ".pt2"}
+# Of the largest logit; another runtime adds in another order. Measured: below 1e-5.
+TOLERANCE = 1e-4
+# Larger weights lie in a file beside the .onnx: protobuf takes no more than 2 GB, and reads them all at once.
+EXTERNAL_DATA_BYTES = 2**30
+METADATA_FILE = "metadata.json"
+
+Run = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Export:
+    """A file that was written and tried.
+
+    Attributes:
+        path: of the file.
+        files: all that was written: with large weights there is one more.
+        error: of its logits for the proof's clip, of the largest one.
+        has_free_frames: whether it takes clips of other lengths than the model's.
+    """
+
+    path: Path
+    files: tuple[Path, ...]
+    error: float
+    has_free_frames: bool
+
+    def __str__(self) -> str:
+        frames = "other numbers of frames, too" if self.has_free_frames else "no other number of frames"
+        told = f"{self.path}: reproduces the proof: its logits differ by {self.error:.1g} of the largest one; {frames}"
+        return told + "".join(f"; needs {path.name} beside it" for path in self.files if path != self.path)
+
+
+class ClipNetwork(nn.Module):
+    """uint8 clips (N, 3, T, H, W) to logits (N, K): a network with what is computed before it.
+
+    Args:
+        model: takes normalised clips.
+        normalize: from uint8.
+    """
+
+    def __init__(self, model: nn.Module, normalize: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.model, self.normalize = model, normalize
+
+    def forward(self, clips: Tensor) -> Tensor:
+        return self.model(self.normalize(clips))
+
+
+def check_target(path: str | os.PathLike, form: str) -> None:
+    """What can be known before a model is loaded: the form is one, its packages are there, the path fits and is free.
+
+    Raises:
+        UserError: if not.
+    """
+    if form not in FORMS:
+        raise UserError(f"form {form!r}; accepted: {', '.join(FORMS)}")
+    if Path(path).suffix != FORMS[form]:
+        raise UserError(f"{path}: accepted as a file of the form {form}: names that end in {FORMS[form]}")
+    for file in (Path(path), _data_path(Path(path))):
+        if os.path.lexists(file):
+            raise UserError(f"{file}: is there already; name a new file")
+    if form == "onnx":
+        for name in ("onnx", "onnxscript", "onnxruntime"):
+            import_extra(name, extra="export", purpose="an export to ONNX")
+
+
+def export_model(classifier: VideoClassifier, path: str | os.PathLike, form: str) -> Export:
+    """Write a model as a file for other programs, and run it; the file appears if it is the same function.
+
+    Args:
+        classifier: on the CPU; it is left as it is.
+        path: of the file, which must not exist.
+        form: one of ``FORMS``: onnx, or torch for ``torch.export.load``.
+
+    Raises:
+        UserError: if the path is taken or cannot be written, a package is missing, the model cannot be exported, or
+            what was exported gives other logits.
+    """
+    path = Path(os.path.abspath(path))
+    check_target(path, form)
+    if classifier.device.type != "cpu":
+        raise UserError(f"the model is on {classifier.device}; load it with device cpu to export it")
+    clip = _proof_clip(classifier)
+    normalize = build_normalize(classifier.cfg, classifier.device)
+    # Two clips at once, each of two frames more than the model's.
+    others = torch.cat([clip, clip[:, :, :2]], dim=2).repeat(2, 1, 1, 1, 1)
+    with torch.no_grad():
+        model = use_reference(classifier.model).eval().requires_grad_(False)
+        expected = classifier.model(normalize(clip))
+        fold_batch_norms(model)
+        program = _traced(ClipNetwork(model, normalize).eval(), clip, classifier)
+        has_free_frames = not isinstance(_input_shape(program)[2], int)
+        if not has_free_frames:
+            others = clip.repeat(2, 1, 1, 1, 1)
+        expected_others = classifier.model(normalize(others))
+    metadata = export_metadata(classifier, clip, expected, has_free_frames=has_free_frames)
+    write, load = {"onnx": (_write_onnx, _load_onnx), "torch": (_write_torch, _load_torch)}[form]
+    with _new_files(path) as temporary:
+        write(program, metadata, temporary)
+        run = load(temporary)
+        error = _checked_error(run(clip), expected, path, "the proof's logits")
+        _checked_error(run(others), expected_others, path, f"the logits of clips {tuple(others.shape)}")
+        names = sorted(file.name for file in temporary.parent.iterdir())
+    return Export(path, tuple(path.with_name(name) for name in names), error, has_free_frames)
+
+
+def _proof_clip(classifier: VideoClassifier) -> Tensor:
+    """The proof's clip, uint8 (1, 3, T, H, W): of the model's folder, once that is proved, or of a made-up video."""
+    cfg, source = classifier.cfg, classifier.source
+    if is_model_folder(source):
+        content = read_folder(Path(source))
+        check_proof(classifier.model, cfg, content.video, content.proof, source)
+        return proof_clip(cfg, content.video)
+    with tempfile.TemporaryDirectory(prefix="export_") as folder:
+        return proof_clip(cfg, write_default_video(cfg, Path(folder)))
+
+
+def _traced(network: ClipNetwork, clip: Tensor, classifier: VideoClassifier) -> ExportedProgram:
+    """As a program for any number of clips, and of frames where the model does not hang on it."""
+    sizes = {0: Dim("clips", min=1), 2: Dim.AUTO}
+    try:
+        # Of one clip the tracer would take for granted that there is one.
+        return torch.export.export(network, (clip.repeat(2, 1, 1, 1, 1),), dynamic_shapes=(sizes,), strict=False)
+    except RuntimeError as error:
+        name = classifier.cfg.MODEL.MODEL_NAME
+        raise UserError(f"{name}: torch.export cannot trace it: {str(error).strip().splitlines()[0]}") from error
+
+
+def _input_shape(program: ExportedProgram) -> torch.Size:
+    (name,) = program.graph_signature.user_inputs
+    return next(node.meta["val"].shape for node in program.graph.nodes if node.name == name)
+
+
+def _write_onnx(program: ExportedProgram, metadata: dict[str, object], path: Path) -> None:
+    names = {"input_names": ["clips"], "output_names": ["logits"]}
+    exported = torch.onnx.export(program, dynamo=True, verbose=False, **names)
+    for name, value in metadata.items():
+        exported.model.metadata_props[name] = json.dumps(value, ensure_ascii=False)
+    num_bytes = sum(value.nbytes for value in program.state_dict.values())
+    exported.save(path, external_data=num_bytes > EXTERNAL_DATA_BYTES)
+
+
+def _load_onnx(path: Path) -> Run:
+    onnxruntime = import_extra("onnxruntime", extra="export", purpose="an export to ONNX")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+    def run(clips: Tensor) -> Tensor:
+        (logits,) = session.run(["logits"], {"clips": clips.numpy()})
+        return torch.from_numpy(np.asarray(logits))
+
+    return run
+
+
+def _write_torch(program: ExportedProgram, metadata: dict[str, object], path: Path) -> None:
+    content = json.dumps(metadata, ensure_ascii=False, indent=1)
+    try:
+        torch.export.save(program, path, extra_files={METADATA_FILE: content})
+    except RuntimeError as error:  # what PyTorch makes of a full disk
+        raise OSError(str(error).splitlines()[0]) from error
+
+
+def _load_torch(path: Path) -> Run:
+    return torch.export.load(path).module()
+
+
+@contextmanager
+def _new_files(path: Path) -> Iterator[Path]:
+    """A path in a folder of its own; what lies there afterwards goes beside ``path``, unless something went wrong."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary / path.name
+        # The file itself comes last: it is whole once it is there.
+        for file in sorted(temporary.iterdir(), key=lambda file: file.name == path.name):
+            os.rename(file, path.with_name(file.name))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _data_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.data")
+
+
+def _checked_error(ours: Tensor, expected: Tensor, path: Path, what: str) -> float:
+    error = relative_error(ours, expected) if ours.shape == expected.shape else float("inf")
+    if not error <= TOLERANCE:
+        raise UserError(
+            f"{path}: was not kept: what was exported differs from the model in {what} by {error:.2g} of the largest one; "
+            f"accepted: {TOLERANCE:g}"
+        )
+    return error

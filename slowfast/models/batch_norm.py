@@ -1,0 +1,63 @@
+"""BatchNorm of a trained model as a part of the linear layer that reads it: the same function with a layer less."""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+class FoldableNorms:
+    """What a module derives from, beside ``nn.Module``, if linear layers alone read some of its BatchNorm layers.
+
+    Attributes:
+        norm_readers: names of a BatchNorm layer and of the only layer that reads its output, an ``nn.Linear`` or a
+            1x1x1 convolution. A mean over tokens may lie between them, which changes nothing.
+    """
+
+    norm_readers: ClassVar[Sequence[tuple[str, str]]] = ()
+
+
+@torch.no_grad()
+def fold_batch_norms(model: nn.Module) -> list[str]:
+    """Make BatchNorm layers a part of the layers that read them, in place, for evaluation.
+
+    With s = weight / sqrt(variance + eps), W (s (x - mean) + bias) + b = (W s) x + (b + W (bias - s mean)). A
+    convolution that pads cannot take it in: its padding would have to be -mean / s in place of 0.
+
+    Args:
+        model: its parameters change; a layer that is folded becomes an ``nn.Identity``.
+
+    Returns:
+        Names of the layers that were folded.
+    """
+    folded = []
+    for prefix, module in list(model.named_modules()):
+        for norm_name, reader_name in module.norm_readers if isinstance(module, FoldableNorms) else ():
+            norm, reader = module.get_submodule(norm_name), module.get_submodule(reader_name)
+            if _can_fold(norm, reader):
+                _fold(norm, reader)
+                module.set_submodule(norm_name, nn.Identity())
+                folded.append(f"{prefix}.{norm_name}".lstrip("."))
+    return folded
+
+
+def _can_fold(norm: nn.Module, reader: nn.Module) -> bool:
+    if not isinstance(norm, _BatchNorm) or norm.running_mean is None:
+        return False
+    is_pointwise = isinstance(reader, nn.Conv3d) and (
+        set(reader.kernel_size) == {1} and set(reader.stride) == {1} and reader.groups == 1 and not any(reader.padding)
+    )
+    return (is_pointwise or isinstance(reader, nn.Linear)) and reader.bias is not None
+
+
+def _fold(norm: _BatchNorm, reader: nn.Linear | nn.Conv3d) -> None:
+    """In float64, so that only one rounding is added."""
+    scale = (norm.running_var.double() + norm.eps).rsqrt()
+    shift = -norm.running_mean.double() * scale
+    if norm.affine:
+        scale, shift = scale * norm.weight.double(), shift * norm.weight.double() + norm.bias.double()
+    matrix = reader.weight.flatten(1).double()  # (out, in)
+    reader.bias.copy_(reader.bias.double() + matrix @ shift)
+    reader.weight.copy_((matrix * scale).view(reader.weight.shape))
