@@ -221,7 +221,7 @@ def _checked_error(ours: Tensor, expected: Tensor, path: Path, what: str) -> flo
     error = relative_error(ours, expected) if ours.shape == expected.shape else float("inf")
     if not error <= TOLERANCE:
         raise UserError(
-            f"{path}: was not kept: what was exported differs from the model in {what} by {error:.2g} of the largest one; "
-            f"accepted: {TOLERANCE:g}"
+            f"{path}: was not kept: what was exported differs from the model in {what} by {error:.2g} of the largest "
+            f"one; accepted: {TOLERANCE:g}"
         )
     return error

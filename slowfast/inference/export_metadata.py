@@ -60,8 +60,5 @@ def _sampling(cfg: CfgNode) -> dict[str, object]:
     """Which frames make a clip: sparse, one of each of T equal parts of the video; or dense, every stride-th frame."""
     build = DATASET_REGISTRY.find("TEST.DATASET", cfg.TEST.DATASET).build_sampler
     kind = {build_dense_sampler: "dense", build_sparse_sampler: "sparse"}.get(build, "of its own")
-    return {
-        "kind": kind,
-        "dataset": cfg.TEST.DATASET,
-        **({"stride": cfg.DATA.SAMPLING_RATE} if kind == "dense" else {}),
-    }
+    stride = {"stride": cfg.DATA.SAMPLING_RATE} if kind == "dense" else {}
+    return {"kind": kind, "dataset": cfg.TEST.DATASET, **stride}

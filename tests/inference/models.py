@@ -1,6 +1,6 @@
 """Small models with weights that none of them has at its start, in use and as folders."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -24,9 +24,13 @@ FAMILIES = {
 }
 
 
-def small_classifier(family: str, class_names: Sequence[str] | None = tuple(CLASS_NAMES)) -> VideoClassifier:
-    """A model of one of ``FAMILIES``, in use on the CPU."""
-    values = FAMILIES[family] | INPUT
+def small_classifier(
+    family: str,
+    class_names: Sequence[str] | None = tuple(CLASS_NAMES),
+    changes: Mapping[str, object] | None = None,
+) -> VideoClassifier:
+    """A model of one of ``FAMILIES``, in use on the CPU; ``changes`` are values of other keys."""
+    values = FAMILIES[family] | INPUT | dict(changes or {})
     cfg = load_config(None, [part for pair in values.items() for part in pair])
     torch.manual_seed(0)
     names = None if class_names is None else list(class_names)
