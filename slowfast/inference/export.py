@@ -113,25 +113,23 @@ def export_model(classifier: VideoClassifier, path: str | os.PathLike, form: str
     if classifier.device.type != "cpu":
         raise UserError(f"the model is on {classifier.device}; load it with device cpu to export it")
     clip = _proof_clip(classifier)
+    write, load = {"onnx": (_write_onnx, _load_onnx), "torch": (_write_torch, _load_torch)}[form]
     normalize = build_normalize(classifier.cfg, classifier.device)
-    # Two clips at once, each of two frames more than the model's.
-    others = torch.cat([clip, clip[:, :, :2]], dim=2).repeat(2, 1, 1, 1, 1)
-    with torch.no_grad():
+    with _new_files(path) as temporary, torch.no_grad():
         model = use_reference(classifier.model).eval().requires_grad_(False)
-        expected = classifier.model(normalize(clip))
         fold_batch_norms(model)
         program = _traced(ClipNetwork(model, normalize).eval(), clip, classifier)
         has_free_frames = not isinstance(_input_shape(program)[2], int)
-        if not has_free_frames:
-            others = clip.repeat(2, 1, 1, 1, 1)
-        expected_others = classifier.model(normalize(others))
-    metadata = export_metadata(classifier, clip, expected, has_free_frames=has_free_frames)
-    write, load = {"onnx": (_write_onnx, _load_onnx), "torch": (_write_torch, _load_torch)}[form]
-    with _new_files(path) as temporary:
+        expected = classifier.model(normalize(clip))
+        metadata = export_metadata(classifier, clip, expected, has_free_frames=has_free_frames)
         write(program, metadata, temporary)
         run = load(temporary)
         error = _checked_error(run(clip), expected, path, "the proof's logits")
-        _checked_error(run(others), expected_others, path, f"the logits of clips {tuple(others.shape)}")
+        # Two clips at once, and each of two frames more.
+        longer = torch.cat([clip, clip[:, :, :2]], dim=2) if has_free_frames else clip
+        others = torch.cat([longer, longer.flip(0, 2)])
+        what = f"the logits of clips {tuple(others.shape)}"
+        _checked_error(run(others), classifier.model(normalize(others)), path, what)
         names = sorted(file.name for file in temporary.parent.iterdir())
     return Export(path, tuple(path.with_name(name) for name in names), error, has_free_frames)
 
