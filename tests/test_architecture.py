@@ -39,7 +39,6 @@ LATE_IMPORTS = {
     ("slowfast.runtime.log", "torch.utils.tensorboard"): "takes seconds, and few runs write TensorBoard curves",
     ("slowfast.datasets.reading.backends", "decord"): "optional: another decoder",
     ("slowfast.datasets.reading.backends", "torchcodec.decoders"): "optional: another decoder",
-    ("slowfast.inference.hub", "huggingface_hub"): "optional: models on the hub",
     ("slowfast.benchmarks.loading_speed", "decord"): "optional: what is compared with",
     ("slowfast.benchmarks.loading_speed", "torchcodec"): "optional: what is compared with",
     ("slowfast.benchmarks.loading_speed", "torchcodec.decoders"): "optional: what is compared with",

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType
 
 from slowfast.errors import UserError
+from slowfast.runtime.extras import import_extra
 
 PREFIX = "hf:"
 # Of a repository nothing else is fetched: no code, and no weights in other formats.
@@ -70,11 +71,7 @@ def parse(name: str) -> tuple[str, str | None]:
 
 
 def _library() -> ModuleType:
-    try:
-        import huggingface_hub
-    except ImportError:
-        raise UserError("the hub needs huggingface_hub: pip install 'uniformer-video[hub]'") from None
-    return huggingface_hub
+    return import_extra("huggingface_hub", extra="hub", purpose="the hub")
 
 
 def _told(error: Exception) -> str:
