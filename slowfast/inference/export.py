@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from slowfast.engine.scoring import build_normalize
+from slowfast.datasets.transforms.functional import normalize
 from slowfast.errors import UserError
 from slowfast.inference.classifier import VideoClassifier
 from slowfast.inference.export_metadata import export_metadata
@@ -36,6 +36,8 @@ TOLERANCE = 1e-4
 # Larger weights lie in a file beside the .onnx: protobuf takes no more than 2 GB, and reads them all at once.
 EXTERNAL_DATA_BYTES = 2**30
 METADATA_FILE = "metadata.json"
+# At once; without a bound PyTorch 2.6 sees that 2**63 are too many, and gives up.
+MAX_CLIPS = 2**20
 
 Run = Callable[[Tensor], Tensor]
 
@@ -67,15 +69,17 @@ class ClipNetwork(nn.Module):
 
     Args:
         model: takes normalised clips.
-        normalize: from uint8.
+        mean, std: of values in [0, 1], in the order of the clips' channels.
     """
 
-    def __init__(self, model: nn.Module, normalize: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, model: nn.Module, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
-        self.model, self.normalize = model, normalize
+        self.model = model
+        self.register_buffer("mean", torch.tensor(mean))
+        self.register_buffer("std", torch.tensor(std))
 
     def forward(self, clips: Tensor) -> Tensor:
-        return self.model(self.normalize(clips))
+        return self.model(normalize(clips, self.mean, self.std))
 
 
 def check_target(path: str | os.PathLike, form: str) -> None:
@@ -108,19 +112,20 @@ def export_model(classifier: VideoClassifier, path: str | os.PathLike, form: str
         UserError: if the path is taken or cannot be written, a package is missing, the model cannot be exported, or
             what was exported gives other logits.
     """
-    path = Path(os.path.abspath(path))
+    path = Path(path)
     check_target(path, form)
     if classifier.device.type != "cpu":
         raise UserError(f"the model is on {classifier.device}; load it with device cpu to export it")
     clip = _proof_clip(classifier)
     write, load = {"onnx": (_write_onnx, _load_onnx), "torch": (_write_torch, _load_torch)}[form]
-    normalize = build_normalize(classifier.cfg, classifier.device)
+    data = classifier.cfg.DATA
     with _new_files(path) as temporary, torch.no_grad():
         model = use_reference(classifier.model).eval().requires_grad_(False)
         fold_batch_norms(model)
-        program = _traced(ClipNetwork(model, normalize).eval(), clip, classifier)
+        program = _traced(ClipNetwork(model, data.MEAN, data.STD).eval(), clip, classifier)
         has_free_frames = not isinstance(_input_shape(program)[2], int)
-        expected = classifier.model(normalize(clip))
+        ours = ClipNetwork(classifier.model, data.MEAN, data.STD)
+        expected = ours(clip)
         metadata = export_metadata(classifier, clip, expected, has_free_frames=has_free_frames)
         write(program, metadata, temporary)
         run = load(temporary)
@@ -129,7 +134,7 @@ def export_model(classifier: VideoClassifier, path: str | os.PathLike, form: str
         longer = torch.cat([clip, clip[:, :, :2]], dim=2) if has_free_frames else clip
         others = torch.cat([longer, longer.flip(0, 2)])
         what = f"the logits of clips {tuple(others.shape)}"
-        _checked_error(run(others), classifier.model(normalize(others)), path, what)
+        _checked_error(run(others), ours(others), path, what)
         names = sorted(file.name for file in temporary.parent.iterdir())
     return Export(path, tuple(path.with_name(name) for name in names), error, has_free_frames)
 
@@ -147,7 +152,7 @@ def _proof_clip(classifier: VideoClassifier) -> Tensor:
 
 def _traced(network: ClipNetwork, clip: Tensor, classifier: VideoClassifier) -> ExportedProgram:
     """As a program for any number of clips, and of frames where the model does not hang on it."""
-    sizes = {0: Dim("clips", min=1), 2: Dim.AUTO}
+    sizes = {0: Dim("clips", min=1, max=MAX_CLIPS), 2: Dim.AUTO}
     try:
         # Of one clip the tracer would take for granted that there is one.
         return torch.export.export(network, (clip.repeat(2, 1, 1, 1, 1),), dynamic_shapes=(sizes,), strict=False)

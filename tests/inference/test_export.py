@@ -113,7 +113,8 @@ def test_the_metadata_say_how_to_use_it(network: tuple[str, Path, export.Export]
 def test_no_batch_norm_is_left_where_a_linear_layer_reads_it(network: tuple[str, Path, export.Export]):
     _, path, _ = network
     if path.suffix == ".pt2":
-        names = {str(node.target) for node in torch.export.load(path).graph.nodes}
+        nodes = torch.export.load(path).graph.nodes
+        names = {str(node.target) for node in nodes if node.op == "call_function"}
     else:
         import onnx
 
