@@ -14,11 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from slowfast.cli.main import main
+from slowfast.config import load_config
+from slowfast.config.shipped import experiment_configs
 from slowfast.engine.scoring import build_normalize
 from slowfast.errors import UserError
 from slowfast.inference import VideoClassifier, export, export_model, load_model, publish
 from slowfast.inference.proof import relative_error
+from slowfast.models import build_model
 from tests.inference.models import CLASS_NAMES, small_classifier
+from tests.models.weights.layouts import randomized
 
 DOCS = Path(__file__).parents[2] / "docs" / "use.md"
 # Fewer blocks, since a block is traced in half a second.
@@ -215,9 +219,13 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture):
 
 
 def test_the_reader_of_the_documentation_gives_the_models_probabilities(video_set: Path, tmp_path: Path):
-    """Its code runs on its own, with the packages that it names."""
+    """Its code runs on its own, with the packages that it names; here for weights in a file beside the network."""
     code = DOCS.read_text().partition("```python\nimport json\n")[2].partition("```")[0]
-    path, _ = exported(tmp_path, "uniformerv2", "onnx")
+    with patch.object(export, "EXTERNAL_DATA_BYTES", 0):
+        path, told = exported(tmp_path, "uniformerv2", "onnx")
+    data = path.with_name("network.onnx.data")
+    assert told.files == (path, data) and str(told).endswith("; needs network.onnx.data beside it")
+    assert data.stat().st_size > sum(value.numel() for value in exporting("uniformerv2").model.parameters())
     video = sorted(video_set.rglob("*.mp4"))[0]
     script = f"import json\n{code}\nprint(json.dumps(classify({str(path)!r}, {str(video)!r})))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path)
@@ -233,10 +241,6 @@ def test_the_reader_of_the_documentation_gives_the_models_probabilities(video_se
 def test_published_sizes(experiment: str, tmp_path: Path):
     pytest.importorskip("onnxscript", reason="writes ONNX")
     pytest.importorskip("onnxruntime", reason="runs ONNX")
-    from slowfast.config import load_config
-    from slowfast.config.shipped import experiment_configs
-    from slowfast.models import build_model
-    from tests.models.weights.layouts import randomized
 
     cfg = load_config(experiment_configs()[experiment], ["NUM_GPUS", 0])
     model = VideoClassifier(randomized(build_model(cfg)), cfg, source="made up")
