@@ -1,59 +1,99 @@
 """Write the features of videos to a file.
 
 uniformer features VIDEO... | FOLDER --output FILE.npz (--checkpoint FILE | --model DIR) [--layer L] [--tokens]
-    [--shard I/N]
+    [--shard I/N | --jobs N --partition P]
 """
 
 import argparse
 import re
+import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from slowfast.cli.model_source import add_model_arguments, add_reading_arguments, load_named_model
-from slowfast.cli.predict import named_videos
-from slowfast.config.command_line import exit_with_error
+import torch
+
+from slowfast.cli.model_source import (
+    add_model_arguments,
+    add_reading_arguments,
+    load_named_model,
+)
+from slowfast.cli.predict import exit_with_unread, named_videos
+from slowfast.cli.submit import add_submission_arguments, submission_options
+from slowfast.config.command_line import exit_with_error, positive_int, whole_number
 from slowfast.errors import UserError
 from slowfast.inference.feature_files import FeatureWriter
 from slowfast.inference.results import Features
+from slowfast.launch.submission import JobSize, SubmittedCommand, submit_array
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
-    """Parse the command line, compute, write; exit status 1 if a video could not be read."""
-    args = _parser(prog).parse_args(argv)
-    shard_idx, num_shards = args.shard
-    failed: list[Features] = []
+    """Parse the command line, compute, write; exit status 1 if a video has no features."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    args = _parser(prog).parse_args(words)
+    if args.jobs is None:
+        _compute(args)
+        return
     try:
-        videos = named_videos(args.videos)
-        if any(isinstance(video, bytes) for video in videos):
-            raise UserError("-: features are kept by the videos' paths; name files")
-        videos = list(dict.fromkeys(videos))[shard_idx::num_shards]
+        _submit(words, args)
+    except UserError as error:
+        exit_with_error(error)
+
+
+def compute_shard(words: Sequence[str]) -> None:
+    """What a job of ``--jobs`` does; the words end in its ``--shard``."""
+    _compute(_parser(None).parse_args(words))
+
+
+def _compute(args: argparse.Namespace) -> None:
+    told: list[Features] = []
+    try:
+        videos = _own_share(args)
         classifier = load_named_model(args)
-        settings = {
-            "model": classifier.fingerprint,
-            "layer": args.layer,
-            "tokens": args.tokens,
-            "views": "x".join(map(str, classifier.numbers_of_views(args.views))),
-        }
-        writer = FeatureWriter(_of_shard(args.output, shard_idx, num_shards), settings)
-        waiting = [video for video in videos if video not in writer.done]
-        if len(waiting) < len(videos):
-            print(f"{len(videos) - len(waiting)} of {len(videos)} videos are done already", file=sys.stderr)
-        options = {"layer": args.layer, "tokens": args.tokens, "views": args.views, "batch_size": args.batch_size}
-        try:
-            for features in classifier.iterate_features(waiting, **options):
-                failed.append(features) if features.error else writer.add(features)
-        finally:
-            writer.flush()
-        table = writer.finish(videos)
+        options = {"layer": args.layer, "tokens": args.tokens, "views": args.views}
+        views = "x".join(map(str, classifier.numbers_of_views(args.views)))
+        settings = {"model": classifier.fingerprint} | options | {"views": views}
+        with FeatureWriter(_of_shard(args.output, *args.shard), settings) as writer:
+            waiting = [video for video in videos if video not in writer.done]
+            if len(waiting) < len(videos):
+                print(f"{len(videos) - len(waiting)} of {len(videos)} videos are done already", file=sys.stderr)
+            for features in classifier.iterate_features(waiting, batch_size=args.batch_size, **options):
+                if not features.error:
+                    writer.add(features)
+                told.append(replace(features, clips=torch.empty(0)))
+            table = writer.finish(videos)
     except UserError as error:
         exit_with_error(error)
     print(f"{writer.target}: {len(table.paths)} videos, features {table.clips.shape[1:]} each")
-    for features in failed:
-        print(f"error: {features.path}: {features.error}", file=sys.stderr)
-    if failed:
-        print(f"error: {len(failed)} of {len(videos)} videos could not be read", file=sys.stderr)
-        sys.exit(1)
+    exit_with_unread(told)
+
+
+def _own_share(args: argparse.Namespace) -> list[str]:
+    """The videos of this shard, each once."""
+    videos = named_videos(args.videos)
+    if any(isinstance(video, bytes) for video in videos):
+        raise UserError("-: features are kept by the videos' paths; name files")
+    shard_idx, num_shards = args.shard
+    share = list(dict.fromkeys(videos))[shard_idx::num_shards]
+    if not share:
+        raise UserError(f"--shard {shard_idx}/{num_shards} has none of the {len(videos)} videos; name fewer shards")
+    return share
+
+
+def _submit(words: Sequence[str], args: argparse.Namespace) -> None:
+    """Submit one job for each shard, and say how to follow and cancel them."""
+    if args.shard != (0, 1):
+        raise UserError("--jobs makes the shards itself; leave out --shard")
+    folder = Path(args.job_dir) if args.job_dir else args.output.with_name("submitit")
+    commands = [SubmittedCommand(compute_shard, (*words, "--shard", f"{idx}/{args.jobs}")) for idx in range(args.jobs)]
+    size = JobSize(gpus_per_node=args.gpus, cpus_per_task=args.workers + 1)
+    jobs = submit_array(commands, folder, submission_options(args), size)
+    for idx, job in enumerate(jobs):
+        paths = job.task(0).paths
+        print(f"job {job.job_id}: {_of_shard(args.output, idx, args.jobs)}; log {paths.stdout}, errors {paths.stderr}")
+    stop = "kill" if args.cluster == "local" else "scancel"
+    print(f"cancel: {shlex.join([stop, *dict.fromkeys(job.job_id.split('_')[0] for job in jobs)])}", flush=True)
 
 
 def _parser(prog: str | None) -> argparse.ArgumentParser:
@@ -75,6 +115,13 @@ def _parser(prog: str | None) -> argparse.ArgumentParser:
         metavar="I/N",
         help="only every N-th video, from the I-th on, counted from 0; the file's name says which",
     )
+    parser.add_argument(
+        "--jobs", type=positive_int, metavar="N", help="submit N jobs, one for each of N shards, in place of computing"
+    )
+    parser.add_argument(
+        "--gpus", type=whole_number, default=0, metavar="N", help="of --jobs: GPUs of each (default: 0)"
+    )
+    add_submission_arguments(parser.add_argument_group("of --jobs"))
     return parser
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from slowfast.config.command_line import positive_int
+from slowfast.config.command_line import positive_int, whole_number
 from slowfast.errors import UserError
 from slowfast.inference.classifier import VideoClassifier
 from slowfast.inference.load import PRECISIONS, load_model
@@ -35,7 +35,7 @@ def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--batch_size", type=positive_int, default=8, metavar="N", help="views at once (default: 8)")
     parser.add_argument(
-        "--workers", type=_number, default=0, metavar="N", help="processes that read videos (default: 0, this one)"
+        "--workers", type=whole_number, default=0, metavar="N", help="processes that read videos (default: 0, this one)"
     )
 
 
@@ -57,9 +57,3 @@ def load_named_model(args: argparse.Namespace) -> VideoClassifier:
         num_workers=getattr(args, "workers", 0),
         verify=not args.no_verify,
     )
-
-
-def _number(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r}; accepted: whole numbers from 0")
-    return int(text)

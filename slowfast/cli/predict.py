@@ -7,15 +7,18 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+from tqdm import tqdm
 
 from slowfast.cli.model_source import add_model_arguments, add_reading_arguments, load_named_model
 from slowfast.config.command_line import exit_with_error, positive_int
 from slowfast.errors import UserError
-from slowfast.evaluation.report import write_predictions
-from slowfast.inference.classifier import VideoClassifier
+from slowfast.evaluation.report import PredictionWriter
 from slowfast.inference.inputs import VideoInput, videos_in
-from slowfast.inference.results import Prediction
+from slowfast.inference.results import Features, Prediction
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
@@ -26,13 +29,21 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         classifier = load_named_model(args)
         if classifier.class_note:
             print(f"note: {classifier.class_note}", file=sys.stderr)
-        predictions = classifier.predict(videos, topk=args.topk, views=args.views, batch_size=args.batch_size)
-        _print(predictions, classifier, args)
+        show = _shower(args)
+        told: list[Prediction] = []
+        options = {"topk": args.topk, "views": args.views, "batch_size": args.batch_size}
+        for prediction in classifier.iterate_predictions(videos, **options):
+            show(prediction)
+            sys.stdout.flush()
+            told.append(replace(prediction, scores=torch.empty(0), probabilities=torch.empty(0)))
     except UserError as error:
         exit_with_error(error)
+    except BrokenPipeError:
+        stop_printing()
+        sys.exit(1)
     except OSError as error:
         exit_with_error(UserError(f"the predictions cannot be written: {error.strerror or error}"))
-    tell_unread(predictions)
+    exit_with_unread(told)
 
 
 def named_videos(names: Sequence[str]) -> list[VideoInput]:
@@ -48,17 +59,18 @@ def named_videos(names: Sequence[str]) -> list[VideoInput]:
             if not content:
                 raise UserError("-: standard input is empty; accepted: the bytes of a video file")
             videos.append(content)
+        elif os.path.isdir(name):
+            found = videos_in(name)
+            videos += found.paths
+            if found.left_out:
+                print(f"note: {name}: {found.told_left_out()}", file=sys.stderr)
         else:
-            videos += videos_in(name) if os.path.isdir(name) else [name]
+            videos.append(name)
     return videos
 
 
-def tell_unread(results: Sequence[Prediction]) -> None:
-    """Name what could not be read, and what ends early; exit with status 1 if there is any of the first.
-
-    Args:
-        results: with ``path``, ``error`` and ``truncated``.
-    """
+def exit_with_unread(results: Sequence[Prediction | Features]) -> None:
+    """Name what has no result, and what ends early; exit with status 1 if there is any of the first."""
     for result in results:
         if result.truncated:
             print(f"warning: {result.path}: is truncated: {result.truncated}", file=sys.stderr)
@@ -66,8 +78,13 @@ def tell_unread(results: Sequence[Prediction]) -> None:
     for result in failed:
         print(f"error: {result.path}: {result.error}", file=sys.stderr)
     if failed:
-        print(f"error: {len(failed)} of {len(results)} videos could not be read", file=sys.stderr)
+        print(f"error: {len(failed)} of {len(results)} videos have no result", file=sys.stderr)
         sys.exit(1)
+
+
+def stop_printing() -> None:
+    """Whoever reads standard output has had enough; Python would complain of it at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser(prog: str | None) -> argparse.ArgumentParser:
@@ -84,19 +101,20 @@ def _parser(prog: str | None) -> argparse.ArgumentParser:
     return parser
 
 
-def _print(predictions: Sequence[Prediction], classifier: VideoClassifier, args: argparse.Namespace) -> None:
-    good = [prediction for prediction in predictions if not prediction.error]
-    if args.csv:
-        write_predictions(sys.stdout, [each.path for each in good], None, [each.scores for each in good])
-    elif args.json:
-        for each in predictions:
-            print(json.dumps(_as_json(each), ensure_ascii=False))
-    else:
-        for each in good:
-            print(each.path)
-            for name, probability in each.classes:
-                print(f"  {100 * probability:5.1f} %  {name}")
-    sys.stdout.flush()
+def _shower(args: argparse.Namespace) -> Callable[[Prediction], None]:
+    """What prints a prediction in the form that was asked for; in text and CSV only what has scores."""
+    if args.json:
+        return lambda prediction: tqdm.write(json.dumps(_as_json(prediction), ensure_ascii=False), file=sys.stdout)
+    if not args.csv:
+        return _print_text
+    table = PredictionWriter(sys.stdout)
+    return lambda prediction: None if prediction.error else table.add(prediction.path, None, prediction.scores)
+
+
+def _print_text(prediction: Prediction) -> None:
+    if not prediction.error:
+        lines = [f"  {100 * probability:5.1f} %  {name}" for name, probability in prediction.classes]
+        tqdm.write("\n".join([prediction.path, *lines]), file=sys.stdout)
 
 
 def _as_json(prediction: Prediction) -> dict[str, object]:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from slowfast.config import add_config_arguments, load_config_or_exit
 from slowfast.config.command_line import exit_with_error
-from slowfast.engine.run import run
 from slowfast.errors import UserError
+from slowfast.inference.run_and_publish import run_and_publish
 from slowfast.launch.launch import launch
 
 
@@ -27,4 +27,4 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     if args.local_rank is not None and str(args.local_rank) != started_as:
         told = f"--local-rank is {args.local_rank}, but the environment has LOCAL_RANK {started_as}"
         exit_with_error(UserError(f"{told}; leave the option to the launcher, or start with torchrun"))
-    launch(load_config_or_exit(args), run, init_method=args.init_method, shard_id=args.shard_id)
+    launch(load_config_or_exit(args), run_and_publish, init_method=args.init_method, shard_id=args.shard_id)

@@ -5,11 +5,11 @@ uniformer stream SOURCE (--checkpoint FILE [--experiment NAME] | --model DIR) [-
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 
 from slowfast.cli.model_source import add_model_arguments, load_named_model
+from slowfast.cli.predict import stop_printing
 from slowfast.config.command_line import exit_with_error, positive_int
 from slowfast.errors import UserError
 from slowfast.inference.results import WindowPrediction
@@ -28,13 +28,13 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         _follow(stream, args)
     except UserError as error:
         exit_with_error(error)
-    except BrokenPipeError:  # whoever reads has had enough; else Python would complain of it at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        stop_printing()
     except OSError as error:
         exit_with_error(UserError(f"the predictions cannot be written: {error.strerror or error}"))
     for told in stream.summary():
         print(f"warning: {args.source}: {told}", file=sys.stderr)
-    sys.exit(0 if stream.num_windows else 1)
+    sys.exit(0 if stream.num_windows and not stream.num_not_finite else 1)
 
 
 def add_window_arguments(parser: argparse.ArgumentParser) -> None:

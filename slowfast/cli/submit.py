@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from slowfast.config import add_config_arguments, load_config_or_exit
-from slowfast.config.command_line import exit_with_error, positive_int
-from slowfast.engine.run import run
+from slowfast.config.command_line import exit_with_error, positive_int, whole_number
 from slowfast.errors import UserError
+from slowfast.inference.run_and_publish import run_and_publish
 from slowfast.launch.submission import SubmissionOptions, submit, wait
 
 # Options that sbatch takes as they are.
@@ -31,11 +31,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     args = _parser(prog).parse_args(argv)
     cfg = load_config_or_exit(args)
     folder = Path(args.job_dir) if args.job_dir else Path(cfg.OUTPUT_DIR) / "submitit"
-    options = SubmissionOptions(
-        **{name: getattr(args, name) for name in vars(args) if name in SubmissionOptions.__dataclass_fields__}
-    )
     try:
-        job = submit(cfg, folder, options, run)
+        job = submit(cfg, folder, submission_options(args), run_and_publish)
     except UserError as error:
         exit_with_error(error)
     out, err = job.task(0).paths.stdout, job.task(0).paths.stderr
@@ -52,15 +49,9 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         sys.exit(status)
 
 
-def _parser(prog: str | None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=prog,
-        description="Submit training (TRAIN.ENABLE) and testing (TEST.ENABLE) to SLURM. A job that reaches its time "
-        "limit or is pre-empted saves, requeues itself and resumes from there.",
-    )
+def add_submission_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what a job asks of the cluster: ``SubmissionOptions``, and ``--job_dir``."""
     add = parser.add_argument
-    add("--num_shards", type=positive_int, metavar="N", help="nodes (default: NUM_SHARDS of the config)")
-    add("--num_gpus", type=_number, metavar="N", help="GPUs per node, 0 for the CPU (default: NUM_GPUS of the config)")
     add("--cluster", choices=("slurm", "local"), default="slurm", help="local is this machine (default: slurm)")
     add("--partition", metavar="P", help="partition")
     add("--timeout_min", type=positive_int, metavar="M", help="time limit in minutes (default: 1440; with local, none)")
@@ -85,16 +76,35 @@ def _parser(prog: str | None) -> argparse.ArgumentParser:
         "--cpus_per_task",
         type=positive_int,
         metavar="N",
-        help="cores per process (default: DATA_LOADER.NUM_WORKERS + 1)",
+        help="cores per process (default: one, and one for each process that loads data)",
     )
     add("--name", default="slowfast", help="name of the job (default: slowfast)")
-    add("--job_dir", metavar="DIR", help="folder of the job's files and logs (default: OUTPUT_DIR/submitit)")
+    add(
+        "--job_dir", metavar="DIR", help="folder of the job's files and logs (default: submitit, beside what it writes)"
+    )
+
+
+def submission_options(args: argparse.Namespace) -> SubmissionOptions:
+    """The options that ``add_submission_arguments`` added."""
+    names = SubmissionOptions.__dataclass_fields__
+    return SubmissionOptions(**{name: value for name, value in vars(args).items() if name in names})
+
+
+def _parser(prog: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="Submit training (TRAIN.ENABLE) and testing (TEST.ENABLE) to SLURM. A job that reaches its time "
+        "limit or is pre-empted saves, requeues itself and resumes from there.",
+    )
+    add = parser.add_argument
+    add("--num_shards", type=positive_int, metavar="N", help="nodes (default: NUM_SHARDS of the config)")
+    add(
+        "--num_gpus",
+        type=whole_number,
+        metavar="N",
+        help="GPUs per node, 0 for the CPU (default: NUM_GPUS of the config)",
+    )
+    add_submission_arguments(parser)
     add("--wait", action="store_true", help="wait for the end, through all restarts, and exit with the job's status")
     add_config_arguments(parser)
     return parser
-
-
-def _number(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r}; accepted: whole numbers from 0")
-    return int(text)

@@ -51,6 +51,13 @@ def positive_int(text: str, *, hint: str = "") -> int:
     return int(text)
 
 
+def whole_number(text: str) -> int:
+    """The same for what may be 0."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r}; accepted: whole numbers from 0")
+    return int(text)
+
+
 def load_config_or_exit(args: argparse.Namespace) -> CfgNode:
     """Load the config that the arguments name.
 

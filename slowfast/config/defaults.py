@@ -60,6 +60,8 @@ _C.TRAIN.MIXED_PRECISION = True
 # Type of autocast in training and testing: bf16; fp16 (with a loss scale in training); auto: bf16 on a GPU that has it,
 # fp16 on another, and float32 on the CPU.
 _C.TRAIN.MIXED_PRECISION_DTYPE = "auto"
+# After training and test, write the best checkpoint as a model folder to OUTPUT_DIR/model (uniformer publish).
+_C.TRAIN.PUBLISH = True
 
 # ---------------------------------------------------------------------------------------------------- testing
 _C.TEST = CfgNode()

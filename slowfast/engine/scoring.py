@@ -134,9 +134,15 @@ class Scorer:
         Raises:
             Interrupted: if this process has been asked to stop.
         """
-        share = self._score_share(model, self._load_records(records))
-        raise_if_stopped()
-        return _merge([share], len(records))
+        return _merge(list(self.iterate_records(model, records)), len(records))
+
+    def iterate_records(self, model: nn.Module, records: Sequence[VideoRecord]) -> Iterator[VideoScores]:
+        """``score_records`` batch by batch, in the order of the records: none but those of one batch are kept."""
+        loader = self._load_records(records)
+        with _evaluating(model):
+            for batch in progress(loader, "evaluating", len(loader)):
+                raise_if_stopped()
+                yield self._score_batch(model, batch, loader.dataset)
 
     def compute_records(
         self, model: nn.Module, records: Sequence[VideoRecord], compute: Callable[[Tensor], Tensor]
@@ -159,6 +165,7 @@ class Scorer:
         with _evaluating(model):
             for batch in progress(loader, "computing", len(loader)):
                 raise_if_stopped()
+                _log_resized(batch)
                 yield batch, self._compute(compute, batch.clips) if len(batch.video_idx) else torch.empty(0)
 
     def _load_records(self, records: Sequence[VideoRecord]) -> DataLoader:
@@ -177,27 +184,27 @@ class Scorer:
 
     def _score_share(self, model: nn.Module, loader: DataLoader) -> VideoScores:
         """Score this process's videos, in the loader's order, until it is asked to stop."""
-        num_views, records = loader.dataset.num_views, loader.dataset.records
-        video_idx, scores, failed, truncated, unscored = [], [], [], [], []
+        parts = []
         with _evaluating(model):
             for batch in progress(loader, "evaluating", len(loader)):
                 if stop_signal() is not None:
                     break
-                failed += batch.failed
-                truncated += batch.truncated
-                for video in batch.resized:
-                    logger.warning("%s: %s", video.path, video.cause)
-                if len(batch.video_idx) == 0:
-                    continue
-                logits = self._compute(model, batch.clips)
-                combined = self._combine(logits, num_views)
-                causes = why_not_finite(logits.unflatten(0, (-1, num_views)), combined)
-                told = zip(batch.video_idx.tolist(), causes, strict=True)
-                unscored += [UnscoredVideo(idx, records[idx].path, cause) for idx, cause in told if cause]
-                is_scored = torch.tensor([not cause for cause in causes])
-                video_idx.append(batch.video_idx[is_scored])
-                scores.append(combined.cpu()[is_scored])
-        return VideoScores(*_joined(video_idx, scores), failed, truncated, unscored)
+                parts.append(self._score_batch(model, batch, loader.dataset))
+        return _concatenated(parts)
+
+    def _score_batch(self, model: nn.Module, batch: Batch, dataset: EvalClipDataset) -> VideoScores:
+        """Score the videos of a batch."""
+        _log_resized(batch)
+        if len(batch.video_idx) == 0:
+            return VideoScores(*_joined([], []), batch.failed, batch.truncated)
+        logits = self._compute(model, batch.clips)
+        scores = self._combine(logits, dataset.num_views)
+        causes = why_not_finite(logits.unflatten(0, (-1, dataset.num_views)), scores)
+        told = zip(batch.video_idx.tolist(), causes, strict=True)
+        unscored = [UnscoredVideo(idx, dataset.records[idx].path, cause) for idx, cause in told if cause]
+        is_scored = torch.tensor([not cause for cause in causes])
+        kept = batch.video_idx[is_scored], scores.cpu()[is_scored]
+        return VideoScores(*kept, batch.failed, batch.truncated, unscored)
 
     def _compute(self, compute: Callable[[Tensor], Tensor], clips: Tensor) -> Tensor:
         """From uint8 clips (N, C, T, H, W) to what the model, or a part of it, makes of them: N rows."""
@@ -231,6 +238,11 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
             part.training = is_training
 
 
+def _log_resized(batch: Batch) -> None:
+    for video in batch.resized:
+        logger.warning("%s: %s", video.path, video.cause)
+
+
 def _joined(video_idx: list[Tensor], scores: list[Tensor]) -> tuple[Tensor, Tensor]:
     """One tensor each."""
     if not scores:
@@ -238,18 +250,27 @@ def _joined(video_idx: list[Tensor], scores: list[Tensor]) -> tuple[Tensor, Tens
     return torch.cat(video_idx), torch.cat(scores)
 
 
+def _concatenated(parts: Sequence[VideoScores]) -> VideoScores:
+    """One for all, in the order of the parts."""
+    scored = [part for part in parts if len(part.video_idx)]
+    return VideoScores(
+        *_joined([part.video_idx for part in scored], [part.scores for part in scored]),
+        failed=[video for part in parts for video in part.failed],
+        truncated=[video for part in parts for video in part.truncated],
+        unscored=[video for part in parts for video in part.unscored],
+    )
+
+
 def _merge(shares: Sequence[VideoScores], num_videos: int) -> VideoScores:
     """Put the processes' shares together, in the order of the list; every video must occur exactly once."""
-    scored = [share for share in shares if len(share.video_idx)]
-    video_idx, scores = _joined([share.video_idx for share in scored], [share.scores for share in scored])
-    order = video_idx.argsort()
-    failed = sorted(failure for share in shares for failure in share.failed)
-    unscored = sorted(video for share in shares for video in share.unscored)
+    whole = _concatenated(shares)
+    order = whole.video_idx.argsort()
+    failed, unscored = sorted(whole.failed), sorted(whole.unscored)
     left_out = {video.video_idx for video in unscored}
-    seen = sorted(video_idx.tolist() + [failure.video_idx for failure in failed] + [*left_out])
+    seen = sorted(whole.video_idx.tolist() + [video.video_idx for video in failed] + [*left_out])
     assert seen == list(range(num_videos)), "a video was scored twice or not at all"
-    truncated = sorted(video for share in shares for video in share.truncated if video.video_idx not in left_out)
-    return VideoScores(video_idx[order], scores[order], failed, truncated, unscored)
+    truncated = sorted(video for video in whole.truncated if video.video_idx not in left_out)
+    return VideoScores(whole.video_idx[order], whole.scores[order], failed, truncated, unscored)
 
 
 def build_normalize(cfg: CfgNode, device: torch.device) -> Callable[[Tensor], Tensor]:

@@ -161,27 +161,36 @@ def write_report(folder: Path, report: TestReport, paths: Sequence[str], labels:
 def _write_rows(file: BinaryIO, paths: Sequence[str], labels: Tensor, scores: Tensor) -> None:
     """The table of predictions; names of files that are not UTF-8 keep their bytes."""
     text = io.TextIOWrapper(file, newline="", **NAMES)
-    write_predictions(text, paths, labels, scores)
+    table = PredictionWriter(text)
+    for path, label, row in zip(paths, labels, scores, strict=True):
+        table.add(path, label, row)
     text.detach()  # flushed; whoever has opened the file closes it
 
 
-def write_predictions(
-    file: TextIO, paths: Sequence[str], labels: Sequence[Tensor] | None, scores: Sequence[Tensor]
-) -> None:
-    """Write the table of ``predictions.csv``.
+class PredictionWriter:
+    """Writes the table of ``predictions.csv``, row by row.
 
     Args:
-        file: open for writing.
-        paths: of the n scored videos.
-        labels: as for ``make_report``; None if nobody knows them.
-        scores: float (K,) each.
+        file: open for writing, with ``newline=""``.
     """
-    writer = csv.writer(file)
-    writer.writerow(["path", "label", "prediction", "scores"])
-    for idx, (path, row) in enumerate(zip(paths, scores, strict=True)):
-        classes = [] if labels is None else [labels[idx]] if labels[idx].ndim == 0 else labels[idx].nonzero()
-        written = ";".join(str(int(each)) for each in classes)
-        writer.writerow([path, written, int(row.argmax()), " ".join(f"{value:.6g}" for value in row.tolist())])
+
+    def __init__(self, file: TextIO) -> None:
+        self._writer = csv.writer(file)
+        self._writer.writerow(["path", "label", "prediction", "scores"])
+
+    def add(self, path: str, label: Tensor | None, scores: Tensor) -> None:
+        """Write the row of one video.
+
+        Args:
+            path: of the video.
+            label: int64 (), or (K,) with 1 for each class that it shows; None if nobody knows it.
+            scores: float (K,).
+        """
+        classes = [] if label is None else [label] if label.ndim == 0 else label.nonzero()
+        written = ";".join(str(int(idx)) for idx in classes)
+        self._writer.writerow(
+            [path, written, int(scores.argmax()), " ".join(f"{value:.6g}" for value in scores.tolist())]
+        )
 
 
 def load_report(path: Path) -> TestReport:

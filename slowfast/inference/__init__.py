@@ -1,4 +1,4 @@
-"""Trained models in their users' hands: load one, predict, take its features, follow a stream, publish and export it."""
+"""Trained models in their users' hands: predictions, features, streams, publishing and exports."""
 
 from slowfast.inference.classifier import VideoClassifier
 from slowfast.inference.export import Export, export_model

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import BinaryIO
@@ -96,18 +97,31 @@ class VideoClassifier:
             prediction = self.predict([videos], topk=topk, views=views, batch_size=batch_size)[0]
             _raise_if_failed(prediction.path, prediction.error)
             return prediction
+        return list(self.iterate_predictions(videos, topk=topk, views=views, batch_size=batch_size))
+
+    def iterate_predictions(
+        self,
+        videos: Sequence[VideoInput],
+        *,
+        topk: int = 5,
+        views: str | tuple[int, int] | None = None,
+        batch_size: int = 8,
+    ) -> Iterator[Prediction]:
+        """``predict`` of many videos, one after the other, in their order: none but those of one batch are kept."""
         _check_topk(topk)
         cfg = self._config_for(views, batch_size)
-        with gathered(videos, build_file_list(cfg, []).open_source) as inputs:
-            scorer = self._scorer(cfg, inputs)
-            result = scorer.score_records(self.model, inputs.records)
-        predictions = [Prediction(record.path) for record in inputs.records]
-        truncated = {video.video_idx: video.cause for video in result.truncated}
-        for idx, scores in zip(result.video_idx.tolist(), result.scores, strict=True):
-            predictions[idx] = self._prediction(inputs.records[idx].path, scores, topk, truncated.get(idx, ""))
-        for failure in result.failed:
-            predictions[failure.video_idx] = Prediction(failure.path, error=failure.cause)
-        return predictions
+        with self._inputs(videos, cfg) as inputs:
+            for result in self._scorer(cfg, inputs).iterate_records(self.model, inputs.records):
+                truncated = {video.video_idx: video.cause for video in result.truncated}
+                found = {
+                    video.video_idx: Prediction(video.path, error=video.cause)
+                    for video in [*result.failed, *result.unscored]
+                }
+                for idx, scores in zip(result.video_idx.tolist(), result.scores, strict=True):
+                    classes, probabilities = self._named(scores, topk)
+                    path = inputs.records[idx].path
+                    found[idx] = Prediction(path, classes, scores, probabilities, truncated.get(idx, ""))
+                yield from (found[idx] for idx in sorted(found))
 
     def features(
         self,
@@ -153,14 +167,20 @@ class VideoClassifier:
             self.model.layer_indices([layer])
         cfg = self._config_for(views, batch_size)
         compute = partial(_features_of, self.model, layer=layer, has_tokens=tokens)
-        with gathered(videos, build_file_list(cfg, []).open_source) as inputs:
+        with self._inputs(videos, cfg) as inputs:
             scorer = self._scorer(cfg, inputs)
             num_views = cfg.TEST.NUM_ENSEMBLE_VIEWS * cfg.TEST.NUM_SPATIAL_CROPS
             for batch, rows in scorer.compute_records(self.model, inputs.records, compute):
-                found = {failure.video_idx: Features(failure.path, error=failure.cause) for failure in batch.failed}
+                truncated = {video.video_idx: video.cause for video in batch.truncated}
+                found = {video.video_idx: Features(video.path, error=video.cause) for video in batch.failed}
                 rows = rows.unflatten(0, (-1, num_views)) if len(rows) else rows
                 for idx, row in zip(batch.video_idx.tolist(), rows, strict=True):
-                    found[idx] = Features(inputs.records[idx].path, row)
+                    path = inputs.records[idx].path
+                    found[idx] = (
+                        Features(path, row, truncated.get(idx, ""))
+                        if row.isfinite().all()
+                        else Features(path, error="the model's features of it are not finite")
+                    )
                 yield from (found[idx] for idx in sorted(found))
 
     def numbers_of_views(self, views: str | tuple[int, int] | None) -> tuple[int, int]:
@@ -231,10 +251,6 @@ class VideoClassifier:
         """The name of a class by its number, counted from 0."""
         return f"class {idx}" if self.class_names is None else self.class_names[idx]
 
-    def _prediction(self, path: str, scores: Tensor, topk: int, truncated: str) -> Prediction:
-        classes, probabilities = self._named(scores, topk)
-        return Prediction(path, classes, scores, probabilities, truncated)
-
     def _named(self, scores: Tensor, topk: int) -> tuple[list[tuple[str, float]], Tensor]:
         """The best classes of scores (K,), and the probabilities of all."""
         probabilities = self.probabilities(scores)
@@ -255,6 +271,10 @@ class VideoClassifier:
         own.pop("PLUGINS", None)
         return load_config(None, [part for pair in own.items() for part in pair])
 
+    def _inputs(self, videos: Sequence[VideoInput], cfg: CfgNode) -> AbstractContextManager[Inputs]:
+        open_file = build_file_list(cfg, []).open_source
+        return gathered(videos, open_file, apply_rotation=cfg.DATA.APPLY_ROTATION)
+
     def _scorer(self, cfg: CfgNode, inputs: Inputs) -> Scorer:
         """Scores the inputs as a test of the config would, however they are opened."""
         scorer = Scorer.from_config(cfg, self.device)
@@ -262,7 +282,7 @@ class VideoClassifier:
         def build_dataset(records: Sequence[VideoRecord]) -> EvalClipDataset:
             return build_eval_lists(cfg, [replace(build_file_list(cfg, records), open_source=inputs.open_source)])
 
-        return scorer.with_dataset(build_dataset, num_workers=0 if inputs.is_in_memory else scorer.num_workers)
+        return scorer.with_dataset(build_dataset, num_workers=0 if inputs.is_in_memory else scorer.workers.num)
 
 
 def _features_of(model: VideoModel, clips: Tensor, *, layer: int | None, has_tokens: bool) -> Tensor:

@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 import safetensors
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from slowfast.errors import UserError
 from slowfast.inference.results import Features
+from slowfast.runtime.files import write_text, write_whole
+from slowfast.runtime.folder_lock import FolderLock
 
 SUFFIXES = (".npz", ".safetensors")
 # Of a part, which is what a stopped run loses at most.
@@ -42,7 +44,7 @@ class FeatureTable:
 
 
 class FeatureWriter:
-    """Collects features in ``<target>.parts`` and makes one file of them in the end.
+    """Collects features in ``<target>.parts`` and makes one file of them in the end; as a context, alone there.
 
     Args:
         target: an .npz or .safetensors file that does not exist yet.
@@ -60,18 +62,30 @@ class FeatureWriter:
         self.target, self.settings = target, dict(settings)
         self.folder = target.with_name(target.name + ".parts")
         self._waiting: list[Features] = []
+        self._lock = FolderLock(self.folder, key="the folder beside --output,")
+
+    def __enter__(self) -> "FeatureWriter":
+        self._lock.__enter__()
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
             self._check_settings()
-        except OSError as error:
-            raise UserError(f"{self.folder}: cannot be written: {error.strerror or error}") from None
-        self._parts = sorted(self.folder.glob("part-*.npz"))
-        self.done = {path for part in self._parts for path in read_features(part).paths}
+            self._parts = sorted(self.folder.glob("part-*.npz"))
+            self.done = {path for part in self._parts for path in read_features(part).paths}
+        except BaseException:
+            self._lock.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """What is computed is kept, also where the run is stopped."""
+        try:
+            self.flush()
+        finally:
+            self._lock.__exit__()
 
     def _check_settings(self) -> None:
         path = self.folder / "settings.json"
         if path.is_file():
-            theirs = json.loads(path.read_text(encoding="utf-8"))
+            theirs = _read_settings(path)
             different = [key for key in self.settings if theirs.get(key) != self.settings[key]]
             if different:
                 key = different[0]
@@ -80,7 +94,7 @@ class FeatureWriter:
                     f"remove the folder to begin anew, or name another file"
                 )
         else:
-            path.write_text(json.dumps(self.settings), encoding="utf-8")
+            write_text(path, json.dumps(self.settings))
 
     def add(self, features: Features) -> None:
         """Keep the features of one video.
@@ -169,23 +183,23 @@ def _stacked(rows: Sequence[np.ndarray], paths: Sequence[str]) -> np.ndarray:
     return np.stack(rows)
 
 
+def _read_settings(path: Path) -> Mapping[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read: {error}; remove {path.parent} to begin anew") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: holds no object; remove {path.parent} to begin anew")
+    return content
+
+
 def _write(path: Path, table: FeatureTable) -> None:
     """The file appears whole or not at all."""
-    temporary = path.with_name(f"{path.name}.tmp")
     settings = json.dumps(dict(table.settings))
-    try:
-        if path.suffix == ".safetensors":
-            save_file(
-                {"clips": table.clips, "video": np.ascontiguousarray(table.video)},
-                temporary,
-                {"paths": json.dumps(list(table.paths)), "settings": settings},
-            )
-        else:
-            with temporary.open("wb") as file:
-                np.savez(
-                    file, paths=np.array(table.paths, np.str_), clips=table.clips, video=table.video, settings=settings
-                )
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
+    if path.suffix == ".safetensors":
+        tensors = {"clips": table.clips, "video": np.ascontiguousarray(table.video)}
+        content = save(tensors, {"paths": json.dumps(list(table.paths)), "settings": settings})
+        write_whole(path, lambda file: file.write(content))
+    else:
+        arrays = {"paths": np.array(table.paths, np.str_), "clips": table.clips, "video": table.video}
+        write_whole(path, lambda file: np.savez(file, **arrays, settings=settings))

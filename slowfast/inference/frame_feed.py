@@ -123,11 +123,14 @@ class FrameFeed:
         All have the size of the first one; what comes in another size is scaled.
 
         Raises:
-            VideoReadError: for an orientation that cannot be applied.
+            UserError: for an orientation that cannot be applied.
         """
-        if self._size is None:
-            self._size = self._converter.orientation(picture).size(picture.height, picture.width)
-        return np.ascontiguousarray(self._converter(picture, self._size))
+        try:
+            if self._size is None:
+                self._size = self._converter.orientation(picture).size(picture.height, picture.width)
+            return np.ascontiguousarray(self._converter(picture, self._size))
+        except VideoReadError as error:
+            raise UserError(f"{self.name}: {error}") from None
 
     def _open(self) -> av.container.InputContainer:
         container = open_stream(self._source, timeout_s=self._timeout_s)

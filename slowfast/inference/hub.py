@@ -71,7 +71,7 @@ def parse(name: str) -> tuple[str, str | None]:
 
 
 def _library() -> ModuleType:
-    return import_extra("huggingface_hub", extra="hub", purpose="the hub")
+    return import_extra("huggingface_hub", extra="hub", purpose="the Hugging Face Hub")
 
 
 def _told(error: Exception) -> str:

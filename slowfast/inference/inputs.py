@@ -3,6 +3,7 @@
 import os
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from slowfast.datasets.lists.class_folders import VIDEO_SUFFIXES
+from slowfast.datasets.lists.folder_walk import VIDEO_SUFFIXES, FoundVideos, is_video, walk_folders
 from slowfast.datasets.reading.frame_reader import read_image
 from slowfast.datasets.reading.source import FrameSource, SourceOpener, VideoReadError
 from slowfast.datasets.records import VideoRecord
@@ -44,17 +45,20 @@ class ImageFolderSource(FrameSource):
 
     Args:
         path: the folder.
+        apply_rotation: turn and mirror images as their EXIF data say.
 
     Raises:
         VideoReadError: if it has no images, or cannot be listed.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = str(path)
+    def __init__(self, path: str | Path, *, apply_rotation: bool = True) -> None:
+        self.path, self._apply_rotation = str(path), apply_rotation
         try:
             names = [entry.name for entry in os.scandir(path) if is_image(entry.name)]
         except OSError as error:
             raise VideoReadError(error.strerror) from None
+        if not names:
+            raise VideoReadError("has no images")
         self._names = sorted(names, key=_by_number)
         self.num_frames = len(names)
 
@@ -63,14 +67,9 @@ class ImageFolderSource(FrameSource):
 
     def _read_image(self, name: str) -> np.ndarray:
         try:
-            return read_image(Path(self.path, name))
+            return read_image(Path(self.path, name), apply_rotation=self._apply_rotation)
         except FileNotFoundError:
             raise VideoReadError(f"its file {name} is gone") from None
-
-
-def is_video(name: str) -> bool:
-    """Whether a file's suffix is one of a video."""
-    return Path(name).suffix.lower() in VIDEO_SUFFIXES
 
 
 def is_image(name: str) -> bool:
@@ -83,25 +82,40 @@ def _by_number(name: str) -> list[tuple[int, str | int]]:
     return [(1, int(part)) if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", name)]
 
 
-def videos_in(folder: str | os.PathLike) -> list[str]:
-    """The videos that a folder means: all video files in it and below, or itself if it holds images alone.
+def videos_in(root: str | os.PathLike) -> FoundVideos:
+    """The videos that a folder means: all video files in it, at any depth, else all folders that hold images.
+
+    Args:
+        root: the folder; links are followed, hidden files do not count.
+
+    Returns:
+        Paths that begin with ``root``, in the order of the numbers in them, and what else there is.
 
     Raises:
-        UserError: if there is neither.
+        UserError: if there is neither, or a folder cannot be listed.
     """
-    folder = os.fspath(folder)
-    videos: list[str] = []
-    has_images = False
-    for parent, folders, names in os.walk(folder):
-        folders.sort()
-        videos += [os.path.join(parent, name) for name in sorted(names, key=_by_number) if is_video(name)]
-        has_images = has_images or (parent == folder and any(map(is_image, names)))
-    if videos:
-        return videos
-    if has_images:
-        return [folder]
+    files, folders = [], []
+    left_out: Counter[str] = Counter()
+    num_images: Counter[str] = Counter()
+    for folder in walk_folders(Path(root)):
+        left_out += folder.odd
+        path = os.path.join(root, folder.path)
+        for name in folder.files:
+            suffix = os.path.splitext(name)[1].lower() or "without suffix"
+            if is_video(name):
+                files.append(os.path.join(path, name))
+            elif is_image(name):
+                num_images[suffix] += 1
+            else:
+                left_out[suffix] += 1
+        if any(map(is_image, folder.files)):
+            folders.append(path.rstrip(os.sep))
+    if files:
+        return FoundVideos(sorted(files, key=_by_number), left_out + num_images)
+    if folders:
+        return FoundVideos(sorted(folders, key=_by_number), left_out)
     accepted = " ".join(sorted(suffix.removeprefix(".") for suffix in VIDEO_SUFFIXES))
-    raise UserError(f"{folder}: has no videos; accepted are files that end in {accepted}, and folders of images")
+    raise UserError(f"{os.fspath(root)}: has no videos; accepted: files that end in {accepted}, and folders of images")
 
 
 @dataclass(frozen=True)
@@ -120,12 +134,13 @@ class Inputs:
 
 
 @contextmanager
-def gathered(videos: Sequence[VideoInput], open_file: SourceOpener) -> Iterator[Inputs]:
+def gathered(videos: Sequence[VideoInput], open_file: SourceOpener, *, apply_rotation: bool = True) -> Iterator[Inputs]:
     """Make one kind of thing of all kinds of input; within it they can be read.
 
     Args:
         videos: paths of files or of folders of images, bytes of files, or uint8 (T, H, W, 3) in RGB.
         open_file: opens a video file.
+        apply_rotation: as of an ``ImageFolderSource``.
 
     Raises:
         UserError: for an input of another type or shape.
@@ -145,7 +160,8 @@ def gathered(videos: Sequence[VideoInput], open_file: SourceOpener) -> Iterator[
                 Path(files[name]).write_bytes(video)
             else:
                 arrays[name] = _checked(video, name)
-        opener = partial(_open, open_file=open_file, arrays=arrays, files=files)
+        open_folder = partial(ImageFolderSource, apply_rotation=apply_rotation)
+        opener = partial(_open, open_file=open_file, open_folder=open_folder, arrays=arrays, files=files)
         yield Inputs([VideoRecord(name, label=0) for name in names], opener, bool(arrays))
 
 
@@ -167,10 +183,15 @@ def _checked(frames: object, name: str) -> np.ndarray:
 
 
 def _open(
-    path: str, *, open_file: SourceOpener, arrays: Mapping[str, np.ndarray], files: Mapping[str, str]
+    path: str,
+    *,
+    open_file: SourceOpener,
+    open_folder: SourceOpener,
+    arrays: Mapping[str, np.ndarray],
+    files: Mapping[str, str],
 ) -> FrameSource:
     if path in arrays:
         return ArraySource(path, arrays[path])
     if path in files:
         return open_file(files[path])
-    return ImageFolderSource(path) if os.path.isdir(path) else open_file(path)
+    return open_folder(path) if os.path.isdir(path) else open_file(path)

@@ -16,10 +16,10 @@ class Prediction:
         path: of the video; "input 2" for the third one that came as bytes or frames.
         classes: names and probabilities of the most probable classes, the best first. Classes that nobody named are
             "class 17", counted from 0.
-        scores: float32 (K,), as a test writes them to predictions.csv; empty if the video could not be read.
+        scores: float32 (K,), as a test writes them to predictions.csv; empty if there is an error.
         probabilities: float32 (K,); see ``VideoClassifier.probabilities``.
         truncated: why the video ends early, as far as that is known; "" for a whole one.
-        error: why the video could not be read; "" if it was.
+        error: why there is none: the video could not be read, or a score is not finite; "" if there is one.
     """
 
     path: str
@@ -42,11 +42,13 @@ class Features:
         path: as of a ``Prediction``.
         clips: float32 (V, C), one row per view: temporal clip v // crops, spatial crop v % crops. With tokens,
             float32 (V, C, T, H, W).
-        error: why the video could not be read; "" if it was.
+        truncated: as of a ``Prediction``.
+        error: why there are none: the video could not be read, or a number is not finite; "" if there are.
     """
 
     path: str
     clips: Tensor = field(default_factory=partial(torch.empty, 0))
+    truncated: str = ""
     error: str = ""
 
     @property

@@ -15,7 +15,7 @@ from slowfast.datasets.build import build_file_list
 from slowfast.datasets.catalog import DATASET_REGISTRY, DatasetEntry, build_dense_sampler
 from slowfast.datasets.transforms.pipeline import EvalTransform
 from slowfast.engine.scoring import Scorer
-from slowfast.evaluation.views import combine_views
+from slowfast.evaluation.views import combine_views, why_not_finite
 from slowfast.inference.frame_feed import Frame, FrameFeed, NewestOnly
 from slowfast.inference.frame_grid import FrameGrid, check_seconds, make_grid, told_rounding
 from slowfast.inference.results import WindowPrediction
@@ -62,6 +62,7 @@ class Stream:
         notes: what is rounded, assumed or not reused, in sentences.
         reuses_frames: whether every frame goes through most of the network only once.
         num_windows: predictions so far.
+        num_not_finite: windows so far for which the model gave no finite scores; there are no predictions of them.
         end_s: of the last frame so far, since the first one, looked at or not.
     """
 
@@ -99,7 +100,7 @@ class Stream:
         self._transform = EvalTransform(size=cfg.DATA.TEST_CROP_SIZE)
         self._channels = [2, 1, 0] if cfg.DATA.CHANNEL_ORDER == "bgr" else [0, 1, 2]
         self._newest: NewestOnly[_Picked] | None = None
-        self.num_windows, self.end_s = 0, 0.0
+        self.num_windows, self.num_not_finite, self.end_s = 0, 0, 0.0
         for note in self.notes:
             logger.info("%s: %s", feed.name, note)
 
@@ -122,8 +123,8 @@ class Stream:
                 times.update(dict.fromkeys(frame.slots, frame.time_s))
                 # Where a frame stands for several that were left out, windows that ended with them are passed over.
                 window = self.grid.window_ending_at(frame.slots[-1])
-                if window is not None:
-                    yield self._predict(memory, window, times)
+                if window is not None and (prediction := self._predict(memory, window, times)) is not None:
+                    yield prediction
                 times = {slot: at for slot, at in times.items() if slot > frame.slots[-1] - self.grid.num_frames}
 
     def _seen(self, frames: FrameIterator) -> FrameIterator:
@@ -143,7 +144,9 @@ class Stream:
             told.append(f"{feed.num_damaged} frames were damaged, or decoded from such, and were left out")
         if self.num_dropped:
             told.append(f"{self.num_dropped} frames were left out because computing was slower than the stream")
-        if not self.num_windows:
+        if self.num_not_finite:
+            told.append(f"{self.num_not_finite} windows have no prediction: the model's output for them is not finite")
+        elif not self.num_windows:
             told.append(f"no window was full: one takes {self.grid.num_frames} frames ({self.grid.window_s:.4g} s)")
         return told
 
@@ -182,7 +185,8 @@ class Stream:
             frame = torch.stack([frame[..., channel] for channel in self._channels], dim=-1)
         return self._transform(frame.permute(0, 3, 1, 2))[0].unsqueeze(2).contiguous()
 
-    def _predict(self, memory: WindowMemory, window: int, times: dict[int, float]) -> WindowPrediction:
+    def _predict(self, memory: WindowMemory, window: int, times: dict[int, float]) -> WindowPrediction | None:
+        """The prediction of a window; None if it is not finite."""
         scorer, frames = self._scorer, self.grid.frames_of(window)
         logits = memory.logits(window)
         scores = combine_views(
@@ -192,6 +196,9 @@ class Stream:
             method=scorer.method,
             is_multi_label=scorer.is_multi_label,
         )[0]
+        if any(why_not_finite(logits[None], scores[None])):
+            self.num_not_finite += 1
+            return None
         classes, probabilities = self._name_classes(scores)
         start_s = times[frames[0]] - self.grid.offsets[0] / self.grid.fps
         end_s = times[frames[-1]] + (self.grid.num_frames - self.grid.offsets[-1]) / self.grid.fps

@@ -8,6 +8,7 @@ import contextlib
 import io
 import os
 import shutil
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from uuid import uuid4
@@ -22,7 +23,7 @@ from slowfast.config.command_line import exit_with_error
 from slowfast.errors import UserError
 from slowfast.launch.launch import Job, launch
 from slowfast.launch.slurm import wait_for_end
-from slowfast.runtime.files import write_text
+from slowfast.runtime.files import make_folder, write_text
 from slowfast.runtime.interruption import ignore_stop_signals
 
 # submitit gives a job up after so many time-outs; a run may take any number of them.
@@ -61,6 +62,15 @@ class SubmissionOptions:
     mail: str | None = None
     mem_gb: float | None = None
     cpus_per_task: int | None = None
+
+
+@dataclass(frozen=True)
+class JobSize:
+    """Nodes of a job, GPUs on each (a process for each, at least one), and cores of each process unless asked for."""
+
+    nodes: int = 1
+    gpus_per_node: int = 0
+    cpus_per_task: int = 1
 
 
 @dataclass(frozen=True)
@@ -114,20 +124,78 @@ def submit(cfg: CfgNode, folder: Path, options: SubmissionOptions, job: Job) -> 
     Raises:
         UserError: if there is no SLURM, it refuses the job, or the options do not fit the cluster.
     """
-    executor = _local_executor if options.cluster == "local" else _slurm_executor
-    _check_options(cfg, options)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--job_dir {folder} cannot be made: {error.strerror}") from None
+    size = JobSize(cfg.NUM_SHARDS, cfg.NUM_GPUS, cfg.DATA_LOADER.NUM_WORKERS + 1)
+    executor = _executor(folder, options, size)
     config_path = folder.resolve() / f"config_{uuid4().hex[:8]}.yaml"
     write_text(config_path, cfg.dump(), "choose another --job_dir")
+    try:
+        with _refusals_told():
+            return executor.submit(SubmittedJob(str(config_path), job))
+    except UserError:
+        config_path.unlink()
+        raise
+
+
+@dataclass(frozen=True)
+class SubmittedCommand:
+    """One job of an array; it is pickled by name.
+
+    Args:
+        command: takes words of a command line; a module-level function. What it has done it does not do again.
+        words: for it.
+    """
+
+    command: Callable[[Sequence[str]], None]
+    words: tuple[str, ...]
+
+    def __call__(self) -> None:
+        """Do it.
+
+        Raises:
+            SystemExit: as the command does.
+        """
+        _forget_earlier_result()
+        self.command(self.words)
+
+    def checkpoint(self) -> DelayedSubmission:
+        """What submitit requeues if it is told to stop."""
+        return DelayedSubmission(self)
+
+
+def submit_array(
+    commands: Sequence[SubmittedCommand], folder: Path, options: SubmissionOptions, size: JobSize
+) -> list[submitit.Job[None]]:
+    """Submit commands as the jobs of one array, each of one node.
+
+    Args:
+        commands: of the jobs.
+        folder, options: as of ``submit``.
+        size: of each job.
+
+    Raises:
+        UserError: as ``submit``.
+    """
+    executor = _executor(folder, options, size)
+    with _refusals_told(), executor.batch():
+        jobs = [executor.submit(command) for command in commands]
+    return jobs
+
+
+def _executor(folder: Path, options: SubmissionOptions, size: JobSize) -> submitit.Executor:
+    """Of the cluster that is asked for; its folder is made."""
+    _check_options(options, size)
+    make_folder(folder, "choose another --job_dir")
+    return (_local_executor if options.cluster == "local" else _slurm_executor)(folder, options, size)
+
+
+@contextlib.contextmanager
+def _refusals_told() -> Iterator[None]:
+    """SLURM's refusal in one line."""
     errors = io.StringIO()
     try:
         with contextlib.redirect_stderr(errors):  # submitit prints there what it raises, too
-            return executor(cfg, folder, options).submit(SubmittedJob(str(config_path), job))
+            yield
     except FailedJobError as error:
-        config_path.unlink()
         raise UserError(f"SLURM refuses the job: {' '.join(str(error).split())}") from None
 
 
@@ -148,7 +216,7 @@ def wait(job: submitit.Job[None]) -> tuple[str, int]:
     return end.state, end.exit_status if end.state == "COMPLETED" else end.exit_status or 1
 
 
-def _check_options(cfg: CfgNode, options: SubmissionOptions) -> None:
+def _check_options(options: SubmissionOptions, size: JobSize) -> None:
     if options.timeout_min is not None and options.signal_delay_s >= 60 * options.timeout_min:
         raise UserError(
             f"--signal_delay_s {options.signal_delay_s} leaves nothing of --timeout_min {options.timeout_min}; "
@@ -158,9 +226,9 @@ def _check_options(cfg: CfgNode, options: SubmissionOptions) -> None:
         if shutil.which("sbatch") is None:
             raise UserError("there is no SLURM here (sbatch is not found); --cluster local runs the job without it")
         return
-    if cfg.NUM_SHARDS > 1:
+    if size.nodes > 1:
         raise UserError(
-            f"--cluster local is this machine alone, but NUM_SHARDS is {cfg.NUM_SHARDS}; use --num_shards 1, or SLURM"
+            f"--cluster local is this machine alone, but NUM_SHARDS is {size.nodes}; use --num_shards 1, or SLURM"
         )
     own = {"cluster", "name", "timeout_min", "signal_delay_s", "is_requeueable"}
     for field in fields(options):
@@ -169,13 +237,13 @@ def _check_options(cfg: CfgNode, options: SubmissionOptions) -> None:
             raise UserError(f"--{field.name} {value} is for SLURM; leave it out with --cluster local")
 
 
-def _slurm_executor(cfg: CfgNode, folder: Path, options: SubmissionOptions) -> submitit.SlurmExecutor:
-    cpus = options.cpus_per_task or cfg.DATA_LOADER.NUM_WORKERS + 1
+def _slurm_executor(folder: Path, options: SubmissionOptions, size: JobSize) -> submitit.SlurmExecutor:
+    cpus = options.cpus_per_task or size.cpus_per_task
     asked: dict[str, object] = {
         "job_name": options.name,
-        "nodes": cfg.NUM_SHARDS,
-        "ntasks_per_node": max(cfg.NUM_GPUS, 1),
-        "gpus_per_node": cfg.NUM_GPUS or None,
+        "nodes": size.nodes,
+        "ntasks_per_node": max(size.gpus_per_node, 1),
+        "gpus_per_node": size.gpus_per_node or None,
         "cpus_per_task": cpus,
         "mem": None if options.mem_gb is None else f"{options.mem_gb * 1024:.0f}M",
         "time": 24 * 60 if options.timeout_min is None else options.timeout_min,
@@ -194,13 +262,13 @@ def _slurm_executor(cfg: CfgNode, folder: Path, options: SubmissionOptions) -> s
     return executor
 
 
-def _local_executor(cfg: CfgNode, folder: Path, options: SubmissionOptions) -> submitit.LocalExecutor:
+def _local_executor(folder: Path, options: SubmissionOptions, size: JobSize) -> submitit.LocalExecutor:
     executor = submitit.LocalExecutor(folder, max_num_timeout=ANY_NUMBER)
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")  # else submitit takes the first GPUs, in use or not
     executor.update_parameters(
         tasks_per_node=1,
-        gpus_per_node=cfg.NUM_GPUS,
-        visible_gpus=[int(gpu) for gpu in visible] if cfg.NUM_GPUS and all(map(str.isdecimal, visible)) else (),
+        gpus_per_node=size.gpus_per_node,
+        visible_gpus=[int(gpu) for gpu in visible] if size.gpus_per_node and all(map(str.isdecimal, visible)) else (),
         timeout_min=options.timeout_min or LOCAL_TIMEOUT_MIN,
         signal_delay_s=options.signal_delay_s,
     )

@@ -1,0 +1,51 @@
+"""The job of ``uniformer run``: train, test, and publish the best checkpoint of the training."""
+
+import logging
+from pathlib import Path
+
+import torch
+from fvcore.common.config import CfgNode
+
+from slowfast.engine.checkpoint import CheckpointFolder
+from slowfast.engine.output_dir import output_locked
+from slowfast.engine.run import run
+from slowfast.errors import UserError
+from slowfast.inference.load import load_model
+from slowfast.inference.model_folder import publish
+from slowfast.inference.run_notes import notes_of_run
+from slowfast.runtime import distributed
+
+logger = logging.getLogger(__name__)
+
+FOLDER_NAME = "model"
+
+
+def run_and_publish(cfg: CfgNode, device: torch.device) -> None:
+    """Train if ``TRAIN.ENABLE``, test if ``TEST.ENABLE``; of a training, write the best model to ``OUTPUT_DIR``/model.
+
+    What cannot be published is a warning: checkpoints and reports are written by then.
+    """
+    run(cfg, device)
+    if cfg.TRAIN.ENABLE and cfg.TRAIN.PUBLISH:
+        with output_locked(Path(cfg.OUTPUT_DIR)):
+            if distributed.is_main():
+                _publish_best(cfg)
+
+
+def _publish_best(cfg: CfgNode) -> None:
+    checkpoints = CheckpointFolder(Path(cfg.OUTPUT_DIR))
+    folder = Path(cfg.OUTPUT_DIR, FOLDER_NAME)
+    again = f"uniformer publish CHECKPOINT {folder} writes it later, TRAIN.PUBLISH False leaves it out"
+    try:
+        path = checkpoints.best() or checkpoints.newest()
+        if path is None:
+            logger.warning("no model is published: %s has no checkpoint", checkpoints.folder)
+            return
+        logger.info("publishing %s to %s", path, folder)
+        classifier = load_model(path, plugins=cfg.PLUGINS, device="cpu")
+        publish(classifier, folder, notes=notes_of_run(path), replaces=True)
+        logger.info("%s: %s", folder, load_model(folder, plugins=cfg.PLUGINS, device="cpu").proof)
+    except UserError as error:
+        logger.warning("the model is not published: %s; %s", error, again)
+    except Exception:  # a model from outside may fail in any way, and the run has done what it was for
+        logger.warning("the model is not published; %s", again, exc_info=True)
