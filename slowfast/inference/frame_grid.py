@@ -96,9 +96,10 @@ def make_grid(
         num_frames = clip_len * step + 1
         offsets = sampler(num_video_frames=num_frames, view_idx=0, num_views=1, rng=None)
     spacings = _spacings(offsets)
-    spacing = spacings.pop() if len(spacings) == 1 else step
-    unit = spacing if shares_frames else 1
-    usual = spacing if shares_frames else max(num_frames // 2, 1)
+    # Frames that lie unequally far apart in a window are no others' in the next one.
+    are_shared = shares_frames and len(spacings) <= 1
+    unit = max(spacings, default=step) if are_shared else 1
+    usual = unit if are_shared else max(num_frames // 2, 1)
     stride = usual if stride_s is None else unit * _at_least_one(stride_s * fps / unit)
     return FrameGrid(fps, tuple(offsets), num_frames, clip_len * step, stride)
 

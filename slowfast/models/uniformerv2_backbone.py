@@ -94,7 +94,7 @@ class Transformer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: tokens (N, T, L, C); returns the video token (N, C), fused with the ViT's class tokens."""
-        video_token = self.first_video_token(len(x))
+        video_token = self.first_video_token(x.shape[0])  # len(x) would be a constant to torch.export
         for layer_idx, block in enumerate(self.resblocks):
             x = self.run_block(layer_idx, block, x)
             if layer_idx in self.return_list:
@@ -114,7 +114,7 @@ class Transformer(nn.Module):
     def forward_tokens(self, tokens: Sequence[Tensor]) -> Tensor:
         """The rest of ``forward``: the video token (N, C)."""
         *layers, class_tokens = tokens
-        video_token = self.first_video_token(len(class_tokens))
+        video_token = self.first_video_token(class_tokens.shape[0])
         for number, x in enumerate(layers):
             video_token = self.read(number, video_token, x)
         return self.fuse(video_token, class_tokens)

@@ -24,7 +24,8 @@ from slowfast.datasets.labels import label_list_names
 from slowfast.evaluation.published import load_published
 from slowfast.inference.model_card import read_template
 print(slowfast.__file__)
-print(len(experiment_configs()), len(label_list_names()), len(load_published()), len(read_template()), *slowfast.list_models()[:1])
+print(len(experiment_configs()), len(label_list_names()), len(load_published()), len(read_template()))
+print(*slowfast.list_models()[:1])
 main(["config", "--cfg", str(experiment_configs()["uniformerv2_b16_8x224_k400"]), "--diff"])
 """
 
