@@ -20,7 +20,9 @@ def notes_of_run(checkpoint: str | os.PathLike) -> dict[str, Any]:
     if environment.get("seed") is not None:
         notes["seed"] = environment["seed"]
     report = _read(folder / "test" / "report.json")
-    if {"top1", "top5", "scored", "expected"} <= set(report):
+    # Figures of another checkpoint would be no figures of this model.
+    is_of_this = Path(checkpoint).absolute() == Path(str((report.get("setting") or {}).get("checkpoint"))).absolute()
+    if is_of_this and {"top1", "top5", "scored", "expected"} <= set(report):
         top1, top5 = (report[name] for name in ("top1", "top5"))
         notes["test"] = f"top-1 {top1:.2f} %, top-5 {top5:.2f} % over {report['scored']} of {report['expected']} videos"
     return notes

@@ -10,8 +10,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from slowfast.cli.main import main
+from slowfast.errors import UserError
 from slowfast.inference import VideoClassifier, load_model, publish
 from slowfast.inference.feature_files import read_features
 from tests.inference.models import CLASS_NAMES, small_classifier
@@ -105,6 +107,52 @@ def test_mistakes_are_one_line(
     code, out, err = run(capsys, "predict", *(word.format(**places) for word in words), "--model", folder)
     assert code == 2 and out == ""
     assert err.startswith(f"error: {told.format(**places)}") and err.count("\n") == 1
+
+
+def test_folders_of_frames_are_videos_and_what_is_left_out_is_told(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    for name in ("one", "two"):
+        for number in range(9):
+            (tmp_path / name).mkdir(exist_ok=True)
+            Image.new("RGB", (40, 40), (number, 9, 200)).save(tmp_path / name / f"{number}.png")
+    (tmp_path / "notes.txt").touch()
+    code, out, err = run(capsys, "predict", tmp_path, "--model", folder, "--topk", 1)
+    assert code == 0 and out.splitlines()[::2] == [str(tmp_path / "one"), str(tmp_path / "two")]
+    assert err == f"note: {tmp_path}: left out: 1 .txt\n"
+    shutil.copyfile(VIDEOS[0], tmp_path / "a.mp4")
+    code, out, err = run(capsys, "predict", tmp_path, "--model", folder, "--topk", 1)
+    assert code == 0 and out.splitlines()[::2] == [str(tmp_path / "a.mp4")]
+    assert err == f"note: {tmp_path}: left out: 18 .png, 1 .txt\n"
+
+
+def test_scores_that_are_not_finite_are_no_prediction(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
+    broken = small_classifier("uniformerv2")
+    with torch.no_grad():
+        next(iter(broken.model.get_classifier().parameters()))[0] = float("nan")
+    found = broken.predict(VIDEOS[:2], views="1x1")
+    assert [each.error for each in found] == ["the model's output is not finite in 1 of 1 views"] * 2
+    with pytest.raises(UserError, match="the model's output is not finite"):
+        broken.predict(VIDEOS[0], views="1x1")
+    with torch.no_grad():
+        for value in broken.model.parameters():
+            value.fill_(float("nan"))
+    assert broken.features(VIDEOS, views="1x1")[1].error == "the model's features of it are not finite"
+
+
+def test_predictions_come_out_one_by_one(classifier: VideoClassifier):
+    found = classifier.iterate_predictions([*VIDEOS, "missing.mp4"], views="1x1", batch_size=1)
+    assert next(found).path == VIDEOS[0]
+    assert [each.path for each in found] == [*VIDEOS[1:], "missing.mp4"]
+
+
+def test_jobs_make_the_shards(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
+    words = ["features", CLIPS, "--model", folder, "--output", tmp_path / "f.npz", "--jobs", 2]
+    code, _, err = run(capsys, *words, "--shard", "0/2")
+    assert code == 2 and err == "error: --jobs makes the shards itself; leave out --shard\n"
+    words = ["features", VIDEOS[0], "--model", folder, "--output", tmp_path / "f.npz", "--shard", "1/2"]
+    code, _, err = run(capsys, *words)
+    assert code == 2 and err == "error: --shard 1/2 has none of the 1 videos; name fewer shards\n"
 
 
 def test_features_go_on_where_they_stopped(

@@ -260,9 +260,12 @@ SOUND: dict[str, dict] = {
     "its reference formulation": {"is_reference": True},
 }
 assert len(SOUND) == 20
+SLOW = ("reading processes", "a compiled model")
 
 
-@pytest.mark.parametrize("name", SOUND)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in SOUND]
+)
 def test_sound_uses_are_not_refused(name: str, published: Path, video_set: Path, tmp_path: Path):
     use = dict(SOUND[name])
     num_threads = use.pop("num_threads", 1)
@@ -293,6 +296,12 @@ def test_sound_uses_are_not_refused(name: str, published: Path, video_set: Path,
     limit = 0.05 if use.get("precision") == "bfloat16" else 1e-5
     for ours, theirs in zip(found, expected, strict=True):
         assert float((ours.scores - theirs.scores).abs().max() / theirs.scores.abs().max()) < limit
+
+
+def test_several_labels_are_said(tmp_path: Path):
+    classifier = small_classifier("uniformerv2", changes={"DATA.MULTI_LABEL": True, "MODEL.LOSS_FUNC": "bce_logit"})
+    loaded = load(publish(classifier, tmp_path / "model"))
+    assert loaded.cfg.DATA.MULTI_LABEL and "published function" in loaded.proof
 
 
 def test_a_folder_says_everything(published: Path):

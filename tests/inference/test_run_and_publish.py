@@ -1,0 +1,43 @@
+"""A training leaves its best model as a folder, which says the figures of its test; what cannot be one is a warning."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from slowfast.inference import load_model, run_and_publish
+from tests.command_line import run_net, tiny_arguments
+from tests.run_state import predictions
+
+
+def test_a_training_publishes_its_best_model(video_set: Path, tmp_path: Path):
+    overrides = ["SOLVER.MAX_EPOCH", 2, "TRAIN.PUBLISH", "True", "TEST.TEST_BEST", "True"]
+    outcome = run_net(*tiny_arguments(video_set, tmp_path / "run", *overrides))
+    folder = tmp_path / "run" / "model"
+    assert outcome.code == 0 and f"{folder}: this is the published function" in outcome.out
+    model = load_model(folder, device="cpu")
+    rows = predictions(tmp_path / "run")
+    scores = torch.tensor([[*map(float, row["scores"].split())] for row in rows])
+    found = model.predict([row["path"] for row in rows])
+    torch.testing.assert_close(torch.stack([each.scores for each in found]), scores, rtol=0, atol=1e-5)
+    assert "over 6 of 6 videos" in (folder / "README.md").read_text()
+    # The same run again: it is complete, and its model is replaced. The test is of the last checkpoint.
+    assert run_net(*tiny_arguments(video_set, tmp_path / "run", *overrides[:-1], "False")).code == 0
+    assert load_model(folder, device="cpu").fingerprint == model.fingerprint
+    assert "of 6 videos" not in (folder / "README.md").read_text()
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("odd model")])
+def test_what_cannot_be_published_is_a_warning(
+    error: Exception, video_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(*arguments: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(f"{run_and_publish.__name__}.publish", refuse)
+    overrides = ["SOLVER.MAX_EPOCH", 1, "SOLVER.WARMUP_EPOCHS", 0, "TRAIN.PUBLISH", "True"]
+    outcome = run_net(*tiny_arguments(video_set, tmp_path / "run", *overrides))
+    assert outcome.code == 0 and (tmp_path / "run" / "test" / "report.json").is_file()
+    told = [line for line in outcome.out.splitlines() if "the model is not published" in line]
+    assert len(told) == 1 and "uniformer publish CHECKPOINT" in told[0]
+    assert not (tmp_path / "run" / "model").exists()
