@@ -5,6 +5,9 @@ import os
 from pathlib import Path
 from typing import Any
 
+from slowfast.engine.checkpoint import BEST_NAME
+from slowfast.models.weights.files import load_plain
+
 
 def notes_of_run(checkpoint: str | os.PathLike) -> dict[str, Any]:
     """How a checkpoint in OUTPUT_DIR/checkpoints was trained and what it reached; empty for other files."""
@@ -19,6 +22,11 @@ def notes_of_run(checkpoint: str | os.PathLike) -> dict[str, Any]:
         notes["command"] = f"`{' '.join(words)}`"
     if environment.get("seed") is not None:
         notes["seed"] = environment["seed"]
+    if Path(checkpoint).name == BEST_NAME:
+        content = load_plain(Path(checkpoint), is_mapped=True)
+        accuracy, epoch = (content.get(name) for name in ("best_accuracy", "epoch"))
+        if isinstance(accuracy, float) and isinstance(epoch, int) and accuracy >= 0:
+            notes["validation"] = f"top-1 {accuracy:.2f} % after epoch {epoch + 1}"
     report = _read(folder / "test" / "report.json")
     # Figures of another checkpoint would be no figures of this model.
     is_of_this = Path(checkpoint).absolute() == Path(str((report.get("setting") or {}).get("checkpoint"))).absolute()

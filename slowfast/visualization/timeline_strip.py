@@ -58,10 +58,10 @@ def draw_strip(spans: Sequence[Span], frames: Sequence[np.ndarray], *, title: st
     above, bar, below = figure.subplots(3, 1, height_ratios=heights)
     _draw_frames(above, frames, end_s)
     _draw_bar(bar, spans, colours, end_s)
-    handles = [Patch(color=colours[name], label=f"{_shown(name)} ({100 * shares[name]:.0f} %)") for name in named]
+    handles = [Patch(color=colours[name], label=f"{_shown(name)} ({100 * shares[name]:.0f} % of the time)") for name in named]
     if len(shares) > len(named):
         rest = 1 - sum(shares[name] for name in named)
-        handles.append(Patch(color=_GREY, label=f"{len(shares) - len(named)} other classes ({100 * rest:.0f} %)"))
+        handles.append(Patch(color=_GREY, label=f"{len(shares) - len(named)} other classes ({100 * rest:.0f} % of the time)"))
     below.legend(handles=handles, loc="upper center", ncols=3, frameon=False, fontsize="small")
     below.set_axis_off()
     return figure
