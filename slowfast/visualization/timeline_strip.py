@@ -58,10 +58,10 @@ def draw_strip(spans: Sequence[Span], frames: Sequence[np.ndarray], *, title: st
     above, bar, below = figure.subplots(3, 1, height_ratios=heights)
     _draw_frames(above, frames, end_s)
     _draw_bar(bar, spans, colours, end_s)
-    handles = [Patch(color=colours[name], label=f"{_shown(name)} ({100 * shares[name]:.0f} % of the time)") for name in named]
+    handles = [Patch(color=colours[name], label=_with_share(_shown(name), shares[name])) for name in named]
     if len(shares) > len(named):
         rest = 1 - sum(shares[name] for name in named)
-        handles.append(Patch(color=_GREY, label=f"{len(shares) - len(named)} other classes ({100 * rest:.0f} % of the time)"))
+        handles.append(Patch(color=_GREY, label=_with_share(f"{len(shares) - len(named)} other classes", rest)))
     below.legend(handles=handles, loc="upper center", ncols=3, frameon=False, fontsize="small")
     below.set_axis_off()
     return figure
@@ -112,3 +112,8 @@ def _shown(name: str) -> str:
         name = f"{name[: _LONGEST_NAME - 3]}..."
     name = name.replace("$", r"\$")
     return f" {name}" if name.startswith("_") else name
+
+
+def _with_share(name: str, share: float) -> str:
+    """``share`` is of the whole time."""
+    return f"{name} ({100 * share:.0f} % of the time)"
