@@ -9,6 +9,7 @@ Horizontal flips turn ``left`` into ``right`` and ``clockwise`` into ``counter-c
 """
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
