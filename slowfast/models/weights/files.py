@@ -260,4 +260,6 @@ def _cause(error: Exception) -> str:
         return f"its content is damaged or no plain data ({found[1].strip() or 'no more is known'})"
     if "weights_only" in text:
         return "it is damaged, or holds more than tensors and plain containers"
+    if isinstance(error, LookupError | EOFError | ValueError | TypeError):  # of its unpickler, such as KeyError(101)
+        return "it is no file that PyTorch has saved, or it is damaged"
     return first_line(error)
