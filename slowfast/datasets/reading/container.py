@@ -124,6 +124,8 @@ def _cause_and_remedy(path: str, error: Exception) -> str:
     """Why a file is not opened, and how names and formats that are refused would be."""
     if isinstance(error, FileNotFoundError) and _ADDRESS.match(path):
         return f"{cause_of(error)}; addresses are opened only with DATA.ALLOW_STREAMS True"
+    if not os.path.exists(path):  # for names such as a camera's or those of sequences FFmpeg says that it may not
+        return os.strerror(errno.ENOENT)
     if getattr(error, "errno", None) == errno.EINVAL:  # FFmpeg's for a format that is not on the list, among others
         return (
             "is no file of a known video format; playlists, pictures and whatever else names other files or addresses "

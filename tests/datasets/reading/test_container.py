@@ -88,7 +88,7 @@ def test_an_address_or_a_protocol_is_a_name_of_a_file_that_is_not_there(folder: 
     for name in (f"http://{host}:{port}/a.mp4", f"tcp://{host}:{port}", "concat:a.ts|a.ts", "subfile,,start,0,:a.mp4"):
         with pytest.raises(VideoReadError, match=r"No such file.*; addresses are opened only with DATA\.ALLOW_STREAMS"):
             VideoReader(name)
-    for name in ("file:a.mp4", "a*.mp4"):
+    for name in ("file:a.mp4", "a*.mp4", "/dev/video99"):
         with pytest.raises(VideoReadError, match="No such file"):
             VideoReader(name)
     assert server.num_asked == 0
