@@ -13,7 +13,7 @@ from slowfast.cli.stream import add_window_arguments, tell_notes
 from slowfast.config.command_line import exit_with_error
 from slowfast.errors import UserError
 from slowfast.inference.timeline import FORMS, Interval, key_frames, timeline, write_timeline
-from slowfast.visualization.curves import save_figure
+from slowfast.visualization.curves import check_picture_name, save_figure
 from slowfast.visualization.timeline_strip import Span, draw_strip, key_times
 
 
@@ -24,6 +24,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         if not os.path.isfile(args.video):
             what = "is no file" if os.path.exists(args.video) else "there is no such file"
             raise UserError(f"{args.video}: {what}; accepted: a video file (uniformer stream reads cameras, addresses)")
+        _check_files(args)
         classifier = load_named_model(args)
         tell_notes(args.video, [classifier.class_note])
         intervals, told = timeline(classifier, args.video, args.window_s, args.stride_s, fps=args.fps)
@@ -31,6 +32,15 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         _write(intervals, args)
     except UserError as error:
         exit_with_error(error)
+
+
+def _check_files(args: argparse.Namespace) -> None:
+    """Make sure before the work that its result has a place."""
+    for path in (args.csv, args.json, args.srt, args.png):
+        if path is not None and not path.parent.is_dir():
+            raise UserError(f"{path}: cannot be written: there is no folder {path.parent}")
+    if args.png is not None:
+        check_picture_name(args.png)
 
 
 def _write(intervals: Sequence[Interval], args: argparse.Namespace) -> None:

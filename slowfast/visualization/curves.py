@@ -103,15 +103,24 @@ def draw_curves(runs: Sequence[RunMetrics]) -> Figure:
     return figure
 
 
+def check_picture_name(path: Path) -> None:
+    """Make sure that ``save_figure`` will know the format that the suffix names.
+
+    Raises:
+        UserError: if there is no such format.
+    """
+    formats = FigureCanvasAgg.get_supported_filetypes()
+    if path.suffix.removeprefix(".").lower() not in formats:
+        raise UserError(f"{path}: the suffix names no format of pictures; accepted: {', '.join(sorted(formats))}")
+
+
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a picture in the format that the suffix names.
 
     Raises:
         UserError: if there is no such format or the file cannot be written.
     """
-    formats = figure.canvas.get_supported_filetypes()
-    if path.suffix.removeprefix(".").lower() not in formats:
-        raise UserError(f"{path}: the suffix names no format of pictures; accepted: {', '.join(sorted(formats))}")
+    check_picture_name(path)
     try:
         figure.savefig(path)
     except OSError as error:

@@ -98,7 +98,9 @@ def _draw_bar(axes: Axes, spans: Sequence[Span], colours: dict[str, tuple[float,
 
 
 def _clock(seconds: float, end_s: float) -> str:
-    """Minutes and seconds, with hours for long videos and tenths for short ones."""
+    """Minutes and seconds, with hours for long videos and tenths or hundredths for short ones."""
+    if end_s < 1:
+        return f"{seconds:.2f} s"
     if end_s < 20:
         return f"{seconds:.1f} s"
     whole = round(seconds)

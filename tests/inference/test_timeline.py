@@ -102,11 +102,19 @@ def test_the_strip_shows_frames_in_their_order_and_intervals_in_their_place():
     assert at(bar, 7.0, 0.8) == [255, 255, 255]  # above its probability
 
 
+@pytest.mark.parametrize("end_s", [0.1, 3.0, 19.0, 90.0])
+def test_the_times_below_the_strip_differ(end_s: float):
+    figure = draw_strip([Span(0.0, end_s, "a", 1.0)], [np.zeros((36, 64, 3), np.uint8)] * 10, title="x")
+    figure.canvas.draw()
+    labels = [text.get_text() for text in figure.axes[1].get_xticklabels()]
+    assert len(set(labels)) == len(labels)
+
+
 def test_many_classes_share_a_grey():
     spans = [Span(float(k), float(k + 1), f"class {k}", 0.5) for k in range(14)]
     figure = draw_strip(spans, [np.zeros((36, 64, 3), np.uint8)] * 10, title="x")
     labels = [text.get_text() for text in figure.axes[2].get_legend().get_texts()]
-    assert len(labels) == 11 and labels[-1] == "4 other classes (29 %)"
+    assert len(labels) == 11 and labels[-1] == "4 other classes (29 % of the time)"
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +142,15 @@ def test_the_command_writes_what_is_asked_for(words: list[str], video: Path, tmp
     assert Image.open(outputs["png"]).size[0] == 1540
     assert status(video, *words, "--window", 0.8, "--stride", 0.4) == 0
     assert capsys.readouterr().out == outputs["csv"].read_text()
+
+
+def test_what_cannot_be_written_is_told_before_the_work(words: list[str], video: Path, tmp_path: Path, capsys):
+    for option, name, told in (
+        ("--png", "strip.txt", "the suffix names no format of pictures; accepted: "),
+        ("--csv", "none/t.csv", f"cannot be written: there is no folder {tmp_path}/none"),
+    ):
+        assert status(video, *words, option, tmp_path / name) == 2
+        assert capsys.readouterr().err.startswith(f"error: {tmp_path / name}: {told}")  # and no note before it
 
 
 def test_what_is_no_video_is_one_line(words: list[str], tmp_path: Path, capsys):
