@@ -1,10 +1,12 @@
 """What the commands that use a trained model share: the arguments that name it, and loading it."""
 
 import argparse
+import os
 
 from slowfast.config.command_line import positive_int, whole_number
 from slowfast.errors import UserError
 from slowfast.inference.classifier import VideoClassifier
+from slowfast.inference.hub import PREFIX
 from slowfast.inference.load import PRECISIONS, load_model
 
 
@@ -13,7 +15,9 @@ def add_source_arguments(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--checkpoint", metavar="FILE", help="a checkpoint of this project, or public weights")
     source.add_argument("--model", metavar="DIR", help="a model folder, as uniformer publish writes it")
-    parser.add_argument("--experiment", default="", metavar="NAME", help="folder of exp/ that public weights are of")
+    parser.add_argument(
+        "--experiment", default="", metavar="NAME", help="folder of exp/ that public weights are of, or a YAML config"
+    )
     parser.add_argument("--classes", metavar="LIST", help="names of the classes: a shipped list, or a file of them")
     parser.add_argument("--plugins", metavar="FILE.py", action="append", default=[], help="code that the model needs")
 
@@ -47,6 +51,8 @@ def load_named_model(args: argparse.Namespace) -> VideoClassifier:
     """
     if args.model is not None and (args.experiment or args.classes):
         raise UserError("--model says its experiment and classes itself; leave out --experiment and --classes")
+    if args.model is not None and not args.model.startswith(PREFIX) and not os.path.exists(args.model):
+        raise UserError(f"--model {args.model}: there is no such folder")
     return load_model(
         args.checkpoint if args.model is None else args.model,
         experiment=args.experiment,

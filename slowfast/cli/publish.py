@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from slowfast.cli.stream import seconds
 from slowfast.config.command_line import exit_with_error
 from slowfast.errors import UserError
-from slowfast.inference.hub import push_folder
+from slowfast.inference.hub import PREFIX, parse, push_folder
 from slowfast.inference.load import load_model
 from slowfast.inference.model_folder import publish
 from slowfast.inference.run_notes import notes_of_run
@@ -32,6 +32,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     parser.add_argument("--push", metavar="OWNER/NAME", help="put the folder on the Hugging Face Hub, too")
     args = parser.parse_args(argv)
     try:
+        if args.push:
+            parse(PREFIX + args.push)
         classifier = load_model(
             args.checkpoint,
             experiment=args.experiment,
@@ -48,7 +50,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
             notes=notes_of_run(args.checkpoint),
         )
         proof = load_model(folder, plugins=args.plugins, device="cpu").proof
-        print(f"{folder}: {proof}", flush=True)
+        print(f"{args.folder}: {proof}", flush=True)
         if args.push:
             print(f"pushed: {push_folder(folder, args.push)}")
     except UserError as error:

@@ -18,7 +18,7 @@ from slowfast.datasets.labels import class_key, load_label_list
 from slowfast.errors import UserError
 from slowfast.inference.classifier import VideoClassifier
 from slowfast.inference.hub import PREFIX, fetch_folder
-from slowfast.inference.model_folder import is_model_folder, prove, read_folder
+from slowfast.inference.model_folder import FOLDER_NAME, WEIGHTS, is_model_folder, prove, read_folder
 from slowfast.inference.proof import check_bfloat16
 from slowfast.inference.settings import as_overrides
 from slowfast.models import build_model
@@ -84,7 +84,10 @@ def load_model(
     if source.startswith(PREFIX):
         source = str(fetch_folder(source))
     if os.path.isdir(source):
+        if experiment or class_names is not None:
+            raise UserError(f"{source}: says its experiment and classes itself; name no others")
         return _load_folder(source, runtime, plugins, _device(device), precision, verify=verify)
+    _refuse_folders_weights(source, experiment)
     translation = translate_source(source)
     if translation.origin == "own" and translation.config:
         if experiment:
@@ -113,7 +116,9 @@ def _load_folder(
     source: str, runtime: list[Any], plugins: Sequence[str], device: torch.device, precision: str, *, verify: bool
 ) -> VideoClassifier:
     if not is_model_folder(source):
-        raise UserError(f"{source}: is no model folder, as uniformer publish writes it: it has no config.json")
+        inner = os.path.join(source, FOLDER_NAME)
+        nearest = f"; {inner} is one" if is_model_folder(inner) else ""
+        raise UserError(f"{source}: is no model folder, as uniformer publish writes it: it has no config.json{nearest}")
     content = read_folder(Path(source))
     if content.plugins and not plugins:
         raise UserError(f"{source}: needs code of its own ({', '.join(content.plugins)}); name it as a plugin")
@@ -135,13 +140,19 @@ def _load_folder(
     )
 
 
+def _refuse_folders_weights(source: str, experiment: str) -> None:
+    folder = os.path.dirname(source)
+    if not experiment and os.path.basename(source) == WEIGHTS and os.path.isfile(source) and is_model_folder(folder):
+        raise UserError(f"{source}: is a part of a model folder; name the folder: {folder or '.'}")
+
+
 def _device(name: str | torch.device) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise UserError(f"device {name!r} is none; accepted: auto, cpu, cuda, cuda:0, ...") from None
+        raise UserError(f"device {name!r}; accepted: auto, cpu, cuda, cuda:0, ...") from None
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(f"device {name}: this machine has {torch.cuda.device_count()} GPUs that PyTorch can use")
     return device
@@ -184,7 +195,11 @@ def _experiment_config(experiment: str, translation: Translation, source: str) -
         near = ", ".join(difflib.get_close_matches(experiment, configs, n=3, cutoff=0.0))
         raise UserError(f"there is no experiment {experiment!r}; the nearest are {near}")
     fitting = [name for name, cfg in _load_all(configs) if _fits(cfg, translation)]
-    told = f"; its weights fit {', '.join(fitting)}" if fitting else "; its weights fit none of the experiments"
+    told = (
+        f"; its weights fit {', '.join(fitting)}"
+        if fitting
+        else "; its weights fit none of the published ones: name your own YAML config"
+    )
     raise UserError(
         f"{source} holds weights alone ({translation.layout}): no frames, sampling, views or class names. Name the "
         f"experiment that they are of{told}"

@@ -32,6 +32,8 @@ from slowfast.models.registry import VideoModel
 from slowfast.runtime.reproduce import versions
 
 CONFIG, WEIGHTS, CARD, TRACE, PROOF = "config.json", "model.safetensors", "README.md", "proof.safetensors", "proof.json"
+# Of the folder in OUTPUT_DIR that a training leaves.
+FOLDER_NAME = "model"
 FORMAT = "uniformer-video model 1"
 AGAIN = "copy or download the folder again, or publish the model again"
 
@@ -200,8 +202,12 @@ def _write(
         video = write_default_video(cfg, folder)
     else:
         video = folder / f"proof{Path(proof_video).suffix}"
-        shutil.copyfile(proof_video, video)
-    proof = make_proof(model, cfg, video)
+        _copy_video(Path(proof_video), video)
+    try:
+        proof = make_proof(model, cfg, video)
+    except UserError as error:
+        told = str(error).replace(str(video), str(proof_video or video), 1)
+        raise UserError(f"the video of the proof, {told}") from None
     _write_tensors(folder / TRACE, proof.trace.tensors())
     (folder / CARD).write_text(model_card(classifier, config, proof, notes), encoding="utf-8")
     hashes = {
@@ -212,6 +218,15 @@ def _write(
         "bfloat16_error": proof.bfloat16_error,
     }
     _write_json(folder / PROOF, hashes)
+
+
+def _copy_video(source: Path, target: Path) -> None:
+    try:
+        with source.open("rb"):
+            pass
+    except OSError as error:
+        raise UserError(f"the video of the proof, {source}: cannot be read: {error.strerror or error}") from None
+    shutil.copyfile(source, target)
 
 
 def _check_free(folder: Path, *, replaces: bool) -> None:

@@ -11,13 +11,11 @@ from slowfast.engine.output_dir import output_locked
 from slowfast.engine.run import run
 from slowfast.errors import UserError
 from slowfast.inference.load import load_model
-from slowfast.inference.model_folder import publish
+from slowfast.inference.model_folder import FOLDER_NAME, publish
 from slowfast.inference.run_notes import notes_of_run
 from slowfast.runtime import distributed
 
 logger = logging.getLogger(__name__)
-
-FOLDER_NAME = "model"
 
 
 def run_and_publish(cfg: CfgNode, device: torch.device) -> None:

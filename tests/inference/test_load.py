@@ -11,7 +11,9 @@ from slowfast.config import load_config
 from slowfast.config.shipped import experiment_configs
 from slowfast.datasets.labels import load_label_list
 from slowfast.errors import UserError
+from slowfast.inference import publish
 from slowfast.models import build_model
+from tests.inference.models import small_classifier
 from tests.models.weights.layouts import B16_NAMES, TINY_V2, golden_weights, saved, tiny_cfg
 
 
@@ -88,7 +90,7 @@ def test_weights_alone_ask_for_their_experiment(tmp_path: Path):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ({"device": "tpu9"}, "device 'tpu9' is none; accepted: auto, cpu, cuda"),
+        ({"device": "tpu9"}, "device 'tpu9'; accepted: auto, cpu, cuda"),
         ({"device": "cuda:77"}, "device cuda:77: this machine has "),
         ({"precision": "int8"}, "precision 'int8'; accepted: float32, bfloat16, float16"),
         ({"precision": "float16"}, "precision float16 is for GPUs"),
@@ -107,4 +109,15 @@ def test_wrong_arguments_are_told(arguments: dict, told: str, tmp_path: Path):
 
 def test_a_folder_that_is_none_is_told(tmp_path: Path):
     with pytest.raises(UserError, match=r"is no model folder, as uniformer publish writes it: it has no config\.json$"):
+        slowfast.load_model(tmp_path)
+
+
+def test_the_folder_is_named_for_its_parts_and_for_its_run(tmp_path: Path):
+    folder = publish(small_classifier("uniformerv2"), tmp_path / "model")
+    with pytest.raises(UserError, match=rf"safetensors: is a part of a model folder; name the folder: {folder}$"):
+        slowfast.load_model(folder / "model.safetensors")
+    for given in ({"experiment": "quickstart"}, {"class_names": ["a"]}):
+        with pytest.raises(UserError, match=r"model: says its experiment and classes itself; name no others$"):
+            slowfast.load_model(folder, **given)
+    with pytest.raises(UserError, match=rf"it has no config\.json; {folder} is one$"):
         slowfast.load_model(tmp_path)

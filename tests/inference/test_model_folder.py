@@ -333,8 +333,10 @@ def test_what_cannot_be_published_is_told(published: Path, tmp_path: Path):
     with pytest.raises(UserError, match=r"notes\.txt: is a file; name a new folder$"):
         publish(classifier, tmp_path / "full" / "notes.txt")
     (tmp_path / "text.mp4").write_text("no video")
-    with pytest.raises(UserError, match=r"proof\.mp4: "):
-        publish(classifier, tmp_path / "new", proof_video=tmp_path / "text.mp4")
+    for name, cause in {"text.mp4": "Invalid data found", "none.mp4": "cannot be read: No such file"}.items():
+        with pytest.raises(UserError) as error:
+            publish(classifier, tmp_path / "new", proof_video=tmp_path / name)
+        assert str(error.value).startswith(f"the video of the proof, {tmp_path / name}: {cause}")
     assert not (tmp_path / "new").exists() and [path.name for path in tmp_path.iterdir()] == ["full", "text.mp4"]
     target = publish(classifier, tmp_path / "again")
     with pytest.raises(UserError, match="is not empty"):
