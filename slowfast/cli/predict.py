@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from slowfast.cli.model_source import add_model_arguments, add_reading_arguments, load_named_model
 from slowfast.config.command_line import exit_with_error, positive_int
+from slowfast.datasets.reading.container import is_address
 from slowfast.errors import UserError
 from slowfast.evaluation.report import PredictionWriter
 from slowfast.inference.inputs import VideoInput, videos_in
@@ -50,7 +51,7 @@ def named_videos(names: Sequence[str]) -> list[VideoInput]:
     """What the words of a command line mean: files, folders of videos or of images, and "-" for standard input.
 
     Raises:
-        UserError: for a folder without videos, or nothing on standard input.
+        UserError: for a folder without videos, nothing on standard input, or an address.
     """
     videos: list[VideoInput] = []
     for name in names:
@@ -64,6 +65,8 @@ def named_videos(names: Sequence[str]) -> list[VideoInput]:
             videos += found.paths
             if found.left_out:
                 print(f"note: {name}: {found.told_left_out()}", file=sys.stderr)
+        elif is_address(name) and not os.path.exists(name):
+            raise UserError(f"{name}: is an address, which only uniformer stream opens; accepted: files and folders")
         else:
             videos.append(name)
     return videos

@@ -5,6 +5,7 @@ import os
 import shutil
 import zipfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from slowfast.runtime.folder_lock import FolderLock
 SUFFIXES = (".npz", ".safetensors")
 # Of a part, which is what a stopped run loses at most.
 PART_VIDEOS = 64
+SETTINGS = "settings.json"
 
 
 @dataclass(frozen=True)
@@ -79,11 +81,15 @@ class FeatureWriter:
         """What is computed is kept, also where the run is stopped."""
         try:
             self.flush()
+            if not self._parts:  # settings alone would only be in the way of the next run
+                (self.folder / SETTINGS).unlink(missing_ok=True)
         finally:
             self._lock.__exit__()
+            with suppress(OSError):
+                self.folder.rmdir()
 
     def _check_settings(self) -> None:
-        path = self.folder / "settings.json"
+        path = self.folder / SETTINGS
         if path.is_file():
             theirs = _read_settings(path)
             different = [key for key in self.settings if theirs.get(key) != self.settings[key]]
@@ -152,6 +158,7 @@ def read_features(path: str | os.PathLike) -> FeatureTable:
         raise UserError(f"{path}: there is no such file") from None
     except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile, safetensors.SafetensorError) as error:
         cause = str(error).splitlines()[0] if str(error) else type(error).__name__
+        cause = "it is of another kind" if "pickle" in cause else cause  # NumPy's advice is to read it as a program
         raise UserError(f"{path}: is no file of features, as uniformer features writes it ({cause})") from None
 
 

@@ -194,4 +194,11 @@ def _open(
         return ArraySource(path, arrays[path])
     if path in files:
         return open_file(files[path])
-    return open_folder(path) if os.path.isdir(path) else open_file(path)
+    if os.path.isdir(path):
+        return open_folder(path)
+    try:
+        return open_file(path)
+    except VideoReadError:
+        if is_image(path) and os.path.exists(path):
+            raise VideoReadError("is a picture; accepted: video files, and folders of images") from None
+        raise

@@ -96,6 +96,10 @@ def test_what_is_no_video_is_told_and_the_others_go_on(folder: Path, tmp_path: P
     ("words", "told"),
     [
         (["{tmp}"], "{tmp}: has no videos; accepted: files that end in "),
+        (
+            ["http://127.0.0.1:9/a.mp4"],
+            "http://127.0.0.1:9/a.mp4: is an address, which only uniformer stream opens",
+        ),
         (["{video}", "--views", "3x2"], "views '3x2'; accepted: temporal clips x spatial crops"),
         (["{video}", "--classes", "ucf101"], "--model says its experiment and classes itself"),
     ],
@@ -124,6 +128,18 @@ def test_folders_of_frames_are_videos_and_what_is_left_out_is_told(
     code, out, err = run(capsys, "predict", tmp_path, "--model", folder, "--topk", 1)
     assert code == 0 and out.splitlines()[::2] == [str(tmp_path / "a.mp4")]
     assert err == f"note: {tmp_path}: left out: 18 .png, 1 .txt\n"
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path, capsys: pytest.CaptureFixture):
+    code, _, err = run(capsys, "predict", VIDEOS[0], "--model", tmp_path / "none")
+    assert code == 2 and err == f"error: --model {tmp_path}/none: there is no such folder\n"
+
+
+def test_a_picture_is_told_that_a_folder_of_them_would_do(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
+    Image.new("RGB", (40, 40)).save(tmp_path / "a.jpg")
+    code, _, err = run(capsys, "predict", tmp_path / "a.jpg", "--model", folder, "--views", "1x1")
+    told = f"error: {tmp_path}/a.jpg: is a picture; accepted: video files, and folders of images"
+    assert code == 1 and err.splitlines()[0] == told
 
 
 def test_scores_that_are_not_finite_are_no_prediction(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
@@ -213,6 +229,14 @@ def test_features_that_cannot_be_written_are_told(folder: Path, tmp_path: Path, 
     assert code == 2 and "other.npz.parts: was begun with model 'x', and here it is " in err
 
 
+def test_a_mistake_leaves_nothing_that_stops_the_next_run(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
+    words = ["features", VIDEOS[0], "--model", folder, "--views", "1x1", "--output", tmp_path / "f.npz"]
+    code, _, err = run(capsys, *words, "--layer", 99)
+    assert code == 2 and "has no block 99" in err
+    assert not list(tmp_path.iterdir())
+    assert run(capsys, *words)[0] == 0
+
+
 def test_search(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
     index = tmp_path / "index.npz"
     run(capsys, "features", CLIPS, "--model", folder, "--views", "1x1", "--device", "cpu", "--output", index)
@@ -228,6 +252,9 @@ def test_search(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
     assert code == 2 and err == f"error: {other}: is not the model that {index} was made with\n"
     code, _, err = run(capsys, "search", copy, copy)
     assert code == 2 and "is no file of features, as uniformer features writes it" in err
+    (tmp_path / "text.npz").write_text("notes")
+    code, _, err = run(capsys, "search", tmp_path / "text.npz", copy)
+    assert code == 2 and "as uniformer features writes it (it is of another kind)" in err and "pickle" not in err
 
 
 def test_publish(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
@@ -235,3 +262,6 @@ def test_publish(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
     assert code == 0 and out.startswith(f"{tmp_path}/again: this is the published function")
     code, _, err = run(capsys, "publish", folder, tmp_path / "again")
     assert code == 2 and err == f"error: {tmp_path}/again: is not empty; name a new folder\n"
+    code, out, err = run(capsys, "publish", folder, tmp_path / "bad", "--push", "bad")
+    assert (code, out) == (2, "") and err.startswith("error: 'hf:bad'; accepted: hf:owner/name")
+    assert not (tmp_path / "bad").exists()
