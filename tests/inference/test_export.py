@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,8 +22,10 @@ from slowfast.errors import UserError
 from slowfast.inference import VideoClassifier, export, export_model, load_model, publish
 from slowfast.inference.proof import relative_error
 from slowfast.models import build_model
+from tests.inference.full_disk import files_end_at
 from tests.inference.models import CLASS_NAMES, small_classifier
 from tests.models.weights.layouts import randomized
+from tests.odd_videos import ORIENTATIONS, turn
 
 DOCS = Path(__file__).parents[2] / "docs" / "use.md"
 # Fewer blocks, since a block is traced in half a second.
@@ -188,6 +191,13 @@ def test_what_cannot_be_written_is_told(tmp_path: Path):
     assert (tmp_path / "mine.pt2").read_text() == "mine" and len(list(tmp_path.iterdir())) == 3
 
 
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path):
+    model = load_model(publish(exporting("uniformerv2"), tmp_path / "model"), device="cpu")
+    with files_end_at(20_000), pytest.raises(UserError, match=r"network\.pt2: cannot be written: File too large$"):
+        export_model(model, tmp_path / "network.pt2", "torch")
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
 @pytest.mark.parametrize("name", ["onnx", "onnxscript", "onnxruntime"])
 def test_a_missing_package_is_one_line_that_names_the_extra(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
@@ -227,13 +237,15 @@ def test_the_reader_of_the_documentation_gives_the_models_probabilities(video_se
     assert told.files == (path, data) and str(told).endswith("; needs network.onnx.data beside it")
     assert data.stat().st_size > sum(value.numel() for value in exporting("uniformerv2").model.parameters())
     video = sorted(video_set.rglob("*.mp4"))[0]
-    script = f"import json\n{code}\nprint(json.dumps(classify({str(path)!r}, {str(video)!r})))"
+    phone = turn(Path(shutil.copyfile(video, tmp_path / "phone.mp4")), *ORIENTATIONS["counterclockwise"][0])
+    videos = [str(video), str(phone)]
+    script = f"import json\n{code}\nprint(json.dumps([classify({str(path)!r}, video) for video in {videos!r}]))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path)
-    found = json.loads(done.stdout)
-    (expected,) = exporting("uniformerv2").predict([video], views=(1, 1), topk=5)
-    assert [name for name, _ in found] == [name for name, _ in expected.classes]
-    for (_, ours), (_, theirs) in zip(found, expected.classes, strict=True):
-        assert abs(ours - theirs) < 0.01
+    predictions = exporting("uniformerv2").predict(videos, views=(1, 1), topk=5)
+    for found, expected in zip(json.loads(done.stdout), predictions, strict=True):
+        assert [name for name, _ in found] == [name for name, _ in expected.classes]
+        for (_, ours), (_, theirs) in zip(found, expected.classes, strict=True):
+            assert abs(ours - theirs) < 0.01
 
 
 @pytest.mark.slow

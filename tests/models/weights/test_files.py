@@ -57,7 +57,10 @@ def test_safetensors_are_read_by_suffix_or_content(tmp_path):
     [
         (b"", "cannot be read as a checkpoint: it is empty or ends early; the file is damaged; copy or download it"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "is a pointer of Git LFS, not weights; fetch"),
-        (b"hello, these are my notes", "cannot be read as a checkpoint: it is no file that PyTorch has saved, or it is damaged"),
+        (
+            b"hello, these are my notes",
+            "cannot be read as a checkpoint: it is no file that PyTorch has saved, or it is damaged",
+        ),
         (b"PK\x03\x04 cut off", "cannot be read as a checkpoint"),
         (PAGE, "is a web page, not weights; download the weights in a browser"),
     ],
