@@ -22,6 +22,9 @@ class Command(NamedTuple):
     what: str
 
 
+# 128 + the number of SIGINT, as shells have it.
+STOPPED = 130
+
 COMMANDS = {
     "run": Command("run_net", "train and test a model"),
     "submit": Command("submit", "the same as a job of SLURM, or in the background of this machine"),
@@ -58,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         argv: words of the command line after the program's name; None takes those of this process.
 
     Raises:
-        SystemExit: with status 2 and one line for a subcommand that there is not.
+        SystemExit: with status 2 and one line for a subcommand that there is not; with 130 after Ctrl-C.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help"):
@@ -73,7 +76,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         name = " ".join(words[:length])
         if name in COMMANDS:
             module = importlib.import_module(f"slowfast.cli.{COMMANDS[name].module}")
-            module.main(words[length:], f"uniformer {name}")
+            try:
+                module.main(words[length:], f"uniformer {name}")
+            except KeyboardInterrupt:  # those that have something to save have done so
+                print("stopped by Ctrl-C", file=sys.stderr)
+                sys.exit(STOPPED)
             return
     _refuse(words)
 
