@@ -39,6 +39,8 @@ def _check_files(args: argparse.Namespace) -> None:
     for path in (args.csv, args.json, args.srt, args.png):
         if path is not None and not path.parent.is_dir():
             raise UserError(f"{path}: cannot be written: there is no folder {path.parent}")
+        if path is not None and not os.access(path.parent, os.W_OK):
+            raise UserError(f"{path}: cannot be written: this user may not write to {path.parent}")
     if args.png is not None:
         check_picture_name(args.png)
 

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -190,10 +191,9 @@ def _load_onnx(path: Path) -> Run:
 
 def _write_torch(program: ExportedProgram, metadata: dict[str, object], path: Path) -> None:
     content = json.dumps(metadata, ensure_ascii=False, indent=1)
-    try:
-        torch.export.save(program, path, extra_files={METADATA_FILE: content})
-    except RuntimeError as error:  # what PyTorch makes of a full disk
-        raise OSError(str(error).splitlines()[0]) from error
+    archive = BytesIO()  # where its own writer finds the disk full, PyTorch ends the process
+    torch.export.save(program, archive, extra_files={METADATA_FILE: content})
+    path.write_bytes(archive.getbuffer())
 
 
 def _load_torch(path: Path) -> Run:

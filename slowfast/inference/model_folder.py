@@ -253,7 +253,9 @@ def _check_tensors(weights: Mapping[str, Tensor], expected: object, path: Path) 
 def _load(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
-    except FileNotFoundError:
+    except FileNotFoundError:  # also what the library makes of a file that may not be read
+        if path.exists():
+            raise UserError(f"{path}: cannot be read: this user may not") from None
         raise UserError(f"{path}: is missing; {AGAIN}") from None
     except (OSError, ValueError, safetensors.SafetensorError) as error:
         raise UserError(f"{path}: cannot be read: {str(error).splitlines()[0]}; {AGAIN}") from None
@@ -272,7 +274,10 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    save_file(dict(tensors), path, {"format": "pt"})
+    try:
+        save_file(dict(tensors), path, {"format": "pt"})
+    except safetensors.SafetensorError as error:  # what the library makes of a full disk
+        raise OSError(str(error).removeprefix("Error while serializing: ")) from error
     # The library leaves it to its owner alone.
     path.chmod(path.with_name(CONFIG).stat().st_mode)
 

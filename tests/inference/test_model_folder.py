@@ -20,6 +20,7 @@ from slowfast.errors import UserError
 from slowfast.inference import ProofError, publish
 from slowfast.models import build_model
 from slowfast.models.reference import use_reference
+from tests.inference.full_disk import files_end_at
 from tests.inference.models import CLASS_NAMES, FAMILIES, small_classifier
 
 Change = Callable[[Path], AbstractContextManager | None]
@@ -320,6 +321,13 @@ def test_a_video_of_ones_own_proves_as_well(published: Path, video_set: Path, tm
     folder = publish(small_classifier(published.name), tmp_path / "model", proof_video=video, license_name="MIT")
     assert (folder / "proof.mp4").read_bytes() == video.read_bytes()
     assert "published function" in load(folder).proof and "| licence | MIT |" in (folder / "README.md").read_text()
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(published: Path, tmp_path: Path):
+    classifier = small_classifier(published.name)
+    with files_end_at(20_000), pytest.raises(UserError, match=r"model: cannot be written: .*File too large"):
+        publish(classifier, tmp_path / "model")
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_cannot_be_published_is_told(published: Path, tmp_path: Path):
