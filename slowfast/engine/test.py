@@ -28,6 +28,10 @@ from slowfast.runtime.interruption import stop_held_back
 logger = logging.getLogger(__name__)
 
 
+class IncompleteTest(UserError):
+    """A test is done and its report written, but some of its videos have no scores."""
+
+
 def _checkpoint_to_test(cfg: CfgNode) -> str:
     """The file or address that a test reads: the named one, else the run's best or latest."""
     if cfg.TEST.CHECKPOINT_FILE_PATH:
@@ -124,7 +128,7 @@ def _refuse_incomplete(report: TestReport, folder: Path) -> None:
     """Let a test fail that has not scored every video of its list.
 
     Raises:
-        UserError: with the counts and what to do.
+        IncompleteTest: with the counts and what to do.
     """
     lacking, remedy = [], ""
     if report.failed:
@@ -136,7 +140,7 @@ def _refuse_incomplete(report: TestReport, folder: Path) -> None:
             "TRAIN.MIXED_PRECISION_DTYPE (then TEST.MIXED_PRECISION False scores them)"
         )
     if lacking:
-        raise UserError(
+        raise IncompleteTest(
             f"{' and '.join(lacking)} (named in {folder / 'report.json'}); the accuracy is over the {report.scored} "
             f"others{remedy}"
         )

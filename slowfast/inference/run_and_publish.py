@@ -9,6 +9,7 @@ from fvcore.common.config import CfgNode
 from slowfast.engine.checkpoint import CheckpointFolder
 from slowfast.engine.output_dir import output_locked
 from slowfast.engine.run import run
+from slowfast.engine.test import IncompleteTest
 from slowfast.errors import UserError
 from slowfast.inference.load import load_model
 from slowfast.inference.model_folder import FOLDER_NAME, publish
@@ -22,12 +23,21 @@ def run_and_publish(cfg: CfgNode, device: torch.device) -> None:
     """Train if ``TRAIN.ENABLE``, test if ``TEST.ENABLE``; of a training, write the best model to ``OUTPUT_DIR``/model.
 
     What cannot be published is a warning: checkpoints and reports are written by then.
+
+    Raises:
+        IncompleteTest: at the end, if a test video has no scores; the model of the training is none the worse.
     """
-    run(cfg, device)
+    incomplete = None
+    try:
+        run(cfg, device)
+    except IncompleteTest as error:
+        incomplete = error
     if cfg.TRAIN.ENABLE and cfg.TRAIN.PUBLISH:
         with output_locked(Path(cfg.OUTPUT_DIR)):
             if distributed.is_main():
                 _publish_best(cfg)
+    if incomplete is not None:
+        raise incomplete
 
 
 def _publish_best(cfg: CfgNode) -> None:

@@ -1,5 +1,6 @@
 """A training leaves its best model as a folder, which says the figures of its test; what cannot be one is a warning."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,17 @@ def test_a_training_publishes_its_best_model(video_set: Path, tmp_path: Path):
     assert run_net(*tiny_arguments(video_set, tmp_path / "run", *overrides[:-1], "False")).code == 0
     assert load_model(folder, device="cpu").fingerprint == model.fingerprint
     assert "of 6 videos" not in (folder / "README.md").read_text()
+
+
+def test_a_bad_test_video_costs_no_model(video_set: Path, tmp_path: Path):
+    videos = Path(shutil.copytree(video_set, tmp_path / "videos"))
+    (videos / "bad.mp4").write_text("no video")
+    with (videos / "test.csv").open("a") as rows:
+        rows.write("bad.mp4,0\n")
+    overrides = ["SOLVER.MAX_EPOCH", 1, "SOLVER.WARMUP_EPOCHS", 0, "TRAIN.PUBLISH", "True"]
+    outcome = run_net(*tiny_arguments(videos, tmp_path / "run", *overrides))
+    assert outcome.error.startswith("1 of 7 test videos could not be read")
+    assert "published function" in load_model(tmp_path / "run" / "model", device="cpu").proof
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("odd model")])
