@@ -7,6 +7,7 @@ not reproduce them is not kept.
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +21,6 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from slowfast.datasets.transforms.functional import normalize
 from slowfast.errors import UserError
 from slowfast.inference.classifier import VideoClassifier
 from slowfast.inference.export_metadata import export_metadata
@@ -36,6 +36,8 @@ FORMS = {"onnx": ".onnx", "torch": ".pt2"}
 TOLERANCE = 1e-4
 # Larger weights lie in a file beside the .onnx: protobuf takes no more than 2 GB, and reads them all at once.
 EXTERNAL_DATA_BYTES = 2**30
+# The oldest PyTorch whose exports to ONNX were tried and hold; 2.6 fails.
+ONNX_FROM = (2, 14)
 METADATA_FILE = "metadata.json"
 # At once; without a bound PyTorch 2.6 sees that 2**63 are too many, and gives up.
 MAX_CLIPS = 2**20
@@ -80,7 +82,9 @@ class ClipNetwork(nn.Module):
         self.register_buffer("std", torch.tensor(std))
 
     def forward(self, clips: Tensor) -> Tensor:
-        return self.model(normalize(clips, self.mean, self.std))
+        # ``normalize`` in two operations: the tracer of PyTorch 2.6 cannot take its one of three tensors apart.
+        mean, std = (values.view(1, -1, 1, 1, 1) for values in (self.mean, self.std))
+        return self.model(clips.float() / (255 * std) - mean / std)
 
 
 def check_target(path: str | os.PathLike, form: str) -> None:
@@ -97,8 +101,19 @@ def check_target(path: str | os.PathLike, form: str) -> None:
         if os.path.lexists(file):
             raise UserError(f"{file}: is there already; name a new file")
     if form == "onnx":
+        _check_torch()
         for name in ("onnx", "onnxscript", "onnxruntime"):
             import_extra(name, extra="export", purpose="an export to ONNX")
+
+
+def _check_torch() -> None:
+    """Refuse releases that have not been tried: 2.6 writes networks that do not load, or none."""
+    number = tuple(int(part) for part in re.findall(r"\d+", torch.__version__)[:2])
+    if number < ONNX_FROM:
+        oldest = ".".join(map(str, ONNX_FROM))
+        raise UserError(
+            f"an export to ONNX needs PyTorch {oldest} or newer, and this is {torch.__version__}; update it"
+        )
 
 
 def export_model(classifier: VideoClassifier, path: str | os.PathLike, form: str) -> Export:

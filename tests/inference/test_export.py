@@ -27,6 +27,8 @@ from tests.inference.models import CLASS_NAMES, small_classifier
 from tests.models.weights.layouts import randomized
 from tests.odd_videos import ORIENTATIONS, turn
 
+pytestmark = pytest.mark.slow
+
 DOCS = Path(__file__).parents[2] / "docs" / "use.md"
 # Fewer blocks, since a block is traced in half a second.
 SHALLOW = {
@@ -41,11 +43,17 @@ def exporting(family: str) -> VideoClassifier:
     return small_classifier(family, changes=SHALLOW[family])
 
 
+def skip_without_onnx() -> None:
+    try:
+        export.check_target("network.onnx", "onnx")
+    except UserError as missing:
+        pytest.skip(str(missing))
+
+
 def exported(folder: Path, family: str, form: str) -> tuple[Path, export.Export]:
     """A new file of a model that comes from its folder, and what was told of it."""
     if form == "onnx":
-        pytest.importorskip("onnxscript", reason="writes ONNX")
-        pytest.importorskip("onnxruntime", reason="runs ONNX")
+        skip_without_onnx()
     model = load_model(publish(exporting(family), folder / "model"), device="cpu")
     path = folder / f"network{ENDINGS[form]}"
     return path, export_model(model, path, form)
@@ -150,8 +158,7 @@ def broken(model: nn.Module) -> list[str]:
 @pytest.mark.parametrize("form", ENDINGS)
 def test_what_differs_is_not_kept(form: str, tmp_path: Path):
     if form == "onnx":
-        pytest.importorskip("onnxscript", reason="writes ONNX")
-        pytest.importorskip("onnxruntime", reason="runs ONNX")
+        skip_without_onnx()
     path = tmp_path / f"network{ENDINGS[form]}"
     told = (
         rf"network{ENDINGS[form]}: was not kept: what was exported differs from the model in the proof's logits by "
@@ -196,6 +203,12 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path):
     with files_end_at(20_000), pytest.raises(UserError, match=r"network\.pt2: cannot be written: File too large$"):
         export_model(model, tmp_path / "network.pt2", "torch")
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_releases_that_were_not_tried_are_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(torch, "__version__", "2.6.0+cpu")
+    with pytest.raises(UserError, match=r"^an export to ONNX needs PyTorch 2.14 or newer, and this is 2.6.0\+cpu; "):
+        export.check_target("network.onnx", "onnx")
 
 
 @pytest.mark.parametrize("name", ["onnx", "onnxscript", "onnxruntime"])
@@ -251,8 +264,7 @@ def test_the_reader_of_the_documentation_gives_the_models_probabilities(video_se
 @pytest.mark.slow
 @pytest.mark.parametrize("experiment", ["uniformerv2_b16_8x224_k400", "uniformer_s8x8_k400"])
 def test_published_sizes(experiment: str, tmp_path: Path):
-    pytest.importorskip("onnxscript", reason="writes ONNX")
-    pytest.importorskip("onnxruntime", reason="runs ONNX")
+    skip_without_onnx()
 
     cfg = load_config(experiment_configs()[experiment], ["NUM_GPUS", 0])
     model = VideoClassifier(randomized(build_model(cfg)), cfg, source="made up")
