@@ -54,6 +54,7 @@ def test_fvcore_counts_the_same(changes):
     assert measure_complexity(model, (3, 4, 64, 32)).fvcore_multiply_adds == analysis.total()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["Uniformer", "Uniformerv2"])
 def test_checkpointing_counts_nothing_twice(family):
     def build(has_checkpointing):

@@ -23,6 +23,7 @@ def test_memory_does_not_grow_over_thousands_of_frames():
     assert readings[-1][1] - readings[0][1] < 8 * 2**20
 
 
+@pytest.mark.slow
 def test_a_model_that_joins_frames_early_is_refused(capsys: pytest.CaptureFixture):
     keys = ["UNIFORMERV2.NO_LMHRA", "False", "UNIFORMERV2.PRETRAIN", "none"]
     with pytest.raises(SystemExit) as stop:

@@ -188,6 +188,7 @@ def test_videos_that_cannot_be_read_count_by_the_epoch(video_set: Path, tmp_path
     assert re.match(r"\d of an epoch's 8 videos could not be read, more than the share of DATA_LOADER", outcome.error)
 
 
+@pytest.mark.slow
 def test_a_stop_signal_ends_it(video_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     load = TrainClipDataset.__getitem__
 

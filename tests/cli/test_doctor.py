@@ -60,6 +60,7 @@ def test_a_self_test_that_fails_says_why(monkeypatch: pytest.MonkeyPatch):
     assert finding.is_bad and finding.told == "failed with status 1: error: no codec"
 
 
+@pytest.mark.slow
 def test_a_self_test_without_an_end_is_ended(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(installation, "_RUN", "import time; time.sleep(60)")
     monkeypatch.setattr(installation, "SELF_TEST_TIMEOUT_S", 1)

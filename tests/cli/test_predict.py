@@ -52,6 +52,7 @@ def test_predictions_of_a_folder(folder: Path, classifier: VideoClassifier, caps
     assert (code, err) == (0, f"note: {CLIPS}: left out: 1 .md\n") and out.splitlines() == lines
 
 
+@pytest.mark.slow
 def test_forms_and_views(folder: Path, classifier: VideoClassifier, capsys: pytest.CaptureFixture):
     expected = classifier.predict(VIDEOS, views="1x3")
     words = ["predict", *VIDEOS, "--model", folder, "--views", "1x3", "--device", "cpu"]
@@ -113,6 +114,7 @@ def test_mistakes_are_one_line(
     assert err.startswith(f"error: {told.format(**places)}") and err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_folders_of_frames_are_videos_and_what_is_left_out_is_told(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ):
@@ -171,6 +173,7 @@ def test_jobs_make_the_shards(folder: Path, tmp_path: Path, capsys: pytest.Captu
     assert code == 2 and err == "error: --shard 1/2 has none of the 1 videos; name fewer shards\n"
 
 
+@pytest.mark.slow
 def test_features_go_on_where_they_stopped(
     folder: Path, classifier: VideoClassifier, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch
 ):
@@ -204,6 +207,7 @@ def test_features_go_on_where_they_stopped(
     assert not list(tmp_path.glob("*.parts"))
 
 
+@pytest.mark.slow
 def test_shards_layers_and_tokens(folder: Path, classifier: VideoClassifier, tmp_path: Path, capsys):
     words = ["features", CLIPS, "--model", folder, "--views", "1x1", "--device", "cpu", "--layer", "-2"]
     for shard in ("0/2", "1/2"):
@@ -216,6 +220,7 @@ def test_shards_layers_and_tokens(folder: Path, classifier: VideoClassifier, tmp
     np.testing.assert_allclose(tokens.mean(axis=(3, 4, 5))[::2], tables[0].clips, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_features_that_cannot_be_written_are_told(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
     words = ["features", VIDEOS[0], "--model", folder, "--views", "1x1"]
     code, _, err = run(capsys, *words, "--output", tmp_path / "f.csv")
@@ -229,6 +234,7 @@ def test_features_that_cannot_be_written_are_told(folder: Path, tmp_path: Path, 
     assert code == 2 and "other.npz.parts: was begun with model 'x', and here it is " in err
 
 
+@pytest.mark.slow
 def test_a_mistake_leaves_nothing_that_stops_the_next_run(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
     words = ["features", VIDEOS[0], "--model", folder, "--views", "1x1", "--output", tmp_path / "f.npz"]
     code, _, err = run(capsys, *words, "--layer", 99)
@@ -237,6 +243,7 @@ def test_a_mistake_leaves_nothing_that_stops_the_next_run(folder: Path, tmp_path
     assert run(capsys, *words)[0] == 0
 
 
+@pytest.mark.slow
 def test_search(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
     index = tmp_path / "index.npz"
     run(capsys, "features", CLIPS, "--model", folder, "--views", "1x1", "--device", "cpu", "--output", index)

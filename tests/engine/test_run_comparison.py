@@ -35,6 +35,7 @@ def change_checkpoint(output_dir: Path, name: str, part: str, change: dict[str, 
     torch.save(content, path)
 
 
+@pytest.mark.slow
 def test_the_same_training_twice_is_identical(run: Path, video_set: Path, tmp_path: Path):
     """Paths, times and memory differ, and do not count."""
     assert run_net(*tiny_arguments(video_set, tmp_path, "TEST.ENABLE", "False")).code == 0

@@ -96,6 +96,7 @@ def test_float16_lowers_its_loss_scale_rather_than_stop(video_set: Path, tmp_pat
     assert largest_difference(content, after) == 0
 
 
+@pytest.mark.slow
 def test_a_run_may_be_tested_by_its_moving_average(video_set: Path, tmp_path: Path):
     overrides = ["MODEL.EMA_EPOCH", 0, "MODEL.EMA_DECAY", 0.5, "SOLVER.BASE_LR", 0.05]
     content = trained(video_set, tmp_path, *overrides)

@@ -147,6 +147,7 @@ def test_going_on_follows_the_config_at_hand(finished_run: tuple[Path, Outcome],
     assert new["state"][0]["step"] == old["state"][0]["step"] + 2 == 8
 
 
+@pytest.mark.slow
 def test_two_epochs_and_then_two_more_are_four_epochs(video_set: Path, tmp_path: Path):
     """With a rate that does not depend on the length of training."""
     steady = ["SOLVER.LR_POLICY", "steps_with_relative_lrs", "SOLVER.STEPS", "[0]", "SOLVER.LRS", "[1.0]"]
@@ -390,6 +391,7 @@ def test_unreadable_training_videos_within_the_bound_are_replaced_and_named(vide
     assert f"{num_named} videos replaced" in outcome.out
 
 
+@pytest.mark.slow
 def test_an_unreadable_validation_video_is_left_out_and_counted(video_set: Path, tmp_path: Path):
     overrides = lists_with(tmp_path, video_set, val=[("videos/gone.mp4", 0)])
     overrides += ["SOLVER.MAX_EPOCH", "1", "TEST.ENABLE", "False"]

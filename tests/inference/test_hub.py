@@ -83,6 +83,7 @@ def in_a_process(code: str, address: str, cache: Path) -> subprocess.CompletedPr
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
 
+@pytest.mark.slow
 def test_a_model_is_fetched_and_proved(address: str, tmp_path: Path):
     code = """
 import slowfast

@@ -76,6 +76,7 @@ def test_names_may_be_given(tmp_path: Path):
         slowfast.load_model(path, experiment=config, class_names="kinetics400_uniformer", device="cpu")
 
 
+@pytest.mark.slow
 def test_weights_alone_ask_for_their_experiment(tmp_path: Path):
     model = build_model(load_config(experiment_configs()["uniformer_s16x4_k400"]))
     path = saved(tmp_path, model.state_dict())

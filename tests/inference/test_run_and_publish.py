@@ -11,6 +11,7 @@ from tests.command_line import run_net, tiny_arguments
 from tests.run_state import predictions
 
 
+@pytest.mark.slow
 def test_a_training_publishes_its_best_model(video_set: Path, tmp_path: Path):
     overrides = ["SOLVER.MAX_EPOCH", 2, "TRAIN.PUBLISH", "True", "TEST.TEST_BEST", "True"]
     outcome = run_net(*tiny_arguments(video_set, tmp_path / "run", *overrides))

@@ -82,7 +82,7 @@ def has_rowwise_products(classifier: VideoClassifier) -> bool:
 
 
 @pytest.mark.parametrize("num_threads", [1, 2])
-@pytest.mark.parametrize("num_frames", [5, 8, 16])
+@pytest.mark.parametrize("num_frames", [5, 8, pytest.param(16, marks=pytest.mark.slow)])
 def test_every_window_is_the_prediction_of_the_cut_file(num_frames: int, num_threads: int, video: Path):
     classifier, frames = scene_classifier(num_frames), frames_of(video)
     step = 3
@@ -109,7 +109,7 @@ def test_every_window_is_the_prediction_of_the_cut_file(num_frames: int, num_thr
 
 
 @pytest.mark.parametrize("num_threads", [1, 2])
-@pytest.mark.parametrize("num_frames", [5, 8, 16])
+@pytest.mark.parametrize("num_frames", [5, 8, pytest.param(16, marks=pytest.mark.slow)])
 def test_the_ring_gives_the_logits_of_the_recomputed_window(num_frames: int, num_threads: int):
     """Of tokens of the same bits the same bits, on every machine; and each frame goes through the ViT once."""
     model = scene_classifier(num_frames).model
@@ -214,6 +214,7 @@ def test_the_grid_is_rounded_and_it_says_so(arguments, window_frames, stride, no
     assert grid.is_even
 
 
+@pytest.mark.slow
 def test_default_windows(video: Path, tmp_path: Path):
     """Sparse sampling: as long as the data set's videos, or as the model folder says; dense: the clip of a test."""
     assert scene_classifier(5).stream(video).grid.window_s == 10
@@ -310,6 +311,7 @@ def test_a_live_address_is_the_file(transport_stream: bytes, tmp_path: Path):
     assert "did not come back within 0.1 s" in stream.summary()[0]
 
 
+@pytest.mark.slow
 def test_a_source_that_breaks_comes_back_and_windows_begin_anew(transport_stream: bytes, monkeypatch):
     monkeypatch.setattr("slowfast.inference.frame_feed.FIRST_WAIT_S", 0.05)
     half = len(transport_stream) // 2 // 188 * 188
@@ -466,6 +468,7 @@ def test_the_command_prints_one_line_per_window(model_folder: Path, video: Path,
     assert printed.err.startswith(f"note: {video}: the stride is 0.24 s, not 0.2 s: ")
 
 
+@pytest.mark.slow
 def test_the_command_tells_mistakes_in_one_line(model_folder: Path, video: Path, capsys):
     words = ["--model", model_folder, "--device", "cpu", "--no_verify"]
     assert run("stream", "nowhere.mp4", *words) == 2
@@ -476,6 +479,7 @@ def test_the_command_tells_mistakes_in_one_line(model_folder: Path, video: Path,
     assert "warning: " in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_had_enough_is_no_mistake(model_folder: Path, video: Path):
     words = f"stream {video} --model {model_folder} --window_s 0.2 --stride_s 0.04 --device cpu --no_verify --json"
     command = f"{sys.executable} -c 'from slowfast.cli.main import main; main()' {words} | head -n 1"
@@ -483,6 +487,7 @@ def test_a_reader_that_has_had_enough_is_no_mistake(model_folder: Path, video: P
     assert len(done.stdout.splitlines()) == 1 and done.stderr == ""
 
 
+@pytest.mark.slow
 def test_standard_input_is_a_source(model_folder: Path, transport_stream: bytes):
     command = [sys.executable, "-c", "from slowfast.cli.main import main; main()"]
     words = ["stream", "-", "--model", model_folder, "--window_s", "0.6", "--device", "cpu", "--no_verify"]

@@ -153,6 +153,7 @@ def test_what_cannot_be_written_is_told_before_the_work(words: list[str], video:
         assert capsys.readouterr().err.startswith(f"error: {tmp_path / name}: {told}")  # and no note before it
 
 
+@pytest.mark.slow
 def test_what_is_no_video_is_one_line(words: list[str], tmp_path: Path, capsys):
     (tmp_path / "text.mp4").write_text("no video")
     told = {

@@ -71,6 +71,7 @@ def wait_for(condition: Callable[[], bool], timeout_s: float = 10) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 def test_all_join_and_leave_in_any_order_without_a_word(
     server: HeartbeatServer, ends: list[int], capfd: pytest.CaptureFixture[str]
 ):
@@ -163,6 +164,7 @@ def test_a_silent_process_is_lost_after_the_time_that_is_set(
     connection.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_closed", [True, False], ids=["closed", "silent"])
 def test_a_lost_server_is_named_by_one_process_per_node(
     is_closed: bool, ends: list[int], capfd: pytest.CaptureFixture[str]

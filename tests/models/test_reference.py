@@ -177,6 +177,7 @@ def test_what_does_not_fit_is_refused(rows, message):
         reference.load_state_dict(weights)
 
 
+@pytest.mark.slow
 @every_model
 def test_the_model_is_left_as_it_is(name):
     model = build(name)

@@ -217,6 +217,7 @@ def gone(**changes: object) -> Holder:
     return replace(Holder.this_process(), pid=process.pid, **changes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["nothing", "dead", "elsewhere", "empty", "dead claim"])
 def test_of_runs_that_start_together_exactly_one_gets_the_folder(tmp_path: Path, case: str):
     dead = gone()

@@ -195,6 +195,7 @@ def test_lists_name_the_videos_with_balanced_labels(motion_root: Path, split: st
     assert (motion_root / "classes.txt").read_text().split() == list(MOTIONS)
 
 
+@pytest.mark.slow
 def test_files_are_h264_with_b_frames_and_several_groups_of_pictures(motion_root: Path):
     digits = load_digits().images
     for index, (path, _) in enumerate(read_list(motion_root, "val")):

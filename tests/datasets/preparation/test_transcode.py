@@ -83,6 +83,7 @@ def test_failures_are_written_and_leave_nothing_behind(root: Path, tmp_path: Pat
     assert json.loads((out / "transcode.json").read_text())["gop"] == 4
 
 
+@pytest.mark.slow
 def test_another_run_makes_only_what_is_missing(root: Path, tmp_path: Path):
     out = tmp_path / "out"
     transcode_folder(root, out, SETTINGS)
