@@ -51,7 +51,7 @@ def named_videos(names: Sequence[str]) -> list[VideoInput]:
     """What the words of a command line mean: files, folders of videos or of images, and "-" for standard input.
 
     Raises:
-        UserError: for a folder without videos, nothing on standard input, or an address.
+        UserError: for a folder that cannot be listed, nothing on standard input, or an address.
     """
     videos: list[VideoInput] = []
     for name in names:

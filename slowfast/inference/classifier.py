@@ -1,7 +1,6 @@
 """A trained model in use: videos in, class names and probabilities or features out."""
 
 import os
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -17,7 +16,7 @@ from slowfast.datasets.build import build_eval_lists, build_file_list
 from slowfast.datasets.clip_dataset import EvalClipDataset
 from slowfast.datasets.records import VideoRecord
 from slowfast.engine.scoring import Scorer
-from slowfast.errors import UserError
+from slowfast.inference.arguments import check_count, is_one_video, parse_views, raise_if_failed
 from slowfast.inference.frame_feed import FrameFeed
 from slowfast.inference.inputs import Inputs, VideoInput, gathered
 from slowfast.inference.results import Features, Prediction
@@ -59,6 +58,11 @@ class VideoClassifier:
         self.class_names, self.class_note, self.window_s = class_names, class_note, window_s
         self.device = next(model.parameters()).device
 
+    def __repr__(self) -> str:
+        model, data, views = self.cfg.MODEL, self.cfg.DATA, "x".join(map(str, self.views))
+        clip = f"{data.NUM_FRAMES} frames of {data.TEST_CROP_SIZE} px, {views} views"
+        return f"VideoClassifier({self.source}: {model.MODEL_NAME}, {model.NUM_CLASSES} classes, {clip}, {self.device})"
+
     @property
     def views(self) -> tuple[int, int]:
         """Temporal clips and spatial crops per video, unless another number is asked for."""
@@ -93,9 +97,9 @@ class VideoClassifier:
         Raises:
             UserError: if the only video cannot be read, or an argument is wrong.
         """
-        if _is_one(videos):
+        if is_one_video(videos):
             prediction = self.predict([videos], topk=topk, views=views, batch_size=batch_size)[0]
-            _raise_if_failed(prediction.path, prediction.error)
+            raise_if_failed(prediction.path, prediction.error)
             return prediction
         return list(self.iterate_predictions(videos, topk=topk, views=views, batch_size=batch_size))
 
@@ -108,7 +112,7 @@ class VideoClassifier:
         batch_size: int = 8,
     ) -> Iterator[Prediction]:
         """``predict`` of many videos, one after the other, in their order: none but those of one batch are kept."""
-        _check_topk(topk)
+        check_count("topk", topk)
         cfg = self._config_for(views, batch_size)
         with self._inputs(videos, cfg) as inputs:
             for result in self._scorer(cfg, inputs).iterate_records(self.model, inputs.records):
@@ -147,9 +151,9 @@ class VideoClassifier:
         Raises:
             UserError: if the only video cannot be read, or an argument is wrong.
         """
-        if _is_one(videos):
+        if is_one_video(videos):
             features = self.features([videos], layer=layer, tokens=tokens, views=views, batch_size=batch_size)[0]
-            _raise_if_failed(features.path, features.error)
+            raise_if_failed(features.path, features.error)
             return features
         return list(self.iterate_features(videos, layer=layer, tokens=tokens, views=views, batch_size=batch_size))
 
@@ -189,7 +193,7 @@ class VideoClassifier:
         Raises:
             UserError: for anything else.
         """
-        return self.views if views is None else _views(views)
+        return self.views if views is None else parse_views(views)
 
     def stream(
         self,
@@ -224,7 +228,7 @@ class VideoClassifier:
         Raises:
             UserError: if the source cannot be opened, or an argument is wrong.
         """
-        _check_topk(topk)
+        check_count("topk", topk)
         name = "-" if hasattr(source, "read") else os.fspath(source)
         feed = FrameFeed(
             source if name == "-" else name,
@@ -259,8 +263,7 @@ class VideoClassifier:
         return [(self.class_name(idx), value) for value, idx in pairs], probabilities
 
     def _config_for(self, views: str | tuple[int, int] | None, batch_size: int) -> CfgNode:
-        if type(batch_size) is not int or batch_size < 1:
-            raise UserError(f"batch_size is {batch_size!r}; accepted: whole numbers from 1")
+        check_count("batch_size", batch_size)
         num_clips, num_crops = self.numbers_of_views(views)
         values = {
             "TEST.NUM_ENSEMBLE_VIEWS": num_clips,
@@ -291,28 +294,3 @@ def _features_of(model: VideoModel, clips: Tensor, *, layer: int | None, has_tok
         return model.forward_head(model.forward_features(clips), pre_logits=True).float().cpu()
     volume = model.forward_intermediates(clips, [-1 if layer is None else layer])[0].float()
     return (volume if has_tokens else volume.mean(dim=(2, 3, 4))).cpu()
-
-
-def _check_topk(topk: int) -> None:
-    if type(topk) is not int or topk < 1:
-        raise UserError(f"topk is {topk!r}; accepted: whole numbers from 1")
-
-
-def _is_one(videos: object) -> bool:
-    return not isinstance(videos, list | tuple)
-
-
-def _raise_if_failed(path: str, error: str) -> None:
-    if error:
-        raise UserError(f"{path}: {error}")
-
-
-def _views(views: str | tuple[int, int]) -> tuple[int, int]:
-    """Clips and crops of "4x3" or (4, 3)."""
-    given = views
-    if isinstance(views, str):
-        views = tuple(map(int, views.split("x"))) if re.fullmatch(r"[0-9]{1,6}x[0-9]{1,6}", views) else ()
-    is_good = isinstance(views, list | tuple) and len(views) == 2 and all(type(number) is int for number in views)
-    if not is_good or views[0] < 1 or views[1] not in (1, 3):
-        raise UserError(f"views {given!r}; accepted: temporal clips x spatial crops, such as 4x3; crops are 1 or 3")
-    return tuple(views)

@@ -58,7 +58,8 @@ class ImageFolderSource(FrameSource):
         except OSError as error:
             raise VideoReadError(error.strerror) from None
         if not names:
-            raise VideoReadError("has no images")
+            suffixes = " ".join(sorted(suffix.removeprefix(".") for suffix in VIDEO_SUFFIXES))
+            raise VideoReadError(f"has no videos; accepted: files that end in {suffixes}, and folders of images")
         self._names = sorted(names, key=_by_number)
         self.num_frames = len(names)
 
@@ -89,10 +90,11 @@ def videos_in(root: str | os.PathLike) -> FoundVideos:
         root: the folder; links are followed, hidden files do not count.
 
     Returns:
-        Paths that begin with ``root``, in the order of the numbers in them, and what else there is.
+        Paths that begin with ``root``, in the order of the numbers in them, and what else there is. Where there is
+        neither, ``root`` itself: it counts as a video that cannot be read.
 
     Raises:
-        UserError: if there is neither, or a folder cannot be listed.
+        UserError: if a folder cannot be listed.
     """
     files, folders = [], []
     left_out: Counter[str] = Counter()
@@ -114,8 +116,7 @@ def videos_in(root: str | os.PathLike) -> FoundVideos:
         return FoundVideos(sorted(files, key=_by_number), left_out + num_images)
     if folders:
         return FoundVideos(sorted(folders, key=_by_number), left_out)
-    accepted = " ".join(sorted(suffix.removeprefix(".") for suffix in VIDEO_SUFFIXES))
-    raise UserError(f"{os.fspath(root)}: has no videos; accepted: files that end in {accepted}, and folders of images")
+    return FoundVideos([os.fspath(root)], left_out)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,6 @@
   it, and the hashes of all files, of every tensor and of the class names.
 """
 
-import hashlib
-import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -16,14 +14,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors
-import torch
 from fvcore.common.config import CfgNode
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from slowfast.errors import UserError
 from slowfast.inference.classifier import VideoClassifier
+from slowfast.inference.folder_files import (
+    AGAIN,
+    file_hash,
+    names_hash,
+    read_json,
+    read_tensors,
+    tensor_hash,
+    write_json,
+    write_tensors,
+)
 from slowfast.inference.model_card import model_card
 from slowfast.inference.proof import Proof, check_proof, make_proof, read_trace
 from slowfast.inference.proof_video import write_proof_video
@@ -35,7 +40,6 @@ CONFIG, WEIGHTS, CARD, TRACE, PROOF = "config.json", "model.safetensors", "READM
 # Of the folder in OUTPUT_DIR that a training leaves.
 FOLDER_NAME = "model"
 FORMAT = "uniformer-video model 1"
-AGAIN = "copy or download the folder again, or publish the model again"
 
 
 @dataclass(frozen=True)
@@ -115,24 +119,26 @@ def read_folder(folder: Path) -> FolderContent:
     Raises:
         UserError: if a file is missing, or a hash differs.
     """
-    hashes = _read_json(folder / PROOF)
+    hashes = read_json(folder / PROOF)
     files = hashes.get("files")
     if not isinstance(files, dict) or not {CONFIG, TRACE} <= set(files):
         raise UserError(f"{folder / PROOF}: lacks the hashes of its files; {AGAIN}")
     for name, expected in files.items():
         if os.path.basename(name) != name:
             raise UserError(f"{folder / PROOF}: names the file {name!r}; accepted: files of its folder")
-        if _file_hash(folder / name) != expected:
+        if file_hash(folder / name) != expected:
             raise UserError(f"{folder / name}: is not the file that was published: its hash differs; {AGAIN}")
-    config = _read_json(folder / CONFIG)
+    config = read_json(folder / CONFIG)
     if config.get("format") != FORMAT:
         raise UserError(f"{folder / CONFIG}: its format is {config.get('format')!r}; accepted: {FORMAT!r}")
+    if not (isinstance(config.get("settings"), dict) and isinstance(config.get("plugins"), list)):
+        raise UserError(f"{folder / CONFIG}: lacks its settings or plugins; {AGAIN}")
     names = config.get("class_names")
-    if _names_hash(names) != hashes.get("class_names"):
+    if names_hash(names) != hashes.get("class_names"):
         raise UserError(f"{folder / CONFIG}: its class names are not those that were published; {AGAIN}")
-    weights = _load(folder / WEIGHTS)
+    weights = read_tensors(folder / WEIGHTS)
     _check_tensors(weights, hashes.get("tensors"), folder / WEIGHTS)
-    trace = read_trace(_load(folder / TRACE), folder / TRACE)
+    trace = read_trace(read_tensors(folder / TRACE), folder / TRACE)
     errors = [hashes.get(name) for name in ("noise_error", "bfloat16_error")]
     if not all(isinstance(error, int | float) for error in errors):
         raise UserError(f"{folder / PROOF}: lacks the errors that were measured; {AGAIN}")
@@ -196,8 +202,8 @@ def _write(
         "plugins": [os.path.basename(path) for path in cfg.PLUGINS],
         "versions": versions(),
     }
-    _write_json(folder / CONFIG, config)
-    _write_tensors(folder / WEIGHTS, weights)
+    write_json(folder / CONFIG, config)
+    write_tensors(folder / WEIGHTS, weights, like=folder / CONFIG)
     if proof_video is None:
         video = write_default_video(cfg, folder)
     else:
@@ -208,16 +214,16 @@ def _write(
     except UserError as error:
         told = str(error).replace(str(video), str(proof_video or video), 1)
         raise UserError(f"the video of the proof, {told}") from None
-    _write_tensors(folder / TRACE, proof.trace.tensors())
+    write_tensors(folder / TRACE, proof.trace.tensors(), like=folder / CONFIG)
     (folder / CARD).write_text(model_card(classifier, config, proof, notes), encoding="utf-8")
     hashes = {
-        "files": {name: _file_hash(folder / name) for name in (CONFIG, TRACE, video.name)},
-        "tensors": {name: _tensor_hash(value) for name, value in weights.items()},
-        "class_names": _names_hash(config["class_names"]),
+        "files": {name: file_hash(folder / name) for name in (CONFIG, TRACE, video.name)},
+        "tensors": {name: tensor_hash(value) for name, value in weights.items()},
+        "class_names": names_hash(config["class_names"]),
         "noise_error": proof.noise_error,
         "bfloat16_error": proof.bfloat16_error,
     }
-    _write_json(folder / PROOF, hashes)
+    write_json(folder / PROOF, hashes)
 
 
 def _copy_video(source: Path, target: Path) -> None:
@@ -244,68 +250,7 @@ def _check_tensors(weights: Mapping[str, Tensor], expected: object, path: Path) 
         if names:
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
             raise UserError(f"{path}: {what} {names[0]}{more}; {AGAIN}")
-    wrong = [name for name, value in weights.items() if _tensor_hash(value) != expected[name]]
+    wrong = [name for name, value in weights.items() if tensor_hash(value) != expected[name]]
     if wrong:
         more = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
         raise UserError(f"{path}: {wrong[0]}{more} is not the tensor that was published: its hash differs; {AGAIN}")
-
-
-def _load(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path)
-    except FileNotFoundError:  # also what the library makes of a file that may not be read
-        if path.exists():
-            raise UserError(f"{path}: cannot be read: this user may not") from None
-        raise UserError(f"{path}: is missing; {AGAIN}") from None
-    except (OSError, ValueError, safetensors.SafetensorError) as error:
-        raise UserError(f"{path}: cannot be read: {str(error).splitlines()[0]}; {AGAIN}") from None
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: is missing; {AGAIN}") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: cannot be read: {error}; {AGAIN}") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: holds no object; {AGAIN}")
-    return content
-
-
-def _write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    try:
-        save_file(dict(tensors), path, {"format": "pt"})
-    except safetensors.SafetensorError as error:  # what the library makes of a full disk
-        raise OSError(str(error).removeprefix("Error while serializing: ")) from error
-    # The library leaves it to its owner alone.
-    path.chmod(path.with_name(CONFIG).stat().st_mode)
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _file_hash(path: Path) -> str:
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    except FileNotFoundError:
-        raise UserError(f"{path}: is missing; {AGAIN}") from None
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
-    return digest.hexdigest()
-
-
-def _tensor_hash(value: Tensor) -> str:
-    """Of type, shape and bytes."""
-    data = value.contiguous().flatten().view(torch.uint8)
-    digest = hashlib.sha256(f"{value.dtype} {tuple(value.shape)}\n".encode())
-    digest.update(memoryview(data.numpy()))
-    return digest.hexdigest()
-
-
-def _names_hash(names: Sequence[str] | None) -> str:
-    return hashlib.sha256(json.dumps(names, ensure_ascii=False).encode()).hexdigest()

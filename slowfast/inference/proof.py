@@ -84,9 +84,9 @@ def make_proof(model: VideoModel, cfg: CfgNode, video: Path) -> Proof:
         video: any video file.
 
     Raises:
-        UserError: if it cannot be read.
+        UserError: if it cannot be read, or ends early.
     """
-    views, frames = _views_of(cfg, video)
+    views, frames = _views_of(cfg, video, is_new=True)
     trace = _trace(model, cfg, views, frames)
     noise = torch.randint(-1, 2, views.shape, generator=torch.Generator().manual_seed(0), dtype=torch.int16)
     noisy = (views.to(torch.int16) + noise).clamp(0, 255).to(torch.uint8)
@@ -161,12 +161,17 @@ def read_trace(tensors: Mapping[str, Tensor], path: Path) -> Trace:
     return Trace(**{name: tensors[name] for name in Trace.__dataclass_fields__})
 
 
-def _views_of(cfg: CfgNode, video: Path) -> tuple[Tensor, Tensor]:
-    """All views, uint8 (V, 3, T, H, W), and the frames of each temporal clip, int64 (clips, T)."""
+def _views_of(cfg: CfgNode, video: Path, *, is_new: bool = False) -> tuple[Tensor, Tensor]:
+    """All views, uint8 (V, 3, T, H, W), and the frames of each temporal clip, int64 (clips, T).
+
+    A new proof takes no video that ends early: what a decoder makes of its end is not sure.
+    """
     files = build_file_list(cfg, [VideoRecord(str(video), label=0)])
     sample = build_eval_lists(cfg, [files])[SampleKey(0, 0)]
     if isinstance(sample, FailedVideo):
         raise UserError(f"{video}: {sample.cause}")
+    if is_new and sample.truncated is not None:
+        raise UserError(f"{video}: is truncated: {sample.truncated.cause}; name a whole one")
     with files.open_source(str(video)) as source:
         num_frames, num_views = source.num_frames, cfg.TEST.NUM_ENSEMBLE_VIEWS
     clips = [

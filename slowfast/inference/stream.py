@@ -147,7 +147,10 @@ class Stream:
         if self.num_not_finite:
             told.append(f"{self.num_not_finite} windows have no prediction: the model's output for them is not finite")
         elif not self.num_windows:
-            told.append(f"no window was full: one takes {self.grid.num_frames} frames ({self.grid.window_s:.4g} s)")
+            told.append(
+                f"no window was full: one takes {self.grid.num_frames} frames ({self.grid.window_s:.4g} s), and the "
+                f"source ended after {self.end_s:.4g} s; --window_s makes it shorter"
+            )
         return told
 
     def _default_window(self, cfg: CfgNode, usual_window_s: float | None) -> float:

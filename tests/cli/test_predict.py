@@ -81,22 +81,25 @@ def test_standard_input(folder: Path, capsys: pytest.CaptureFixture, monkeypatch
 
 def test_what_is_no_video_is_told_and_the_others_go_on(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
     bad = {"text.mp4": b"no video", "empty.mp4": b"", "cut.mp4": Path(VIDEOS[0]).read_bytes()[:2000]}
+    videos, nothing = tmp_path / "videos", tmp_path / "nothing"
+    videos.mkdir()
+    nothing.mkdir()
     for name, content in bad.items():
-        (tmp_path / name).write_bytes(content)
-    code, out, err = run(capsys, "predict", tmp_path, VIDEOS[2], tmp_path / "none.avi", "--model", folder)
+        (videos / name).write_bytes(content)
+    (nothing / "notes.txt").touch()
+    code, out, err = run(capsys, "predict", videos, nothing, VIDEOS[2], tmp_path / "none.avi", "--model", folder)
     assert code == 1 and out.splitlines()[0] == VIDEOS[2]
-    told = err.splitlines()
-    assert [line.rpartition(": ")[0].split(": ")[1] for line in told[:-1]] == [
-        *(str(tmp_path / name) for name in sorted(bad)),
-        str(tmp_path / "none.avi"),
-    ]
-    assert told[-1] == "error: 4 of 5 videos have no result"
+    note, *told, summary = err.splitlines()
+    assert note == f"note: {nothing}: left out: 1 .txt"
+    unread = [*(videos / name for name in sorted(bad)), nothing, tmp_path / "none.avi"]
+    assert all(line.startswith(f"error: {path}: ") for line, path in zip(told, unread, strict=True))
+    assert told[1].endswith(": it is empty") and "has no videos; accepted: files that end in " in told[3]
+    assert summary == "error: 5 of 6 videos have no result"
 
 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["{tmp}"], "{tmp}: has no videos; accepted: files that end in "),
         (
             ["http://127.0.0.1:9/a.mp4"],
             "http://127.0.0.1:9/a.mp4: is an address, which only uniformer stream opens",

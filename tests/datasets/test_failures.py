@@ -59,12 +59,13 @@ def write_header_alone(folder: Path) -> Path:
 
 
 INVALID = "Invalid data found when processing input"
+NO_INDEX = f"{INVALID}: an mp4 without its index (moov), as of a recording or a download that did not end"
 UNREADABLE: dict[str, tuple[Callable[[Path], Path], str]] = {
     "missing": (lambda folder: folder / "none.mp4", "No such file or directory"),
     "a folder": (lambda folder: folder, "Is a directory"),
-    "zero bytes": (write_zero_bytes, INVALID),
+    "zero bytes": (write_zero_bytes, f"{INVALID}: it is empty"),
     "text": (write_text, INVALID),
-    "truncated before the index": (partial(write_half, is_faststart=False), INVALID),
+    "truncated before the index": (partial(write_half, is_faststart=False), NO_INDEX),
     "truncated amid the first frame": (partial(write_half, is_faststart=True), "its video stream has no frames"),
     "truncated before the frames": (write_header_alone, "its video stream has no frames"),
     "sound alone": (lambda folder: write_sound(folder / "sound.mp4"), "has no video stream"),

@@ -22,6 +22,7 @@ from slowfast.models import build_model
 from slowfast.models.reference import use_reference
 from tests.inference.full_disk import files_end_at
 from tests.inference.models import CLASS_NAMES, FAMILIES, small_classifier
+from tests.videos import write_video
 
 Change = Callable[[Path], AbstractContextManager | None]
 
@@ -343,11 +344,15 @@ def test_what_cannot_be_published_is_told(published: Path, tmp_path: Path):
     with pytest.raises(UserError, match=r"notes\.txt: is a file; name a new folder$"):
         publish(classifier, tmp_path / "full" / "notes.txt")
     (tmp_path / "text.mp4").write_text("no video")
-    for name, cause in {"text.mp4": "Invalid data found", "none.mp4": "cannot be read: No such file"}.items():
+    whole = write_video(tmp_path / "whole.mkv", 40)
+    (tmp_path / "cut.mkv").write_bytes(whole.read_bytes()[: whole.stat().st_size * 3 // 4])
+    whole.unlink()
+    causes = {"text.mp4": "Invalid data found", "none.mp4": "cannot be read: No such file", "cut.mkv": "is truncated: "}
+    for name, cause in causes.items():
         with pytest.raises(UserError) as error:
             publish(classifier, tmp_path / "new", proof_video=tmp_path / name)
         assert str(error.value).startswith(f"the video of the proof, {tmp_path / name}: {cause}")
-    assert not (tmp_path / "new").exists() and [path.name for path in tmp_path.iterdir()] == ["full", "text.mp4"]
+    assert {path.name for path in tmp_path.iterdir()} == {"full", *list(causes)[::2]}
     target = publish(classifier, tmp_path / "again")
     with pytest.raises(UserError, match="is not empty"):
         publish(classifier, target)

@@ -412,7 +412,9 @@ def test_a_truncated_file_says_so(tmp_path: Path):
 def test_a_stream_shorter_than_a_window_says_so(video: Path):
     stream = scene_classifier(5).stream(video, 8.0)
     assert list(stream) == []
-    assert stream.summary() == ["no window was full: one takes 201 frames (8 s)"]
+    assert stream.summary() == [
+        "no window was full: one takes 201 frames (8 s), and the source ended after 3.6 s; --window_s makes it shorter"
+    ]
 
 
 @pytest.mark.parametrize(

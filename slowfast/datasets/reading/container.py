@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import stat
+import struct
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,6 +27,7 @@ VIDEO_FORMATS = (
 _SOUND_FORMATS = ("mp3", "wav", "w64", "flac", "aac", "ac3", "eac3", "dts", "aiff", "au", "caf", "amr", "ape", "wv")
 # Addresses that a stream may have. Others of FFmpeg's protocols open files, or several of them.
 STREAM_PROTOCOLS = ("http", "https", "rtsp", "rtsps", "rtmp", "rtmps", "rtp", "srt", "tcp", "udp")
+_MAX_BOXES = 1000
 _ADDRESS = re.compile(r"[A-Za-z][\w+.-]*:/?/|(concat|concatf|subfile|crypto|data|pipe|fd|cache|async)[:,]")
 
 
@@ -131,7 +133,31 @@ def _cause_and_remedy(path: str, error: Exception) -> str:
             "is no file of a known video format; playlists, pictures and whatever else names other files or addresses "
             "is opened only with DATA.ALLOW_STREAMS True"
         )
+    if isinstance(error, av.InvalidDataError):
+        return cause_of(error) + _what_is_missing(path)
     return cause_of(error)
+
+
+def _what_is_missing(path: str) -> str:
+    """Of a file that FFmpeg takes for none: that it is empty, or an mp4 whose writing has not come to its index."""
+    try:
+        with open(path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size == 0:
+                return ": it is empty"
+            kinds, position = [], 0
+            while position < size and len(kinds) < _MAX_BOXES:
+                file.seek(position)
+                length, kind = struct.unpack(">I4s", file.read(8))
+                if length == 1:
+                    (length,) = struct.unpack(">Q", file.read(8))
+                kinds.append(kind)
+                position = position + length if length >= 8 else size
+    except (OSError, struct.error):
+        return ""
+    if kinds[0] == b"ftyp" and b"moov" not in kinds:
+        return ": an mp4 without its index (moov), as of a recording or a download that did not end"
+    return ""
 
 
 def cause_of(error: Exception) -> str:
