@@ -49,6 +49,8 @@ _FILES_PER_PROCESS = 8
 _LOCKS_PER_PROCESS = 3
 # A wait this long is told, and then again and again.
 WARN_S = 60.0
+# How long the end of a process may be in coming after its connection broke off.
+_END_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -177,11 +179,19 @@ class ClipLoader(DataLoader):
             if getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE) or "ancdata" in str(error):
                 raise UserError(too_many_files()) from error
             if isinstance(error, EOFError | ConnectionError):
+                self._wait_for_an_end()
                 raise UserError(
                     f"the process that starts the loading processes has ended (was it killed, out of memory?); if "
                     f"memory is short, lower DATA_LOADER.NUM_WORKERS {self.num_workers}, or ask for more of it"
                 ) from error
             raise
+
+    def _wait_for_an_end(self) -> None:
+        """A connection breaks off a little before the process at its other end is known to have ended."""
+        until = time.monotonic() + _END_S
+        while self._processes and time.monotonic() < until:
+            self._raise_if_ended()
+            time.sleep(0.05)
 
     def _raise_if_ended(self) -> None:
         for process in self._processes:

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import threading
+import time
 from itertools import chain
 from multiprocessing import forkserver, synchronize
 from pathlib import Path
@@ -180,6 +181,24 @@ def test_a_killed_fork_server_is_told_in_one_line(video_set: Path):
             next(iter(loader))
     finally:
         kill.join()
+
+
+class EndingProcess:
+    """Killed a while ago, which nobody has been told yet."""
+
+    def __init__(self, told_after_s: float) -> None:
+        self._told_at = time.monotonic() + told_after_s
+
+    @property
+    def exitcode(self) -> int | None:
+        return -signal.SIGKILL if time.monotonic() >= self._told_at else None
+
+
+def test_a_connection_that_breaks_off_before_its_process_is_told_of_that(video_set: Path):
+    loader = build_loader(config(video_set, "DATA_LOADER.NUM_WORKERS", 1), build_dataset(config(video_set), "train"))
+    loader._processes = [EndingProcess(0.4)]
+    with pytest.raises(UserError, match="a loading process was killed by SIGKILL"), loader._patience():
+        raise ConnectionResetError
 
 
 def test_a_loader_with_workers_follows_the_epoch(video_set: Path):
