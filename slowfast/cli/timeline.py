@@ -36,11 +36,18 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
 
 def _check_files(args: argparse.Namespace) -> None:
     """Make sure before the work that its result has a place."""
-    for path in (args.csv, args.json, args.srt, args.png):
-        if path is not None and not path.parent.is_dir():
+    paths = [path for path in (args.csv, args.json, args.srt, args.png) if path is not None]
+    for number, path in enumerate(paths):
+        if not path.parent.is_dir():
             raise UserError(f"{path}: cannot be written: there is no folder {path.parent}")
-        if path is not None and not os.access(path.parent, os.W_OK):
+        if path.is_dir():
+            raise UserError(f"{path}: cannot be written: it is a folder; name a file in it")
+        if not os.access(path.parent, os.W_OK):
             raise UserError(f"{path}: cannot be written: this user may not write to {path.parent}")
+        if os.path.realpath(path) == os.path.realpath(args.video):
+            raise UserError(f"{path}: is the video itself; name another file")
+        if os.path.realpath(path) in map(os.path.realpath, paths[:number]):
+            raise UserError(f"{path}: is named for two forms; name a file for each")
     if args.png is not None:
         check_picture_name(args.png)
 

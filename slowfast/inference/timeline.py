@@ -2,6 +2,7 @@
 
 import csv
 import json
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from io import StringIO
@@ -15,6 +16,7 @@ from slowfast.datasets.reading.source import VideoReadError
 from slowfast.errors import UserError
 from slowfast.inference.classifier import VideoClassifier
 from slowfast.inference.results import WindowPrediction
+from slowfast.runtime.files import write_text
 
 
 @dataclass(frozen=True)
@@ -89,17 +91,26 @@ def join_windows(windows: Sequence[WindowPrediction], end_s: float) -> list[Inte
 
 
 def key_frames(path: str, times_s: Sequence[float], end_s: float) -> list[np.ndarray]:
-    """The frames of a video at some times between 0 and its end: uint8 (H, W, 3) each.
+    """The frames that are shown at some times between 0 and the end of a video: uint8 (H, W, 3) each.
 
     Raises:
         UserError: if they cannot be read.
     """
     try:
         with VideoReader(path) as video:
-            last = video.num_frames - 1
-            return list(video.read([min(int(at / end_s * video.num_frames), last) for at in times_s]).numpy())
+            starts_s = _starts(video, end_s)
+            return list(video.read([max(bisect_right(starts_s, at) - 1, 0) for at in times_s]).numpy())
     except VideoReadError as error:
         raise UserError(f"{path}: has no key frames: {error}") from None
+
+
+def _starts(video: VideoReader, end_s: float) -> list[float]:
+    """When each frame begins to be shown, in seconds since the first one; evenly where the file does not say it."""
+    try:
+        times = video.frame_times()
+    except VideoReadError:
+        return [number * end_s / video.num_frames for number in range(video.num_frames)]
+    return [float((shown - times.shown[0]) * times.time_base) for shown in times.shown]
 
 
 def as_csv(intervals: Sequence[Interval]) -> str:
@@ -146,11 +157,4 @@ def write_timeline(intervals: Sequence[Interval], path: Path, form: str) -> None
     Raises:
         UserError: if it cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_text(FORMS[form](intervals), encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_text(path, FORMS[form](intervals))

@@ -51,6 +51,8 @@ def system_cause(error: BaseException) -> str:
 def write_whole(path: Path, write: Callable[[BinaryIO], Any], remedy: str = "") -> None:
     """Write a file under a temporary name beside it, and rename it once all of it is on the disk.
 
+    What is no file, such as /dev/stdout or a pipe, is written to and never replaced.
+
     Args:
         path: the file; until the new one is whole, an older one stays.
         write: writes the content.
@@ -59,6 +61,11 @@ def write_whole(path: Path, write: Callable[[BinaryIO], Any], remedy: str = "") 
     Raises:
         UserError: if it cannot be written.
     """
+    with writing(path, remedy):
+        if path.exists() and not path.is_file() and not path.is_dir():
+            with path.open("wb") as file:
+                write(file)
+            return
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with writing(path, remedy):

@@ -109,7 +109,9 @@ def _clock(seconds: float, end_s: float) -> str:
 
 
 def _shown(name: str) -> str:
-    """A name that is not too long, and that Matplotlib takes as it is: no formula, and not one to hide."""
+    """A name that is not too long, and that Matplotlib takes as it is: no formula, not one to hide, on one line, and
+    without bytes of a file's name that are no text."""
+    name = " ".join(name.encode("utf-8", "replace").decode().split())
     if len(name) > _LONGEST_NAME:
         name = f"{name[: _LONGEST_NAME - 3]}..."
     name = name.replace("$", r"\$")

@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 import re
+import threading
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,12 +14,23 @@ import torch
 from PIL import Image
 
 from slowfast.cli.main import main
+from slowfast.datasets import VideoReader
 from slowfast.errors import UserError
 from slowfast.inference import WindowPrediction, publish
-from slowfast.inference.timeline import Interval, as_csv, as_json, as_srt, join_windows, timeline, write_timeline
+from slowfast.inference.timeline import (
+    Interval,
+    as_csv,
+    as_json,
+    as_srt,
+    join_windows,
+    key_frames,
+    timeline,
+    write_timeline,
+)
 from slowfast.visualization.timeline_strip import Span, draw_strip, key_times
 from tests.inference.models import small_classifier
 from tests.inference.test_stream import scene_classifier
+from tests.odd_videos import write_stream
 from tests.videos import write_sound, write_video
 
 
@@ -172,3 +185,42 @@ def test_what_is_no_video_is_one_line(words: list[str], tmp_path: Path, capsys):
 def test_a_picture_of_no_known_format_is_refused(words: list[str], video: Path, tmp_path: Path, capsys):
     assert status(video, *words, "--window", 0.8, "--png", tmp_path / "a.xyz") == 2
     assert "the suffix names no format of pictures" in capsys.readouterr().err
+
+
+def test_key_frames_are_those_shown_at_their_times_where_frames_are_not_even(tmp_path: Path):
+    # 20 frames in the first second, then one per second.
+    times_ms = [50 * number for number in range(20)] + [1000 * number for number in range(1, 10)]
+    path = write_stream(tmp_path / "a.mp4", "libx264", len(times_ms), options={}, times_ms=times_ms)
+    frames = key_frames(str(path), [0.0, 0.52, 1.5, 9.9], 10.0)
+    with VideoReader(path) as reader:
+        expected = reader.read([0, 10, 20, 28]).numpy()
+    assert all(map(np.array_equal, frames, expected))
+
+
+def test_a_result_replaces_no_video_device_or_other_result(words: list[str], video: Path, tmp_path: Path, capsys):
+    copy = tmp_path / "copy.mp4"
+    copy.write_bytes(video.read_bytes())
+    (tmp_path / "link.csv").symlink_to(copy)
+    for options, told in (
+        (["--csv", copy], f"{copy}: is the video itself; name another file"),
+        (["--csv", tmp_path / "link.csv"], f"{tmp_path}/link.csv: is the video itself; name another file"),
+        (["--csv", tmp_path / "a", "--json", tmp_path / "a"], f"{tmp_path}/a: is named for two forms; name a file for"),
+        (["--srt", tmp_path], f"{tmp_path}: cannot be written: it is a folder; name a file in it"),
+    ):
+        assert status(copy, *words, *options) == 2
+        assert capsys.readouterr().err.startswith(f"error: {told}")
+    assert copy.read_bytes() == video.read_bytes()
+    pipe, read = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    thread = threading.Thread(target=lambda: read.append(pipe.read_text()))
+    thread.start()
+    write_timeline([Interval(0, 1, "a", 0.5)], pipe, "csv")
+    thread.join()
+    assert pipe.is_fifo() and read == [as_csv([Interval(0, 1, "a", 0.5)])]
+    with pytest.raises(UserError, match="cannot be written: File name too long"):
+        write_timeline([Interval(0, 1, "a", 0.5)], tmp_path / ("a" * 300), "csv")
+
+
+def test_a_strip_shows_names_that_are_no_text():
+    frame = np.zeros((4, 6, 3), np.uint8)
+    draw_strip([Span(0.0, 1.0, "on\ntwo\tlines", 0.5)], [frame] * 10, title="bad\udcff\n$.mp4").canvas.draw()
