@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Raises:
         UserError: if it is missing, or cannot be read.
     """
+    _check_is_file(path)
     try:
         return load_file(path)
     except FileNotFoundError:  # also what the library makes of a file that may not be read
@@ -38,6 +40,7 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         UserError: if the file is missing, or holds none.
     """
+    _check_is_file(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -74,6 +77,7 @@ def file_hash(path: Path) -> str:
     Raises:
         UserError: if it is missing, or cannot be read.
     """
+    _check_is_file(path)
     digest = hashlib.sha256()
     try:
         with path.open("rb") as file:
@@ -84,6 +88,16 @@ def file_hash(path: Path) -> str:
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     return digest.hexdigest()
+
+
+def _check_is_file(path: Path) -> None:
+    """Whoever reads a pipe waits for its other end, and a device may have none."""
+    try:
+        kind = path.stat().st_mode
+    except OSError:  # which reading tells
+        return
+    if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+        raise UserError(f"{path}: is a pipe or a device, not a file; {AGAIN}")
 
 
 def tensor_hash(value: Tensor) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count, pairwise
+from itertools import pairwise
 
 from slowfast.datasets.sampling import FrameSampler, dense_indices
 from slowfast.errors import UserError
@@ -49,7 +49,10 @@ class FrameGrid:
 
     def slots(self) -> Iterator[int]:
         """Numbers of all frames that windows look at, ascending, without end."""
-        return (number for number in count() if self._is_looked_at(number))
+        number = self._first_slot(0)
+        while True:
+            yield number
+            number = self._first_slot(number + 1)
 
     def frames_of(self, window: int) -> list[int]:
         """The T frames that a window looks at, ascending."""
@@ -60,8 +63,9 @@ class FrameGrid:
         window, rest = divmod(number - self.offsets[-1], self.stride)
         return window if rest == 0 and window >= 0 else None
 
-    def _is_looked_at(self, number: int) -> bool:
-        return any(number >= offset and (number - offset) % self.stride == 0 for offset in self.offsets)
+    def _first_slot(self, number: int) -> int:
+        """The first frame from a number on that windows look at; it may be far away."""
+        return min(offset + max(-(-(number - offset) // self.stride), 0) * self.stride for offset in self.offsets)
 
 
 def make_grid(

@@ -2,7 +2,8 @@
 
 import difflib
 import os
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from slowfast.datasets.labels import class_key, load_label_list
 from slowfast.errors import UserError
 from slowfast.inference.classifier import VideoClassifier
 from slowfast.inference.hub import PREFIX, fetch_folder
-from slowfast.inference.model_folder import FOLDER_NAME, WEIGHTS, is_model_folder, prove, read_folder
+from slowfast.inference.model_folder import CONFIG, FOLDER_NAME, WEIGHTS, is_model_folder, prove, read_folder
 from slowfast.inference.proof import check_bfloat16
 from slowfast.inference.settings import as_overrides
 from slowfast.models import build_model
@@ -105,8 +106,7 @@ def load_model(
     model = build_model(cfg)
     report = apply_translation(model, translation, source, _head_rules(classes))
     note = report.head.note if report.head is not None and report.head.is_warning else classes.note
-    if classes.names is not None and len(classes.names) != model.num_classes:
-        raise UserError(f"{source}: has {model.num_classes} classes, and {len(classes.names)} names are given for them")
+    _check_number(classes.names, model.num_classes, source)
     return VideoClassifier(
         model.to(_device(device)).eval(), cfg, class_names=classes.names, class_note=note, source=source
     )
@@ -122,7 +122,13 @@ def _load_folder(
     content = read_folder(Path(source))
     if content.plugins and not plugins:
         raise UserError(f"{source}: needs code of its own ({', '.join(content.plugins)}); name it as a plugin")
-    cfg = load_config(None, [*as_overrides(content.settings), *runtime], plugins=plugins)
+    try:
+        cfg = load_config(None, [*as_overrides(content.settings), *runtime], plugins=plugins)
+    except UserError as error:
+        raise UserError(f"{Path(source, CONFIG)}: {str(error).removeprefix('command line: ')}") from None
+    _check_number(content.class_names, cfg.MODEL.NUM_CLASSES, source)
+    if not plugins:
+        _refuse_other_shapes(cfg, content.weights, source)
     model = build_model(cfg).eval()
     load_weights(model, content.weights, source)
     told = prove(model, cfg, content, source) if verify else "not proved: verify was False"
@@ -138,6 +144,21 @@ def _load_folder(
         proof=told,
         window_s=content.window_s,
     )
+
+
+def _refuse_other_shapes(cfg: CfgNode, weights: Mapping[str, torch.Tensor], source: str) -> None:
+    """Compare shapes before memory is asked for that a folder's settings name, and its weights do not fill."""
+    with torch.device("meta"):
+        model = build_model(cfg)
+    if any(name in weights and weights[name].shape != value.shape for name, value in model.state_dict().items()):
+        with warnings.catch_warnings():  # that nothing is copied, before the error
+            warnings.simplefilter("ignore")
+            load_weights(model, weights, source)
+
+
+def _check_number(names: Sequence[str] | None, num_classes: int, source: str) -> None:
+    if names is not None and len(names) != num_classes:
+        raise UserError(f"{source}: has {num_classes} classes, and {len(names)} names are given for them")
 
 
 def _refuse_folders_weights(source: str, experiment: str) -> None:

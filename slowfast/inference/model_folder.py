@@ -17,8 +17,10 @@ from typing import Any
 from fvcore.common.config import CfgNode
 from torch import Tensor
 
+from slowfast.datasets.lists.folder_walk import is_video
 from slowfast.errors import UserError
 from slowfast.inference.classifier import VideoClassifier
+from slowfast.inference.folder_checks import check_config, check_errors, check_file_name
 from slowfast.inference.folder_files import (
     AGAIN,
     file_hash,
@@ -124,15 +126,11 @@ def read_folder(folder: Path) -> FolderContent:
     if not isinstance(files, dict) or not {CONFIG, TRACE} <= set(files):
         raise UserError(f"{folder / PROOF}: lacks the hashes of its files; {AGAIN}")
     for name, expected in files.items():
-        if os.path.basename(name) != name:
-            raise UserError(f"{folder / PROOF}: names the file {name!r}; accepted: files of its folder")
+        check_file_name(name, folder / PROOF)
         if file_hash(folder / name) != expected:
             raise UserError(f"{folder / name}: is not the file that was published: its hash differs; {AGAIN}")
     config = read_json(folder / CONFIG)
-    if config.get("format") != FORMAT:
-        raise UserError(f"{folder / CONFIG}: its format is {config.get('format')!r}; accepted: {FORMAT!r}")
-    if not (isinstance(config.get("settings"), dict) and isinstance(config.get("plugins"), list)):
-        raise UserError(f"{folder / CONFIG}: lacks its settings or plugins; {AGAIN}")
+    check_config(config, folder / CONFIG, FORMAT)
     names = config.get("class_names")
     if names_hash(names) != hashes.get("class_names"):
         raise UserError(f"{folder / CONFIG}: its class names are not those that were published; {AGAIN}")
@@ -140,8 +138,7 @@ def read_folder(folder: Path) -> FolderContent:
     _check_tensors(weights, hashes.get("tensors"), folder / WEIGHTS)
     trace = read_trace(read_tensors(folder / TRACE), folder / TRACE)
     errors = [hashes.get(name) for name in ("noise_error", "bfloat16_error")]
-    if not all(isinstance(error, int | float) for error in errors):
-        raise UserError(f"{folder / PROOF}: lacks the errors that were measured; {AGAIN}")
+    check_errors(errors, folder / PROOF)
     video = next((folder / name for name in files if name not in (CONFIG, TRACE, CARD)), None)
     if video is None:
         raise UserError(f"{folder / PROOF}: names no video; {AGAIN}")
@@ -165,8 +162,14 @@ def prove(model: VideoModel, cfg: CfgNode, content: FolderContent, told: str) ->
 
     Raises:
         ProofError: if it is not.
+        UserError: if it cannot be computed: of a folder whose settings ask for more memory than there is.
     """
-    error = check_proof(model, cfg, content.video, content.proof, told)
+    try:
+        error = check_proof(model, cfg, content.video, content.proof, told)
+    except (RuntimeError, MemoryError) as error:
+        raise UserError(
+            f"{told}: its proof cannot be computed: {(str(error).splitlines() or ['no memory'])[0]}"
+        ) from error
     return f"this is the published function: its logits differ by {error:.1g} of the largest one"
 
 
@@ -195,7 +198,7 @@ def _write(
         "architecture": cfg.MODEL.MODEL_NAME,
         "class_names": None if classifier.class_names is None else list(classifier.class_names),
         "class_note": classifier.class_note,
-        "source": os.path.basename(classifier.source),
+        "source": os.path.basename(os.path.normpath(classifier.source)) if classifier.source else "",
         "license": license_name,
         "settings": settings_of(cfg),
         "window_s": classifier.window_s,
@@ -207,7 +210,8 @@ def _write(
     if proof_video is None:
         video = write_default_video(cfg, folder)
     else:
-        video = folder / f"proof{Path(proof_video).suffix}"
+        # A suffix of no video would be that of another file of the folder, or none that is pushed to the hub.
+        video = folder / f"proof{Path(proof_video).suffix if is_video(str(proof_video)) else '.mp4'}"
         _copy_video(Path(proof_video), video)
     try:
         proof = make_proof(model, cfg, video)

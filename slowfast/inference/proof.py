@@ -56,6 +56,17 @@ class Trace:
         return dict(vars(self))
 
 
+# Type and number of dimensions of a trace's tensors.
+_FORMS = {
+    "frames": (torch.int64, 2),
+    "pixels": (torch.float32, 5),
+    "digest": (torch.int64, 1),
+    "middle": (torch.float32, 1),
+    "last": (torch.float32, 1),
+    "logits": (torch.float32, 1),
+}
+
+
 @dataclass(frozen=True)
 class Proof:
     """A trace, and what may differ from it.
@@ -153,12 +164,18 @@ def read_trace(tensors: Mapping[str, Tensor], path: Path) -> Trace:
     """The mirror image of ``Trace.tensors``.
 
     Raises:
-        UserError: if one is missing.
+        UserError: if one is missing, or of another type or number of dimensions.
     """
     missing = [name for name in Trace.__dataclass_fields__ if name not in tensors]
     if missing:
         raise UserError(f"{path}: lacks {', '.join(missing)}; publish the model again")
-    return Trace(**{name: tensors[name] for name in Trace.__dataclass_fields__})
+    trace = Trace(**{name: tensors[name] for name in Trace.__dataclass_fields__})
+    for name, (dtype, ndim) in _FORMS.items():
+        value = tensors[name]
+        if value.dtype != dtype or value.ndim != ndim or not value.numel():
+            told = f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
+            raise UserError(f"{path}: {name} is {told}, which no proof holds; publish the model again")
+    return trace
 
 
 def _views_of(cfg: CfgNode, video: Path, *, is_new: bool = False) -> tuple[Tensor, Tensor]:
