@@ -25,6 +25,7 @@ from slowfast.config.command_line import exit_with_error, positive_int, whole_nu
 from slowfast.errors import UserError
 from slowfast.inference.feature_files import FeatureWriter
 from slowfast.inference.results import Features
+from slowfast.inference.settings import feature_settings_of
 from slowfast.launch.submission import JobSize, SubmittedCommand, submit_array
 
 
@@ -53,7 +54,8 @@ def _compute(args: argparse.Namespace) -> None:
         classifier = load_named_model(args)
         options = {"layer": args.layer, "tokens": args.tokens, "views": args.views}
         views = "x".join(map(str, classifier.numbers_of_views(args.views)))
-        settings = {"model": classifier.fingerprint} | options | {"views": views}
+        settings = {"model": classifier.fingerprint} | options | {"views": views, "precision": args.precision}
+        settings |= feature_settings_of(classifier.cfg)
         with FeatureWriter(_of_shard(args.output, *args.shard), settings) as writer:
             waiting = [video for video in videos if video not in writer.done]
             if len(waiting) < len(videos):
@@ -65,6 +67,9 @@ def _compute(args: argparse.Namespace) -> None:
             table = writer.finish(videos)
     except UserError as error:
         exit_with_error(error)
+    if writer.num_left_out:
+        told = f"{writer.num_left_out} videos that an earlier run computed are not among those named"
+        print(f"note: {writer.target}: left out: {told}", file=sys.stderr)
     print(f"{writer.target}: {len(table.paths)} videos, features {table.clips.shape[1:]} each")
     exit_with_unread(told)
 

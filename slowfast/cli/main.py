@@ -4,12 +4,15 @@ uniformer COMMAND [...]
 """
 
 import difflib
+import errno
 import importlib
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 from typing import NamedTuple, NoReturn
 
 from slowfast import __version__
+from slowfast.cli.standard_output import is_unread, stop_printing
 from slowfast.config.command_line import exit_with_error
 from slowfast.errors import UserError
 from slowfast.runtime.distribution import DISTRIBUTION, told_other_distributions
@@ -61,7 +64,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         argv: words of the command line after the program's name; None takes those of this process.
 
     Raises:
-        SystemExit: with status 2 and one line for a subcommand that there is not; with 130 after Ctrl-C.
+        SystemExit: with status 2 and one line for a subcommand that there is not, and where standard output cannot be
+            written; with 1 where nobody reads it any more; with 130 after Ctrl-C.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help"):
@@ -76,13 +80,29 @@ def main(argv: Sequence[str] | None = None) -> None:
         name = " ".join(words[:length])
         if name in COMMANDS:
             module = importlib.import_module(f"slowfast.cli.{COMMANDS[name].module}")
-            try:
-                module.main(words[length:], f"uniformer {name}")
-            except KeyboardInterrupt:  # those that have something to save have done so
-                print("stopped by Ctrl-C", file=sys.stderr)
-                sys.exit(STOPPED)
+            _call(module, words[length:], f"uniformer {name}")
             return
     _refuse(words)
+
+
+def _call(module: ModuleType, words: Sequence[str], prog: str) -> None:
+    """Call a subcommand; what it prints is written before it counts as done."""
+    try:
+        module.main(words, prog)
+        sys.stdout.flush()
+    except KeyboardInterrupt:  # those that have something to save have done so
+        print("stopped by Ctrl-C", file=sys.stderr)
+        sys.exit(STOPPED)
+    except BrokenPipeError:
+        if not is_unread():  # another pipe's
+            raise
+        stop_printing()
+        sys.exit(1)
+    except OSError as error:
+        if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        stop_printing()
+        exit_with_error(UserError(f"the output cannot be written: {error.strerror}"))
 
 
 def _overview() -> str:

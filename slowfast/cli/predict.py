@@ -4,7 +4,6 @@ uniformer predict VIDEO... | FOLDER | - (--checkpoint FILE [--experiment NAME] |
 """
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -14,6 +13,7 @@ import torch
 from tqdm import tqdm
 
 from slowfast.cli.model_source import add_model_arguments, add_reading_arguments, load_named_model
+from slowfast.cli.standard_output import json_line, stop_printing
 from slowfast.config.command_line import exit_with_error, positive_int
 from slowfast.datasets.reading.container import is_address
 from slowfast.errors import UserError
@@ -85,11 +85,6 @@ def exit_with_unread(results: Sequence[Prediction | Features]) -> None:
         sys.exit(1)
 
 
-def stop_printing() -> None:
-    """Whoever reads standard output has had enough; Python would complain of it at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def _parser(prog: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=prog, description="Name what videos show, with probabilities.")
     parser.add_argument(
@@ -107,7 +102,7 @@ def _parser(prog: str | None) -> argparse.ArgumentParser:
 def _shower(args: argparse.Namespace) -> Callable[[Prediction], None]:
     """What prints a prediction in the form that was asked for; in text and CSV only what has scores."""
     if args.json:
-        return lambda prediction: tqdm.write(json.dumps(_as_json(prediction), ensure_ascii=False), file=sys.stdout)
+        return lambda prediction: tqdm.write(json_line(_as_json(prediction)), file=sys.stdout)
     if not args.csv:
         return _print_text
     table = PredictionWriter(sys.stdout)

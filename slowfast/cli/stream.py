@@ -4,12 +4,11 @@ uniformer stream SOURCE (--checkpoint FILE [--experiment NAME] | --model DIR) [-
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 
 from slowfast.cli.model_source import add_model_arguments, load_named_model
-from slowfast.cli.predict import stop_printing
+from slowfast.cli.standard_output import json_line, stop_printing
 from slowfast.config.command_line import exit_with_error, positive_int
 from slowfast.errors import UserError
 from slowfast.inference.results import WindowPrediction
@@ -91,7 +90,7 @@ def _as_json(window: WindowPrediction) -> str:
         "classes": [{"name": name, "probability": probability} for name, probability in window.classes],
         "num_dropped": window.num_dropped,
     }
-    return json.dumps(content, ensure_ascii=False)
+    return json_line(content)
 
 
 def _parser(prog: str | None) -> argparse.ArgumentParser:

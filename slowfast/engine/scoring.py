@@ -172,7 +172,7 @@ class Scorer:
         """A loader of all views of the records, in their order."""
         # Without labels: those of one run may be numbers or tuples, and a video from elsewhere has none.
         dataset = self.build_dataset([record._replace(label=0) for record in records])
-        batch_size = max(self.views_per_pass // dataset.num_views, 1)
+        batch_size = max(min(self.views_per_pass // dataset.num_views, len(records)), 1)
         # Processes that load take longer to start than a few videos take to read.
         workers = self.workers if len(records) > batch_size else replace(self.workers, num=0)
         return clip_loader(
@@ -209,7 +209,7 @@ class Scorer:
     def _compute(self, compute: Callable[[Tensor], Tensor], clips: Tensor) -> Tensor:
         """From uint8 clips (N, C, T, H, W) to what the model, or a part of it, makes of them: N rows."""
         rows = []
-        for some in clips.split(self.views_per_pass):
+        for some in clips.split(min(self.views_per_pass, len(clips))):
             some = self.normalize(some.to(self.device, non_blocking=True))
             with torch.inference_mode(), autocast(self.device, self.autocast_dtype):
                 rows.append(compute(some))

@@ -1,6 +1,10 @@
 """Arguments of a model in use: what they mean, and which are refused."""
 
+import io
+import os
 import re
+from math import inf
+from numbers import Real
 
 from slowfast.errors import UserError
 
@@ -13,6 +17,35 @@ def check_count(name: str, value: object) -> None:
     """
     if type(value) is not int or value < 1:
         raise UserError(f"{name} is {value!r}; accepted: whole numbers from 1")
+
+
+def check_number(name: str, value: object, *, accepted: str, lowest: float = 0.0, highest: float = inf) -> None:
+    """Refuse what is no number above ``lowest`` and up to ``highest``; None is not given.
+
+    Raises:
+        UserError: naming the argument, its value and what is ``accepted``.
+    """
+    if value is None:
+        return
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not (is_number and lowest < value <= highest and value < inf):
+        raise UserError(f"{name} is {value!r}; accepted: {accepted}")
+
+
+def stream_name(source: object) -> str:
+    """What messages call the source of a stream: "-" for an open file.
+
+    Raises:
+        UserError: if it is neither a path, an address nor an open file.
+    """
+    if isinstance(source, str | os.PathLike):
+        return os.fsdecode(source)
+    if not hasattr(source, "read") or isinstance(source, io.TextIOBase):
+        what = "a file that is open for text" if hasattr(source, "read") else f"of the type {type(source).__name__}"
+        raise UserError(
+            f"the source of a stream is {what}; accepted: a path or an address, or a file that is open for bytes"
+        )
+    return "-"
 
 
 def is_one_video(videos: object) -> bool:

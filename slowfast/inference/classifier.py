@@ -16,7 +16,7 @@ from slowfast.datasets.build import build_eval_lists, build_file_list
 from slowfast.datasets.clip_dataset import EvalClipDataset
 from slowfast.datasets.records import VideoRecord
 from slowfast.engine.scoring import Scorer
-from slowfast.inference.arguments import check_count, is_one_video, parse_views, raise_if_failed
+from slowfast.inference.arguments import check_count, is_one_video, parse_views, raise_if_failed, stream_name
 from slowfast.inference.frame_feed import FrameFeed
 from slowfast.inference.inputs import Inputs, VideoInput, gathered
 from slowfast.inference.results import Features, Prediction
@@ -229,7 +229,7 @@ class VideoClassifier:
             UserError: if the source cannot be opened, or an argument is wrong.
         """
         check_count("topk", topk)
-        name = "-" if hasattr(source, "read") else os.fspath(source)
+        name = stream_name(source)
         feed = FrameFeed(
             source if name == "-" else name,
             name=name,

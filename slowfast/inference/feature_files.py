@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +24,11 @@ SUFFIXES = (".npz", ".safetensors")
 # Of a part, which is what a stopped run loses at most.
 PART_VIDEOS = 64
 SETTINGS = "settings.json"
+# What NumPy, zip files, JSON and safetensors raise for files that are something else, or damaged.
+_UNREADABLE = (
+    *(OSError, ValueError, LookupError, EOFError, TypeError, AttributeError, RecursionError, NotImplementedError),
+    *(MemoryError, zlib.error, zipfile.BadZipFile, safetensors.SafetensorError),
+)
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,7 @@ class FeatureWriter:
         self.target, self.settings = target, dict(settings)
         self.folder = target.with_name(target.name + ".parts")
         self._waiting: list[Features] = []
+        self.num_left_out = 0
         self._lock = FolderLock(self.folder, key="the folder beside --output,")
 
     def __enter__(self) -> "FeatureWriter":
@@ -92,13 +99,9 @@ class FeatureWriter:
         path = self.folder / SETTINGS
         if path.is_file():
             theirs = _read_settings(path)
-            different = [key for key in self.settings if theirs.get(key) != self.settings[key]]
-            if different:
-                key = different[0]
-                raise UserError(
-                    f"{self.folder}: was begun with {key} {theirs.get(key)!r}, and here it is {self.settings[key]!r}; "
-                    f"remove the folder to begin anew, or name another file"
-                )
+            for key in different(self.settings, theirs):
+                told = f"was begun with {key} {theirs.get(key)!r}, and here it is {self.settings.get(key)!r}"
+                raise UserError(f"{self.folder}: {told}; remove the folder to begin anew, or name another file")
         else:
             write_text(path, json.dumps(self.settings))
 
@@ -126,12 +129,14 @@ class FeatureWriter:
         """Make one file of all parts and remove them.
 
         Args:
-            order: paths of the videos; those without features are left out.
+            order: paths of the videos; those without features are left out, and so are videos of an earlier run that
+                are not among them, which ``num_left_out`` counts.
         """
         self.flush()
         tables = [read_features(part) for part in self._parts]
         rows = {path: row for table in tables for path, row in zip(table.paths, table.clips, strict=True)}
         paths = [path for path in dict.fromkeys(order) if path in rows]
+        self.num_left_out = len(rows) - len(paths)
         clips = _stacked([rows[path] for path in paths], paths) if paths else np.empty((0, 0, 0), np.float32)
         table = FeatureTable(paths, clips, self.settings)
         _write(self.target, table)
@@ -151,15 +156,38 @@ def read_features(path: str | os.PathLike) -> FeatureTable:
             with safetensors.safe_open(path, "np") as file:
                 metadata = file.metadata() or {}
                 paths, settings = json.loads(metadata["paths"]), json.loads(metadata["settings"])
-                return FeatureTable(paths, file.get_tensor("clips"), settings)
+                return _checked(paths, file.get_tensor("clips"), settings)
         with np.load(path, allow_pickle=False) as content:
-            return FeatureTable(content["paths"].tolist(), content["clips"], json.loads(str(content["settings"])))
+            return _checked(content["paths"].tolist(), content["clips"], json.loads(str(content["settings"])))
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file") from None
-    except (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile, safetensors.SafetensorError) as error:
+    except _UNREADABLE as error:
         cause = str(error).splitlines()[0] if str(error) else type(error).__name__
         cause = "it is of another kind" if "pickle" in cause else cause  # NumPy's advice is to read it as a program
         raise UserError(f"{path}: is no file of features, as uniformer features writes it ({cause})") from None
+
+
+def _checked(paths: object, clips: np.ndarray, settings: object) -> FeatureTable:
+    """A table, if it is one as ``FeatureWriter`` writes it: the file may come from anywhere.
+
+    Raises:
+        ValueError: saying what is wrong.
+    """
+    if not isinstance(settings, dict):
+        raise ValueError("its settings are no object")
+    if not (isinstance(paths, list) and all(isinstance(path, str) for path in paths)):
+        raise ValueError("its paths are no list of texts")
+    if clips.dtype != np.float32 or clips.ndim not in (3, 6) or len(clips) != len(paths):
+        raise ValueError(f"{len(paths)} paths, and clips {clips.dtype} {clips.shape}: not float32 (videos, views, ...)")
+    if paths and (0 in clips.shape or not np.isfinite(clips).all()):
+        raise ValueError("its clips are empty or not finite")
+    return FeatureTable(paths, clips, settings)
+
+
+def different(settings: Mapping[str, Any], others: Mapping[str, Any]) -> list[str]:
+    """Keys whose values are not the same in both, or that one of them lacks; values as JSON has them."""
+    ours, theirs = (json.loads(json.dumps(each)) for each in (dict(settings), dict(others)))
+    return [key for key in {**ours, **theirs} if key not in ours or key not in theirs or ours[key] != theirs[key]]
 
 
 def nearest(tables: Sequence[FeatureTable], query: np.ndarray, topk: int) -> list[tuple[str, float]]:
@@ -174,10 +202,11 @@ def nearest(tables: Sequence[FeatureTable], query: np.ndarray, topk: int) -> lis
         Paths and cosines, the nearest first.
     """
     found: list[tuple[str, float]] = []
+    query = query.astype(np.float64)
     for table in tables:
-        rows = table.video
+        rows = table.video.astype(np.float64)  # squares of large numbers are none in float32
         norms = np.linalg.norm(rows, axis=1) * np.linalg.norm(query)
-        cosines = rows @ query / np.maximum(norms, np.finfo(np.float32).tiny)
+        cosines = rows @ query / np.maximum(norms, np.finfo(np.float64).tiny)
         best = np.argsort(-cosines, kind="stable")[:topk]
         found += [(table.paths[idx], float(cosines[idx])) for idx in best]
     return sorted(found, key=lambda item: -item[1])[:topk]

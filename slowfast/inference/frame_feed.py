@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
+from math import nextafter
 from typing import BinaryIO, Generic, NamedTuple, Protocol, TypeVar
 
 import av
@@ -15,6 +16,7 @@ from slowfast.datasets.reading.rgb import RgbConverter
 from slowfast.datasets.reading.source import VideoReadError
 from slowfast.datasets.reading.truncation import why_truncated
 from slowfast.errors import UserError
+from slowfast.inference.arguments import check_number
 from slowfast.runtime.interruption import raise_if_stopped
 
 logger = logging.getLogger(__name__)
@@ -76,8 +78,9 @@ class FrameFeed:
         timeout_s: float = 10.0,
         apply_rotation: bool = True,
     ) -> None:
-        if fps is not None and not LOWEST_FPS <= fps <= HIGHEST_FPS:
-            raise UserError(f"fps is {fps}; accepted: {LOWEST_FPS:g} to {HIGHEST_FPS:g}")
+        accepted = f"{LOWEST_FPS:g} to {HIGHEST_FPS:g}"
+        check_number("fps", fps, accepted=accepted, lowest=nextafter(LOWEST_FPS, 0), highest=HIGHEST_FPS)
+        check_number("patience_s", patience_s, accepted="seconds above 0")
         self._source, self.name, self._patience_s, self._timeout_s = source, name, patience_s, timeout_s
         self.num_damaged = self.num_reconnects = 0
         self.ended = ""

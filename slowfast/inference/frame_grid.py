@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from slowfast.datasets.sampling import FrameSampler, dense_indices
-from slowfast.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -106,16 +105,6 @@ def make_grid(
     usual = unit if are_shared else max(num_frames // 2, 1)
     stride = usual if stride_s is None else unit * _at_least_one(stride_s * fps / unit)
     return FrameGrid(fps, tuple(offsets), num_frames, clip_len * step, stride)
-
-
-def check_seconds(name: str, value: float | None) -> None:
-    """Refuse what is no length of time.
-
-    Raises:
-        UserError: unless it is above 0, or None.
-    """
-    if value is not None and not 0 < value < float("inf"):
-        raise UserError(f"{name} is {value}; accepted: seconds above 0")
 
 
 def told_rounding(grid: FrameGrid, window_s: float | None, stride_s: float | None) -> list[str]:

@@ -146,6 +146,8 @@ def gathered(videos: Sequence[VideoInput], open_file: SourceOpener, *, apply_rot
     Raises:
         UserError: for an input of another type or shape.
     """
+    videos = list(videos)
+    paths = {os.fspath(video) for video in videos if isinstance(video, str | os.PathLike)}
     arrays: dict[str, np.ndarray] = {}
     files: dict[str, str] = {}
     names = []
@@ -155,15 +157,25 @@ def gathered(videos: Sequence[VideoInput], open_file: SourceOpener, *, apply_rot
                 names.append(os.fspath(video))
                 continue
             name = f"input {number}"
+            while name in paths:
+                name += " in memory"
             names.append(name)
             if isinstance(video, bytes):
                 files[name] = os.path.join(folder, str(number))
-                Path(files[name]).write_bytes(video)
+                _write(video, files[name], name)
             else:
                 arrays[name] = _checked(video, name)
         open_folder = partial(ImageFolderSource, apply_rotation=apply_rotation)
         opener = partial(_open, open_file=open_file, open_folder=open_folder, arrays=arrays, files=files)
         yield Inputs([VideoRecord(name, label=0) for name in names], opener, bool(arrays))
+
+
+def _write(content: bytes, path: str, name: str) -> None:
+    try:
+        Path(path).write_bytes(content)
+    except OSError as error:
+        told = f"{name}: its bytes cannot be kept in {tempfile.gettempdir()}: {error.strerror or error}"
+        raise UserError(f"{told}; TMPDIR names another folder") from None
 
 
 def _checked(frames: object, name: str) -> np.ndarray:

@@ -52,8 +52,8 @@ class Classes:
 def load_model(
     source: str | os.PathLike,
     *,
-    experiment: str = "",
-    class_names: str | Sequence[str] | None = None,
+    experiment: str | os.PathLike = "",
+    class_names: str | os.PathLike | Sequence[str] | None = None,
     plugins: Sequence[str] = (),
     device: str | torch.device = "auto",
     precision: str = "float32",
@@ -80,7 +80,8 @@ def load_model(
         UserError: if the source cannot be had, is damaged, or does not say enough; then the message lists the
             experiments whose model it fits.
     """
-    source = os.fspath(source)
+    source, experiment = os.fspath(source), os.fspath(experiment)
+    plugins = [plugins] if isinstance(plugins, str | os.PathLike) else list(plugins)
     runtime = _runtime_overrides(_device(device), precision, num_workers)
     if source.startswith(PREFIX):
         source = str(fetch_folder(source))
@@ -279,8 +280,12 @@ def _published_classes(cfg: CfgNode, translation: Translation, source: str) -> C
     return Classes(None, order="same", note=f"{told}: they are told by their numbers")
 
 
-def _given_classes(class_names: str | Sequence[str]) -> Classes:
-    names = load_label_list(class_names) if isinstance(class_names, str) else list(class_names)
+def _given_classes(class_names: str | os.PathLike | Sequence[str]) -> Classes:
+    is_file = isinstance(class_names, str | os.PathLike)
+    names = load_label_list(os.fspath(class_names)) if is_file else list(class_names)
+    if not all(isinstance(name, str) for name in names):
+        other = next(name for name in names if not isinstance(name, str))
+        raise UserError(f"class_names has {other!r}; accepted: texts, or a shipped list or a file of them")
     return Classes(names, order="same")
 
 

@@ -30,6 +30,17 @@ INPUT_KEYS = (
 )
 
 
+# Of them those with a part in the scores alone: features are the same with any value.
+SCORE_KEYS = (
+    "DATA.ENSEMBLE_METHOD",
+    "DATA.MULTI_LABEL",
+    "MODEL.LOSS_FUNC",
+    "TEST.NUM_ENSEMBLE_VIEWS",  # a caller may ask for another number
+    "TEST.NUM_SPATIAL_CROPS",
+    "TEST.ADD_SOFTMAX",
+)
+
+
 def decides_scores(key: str) -> bool:
     """Whether a key's value has a part in the scores of a trained model; where training started from has none."""
     starts = {start for section in SECTIONS.values() for start in section.random_start}
@@ -39,6 +50,11 @@ def decides_scores(key: str) -> bool:
 def settings_of(cfg: CfgNode) -> dict[str, Any]:
     """The values of a config that decide what its model computes, by full key."""
     return {key: value for key, value in flatten(cfg) if decides_scores(key)}
+
+
+def feature_settings_of(cfg: CfgNode) -> dict[str, Any]:
+    """The values of a config that decide, with the weights and the views, what the features of a video are."""
+    return {key: value for key, value in settings_of(cfg).items() if key not in SCORE_KEYS}
 
 
 def as_overrides(settings: Mapping[str, Any]) -> list[Any]:

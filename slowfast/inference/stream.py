@@ -15,9 +15,11 @@ from slowfast.datasets.build import build_file_list
 from slowfast.datasets.catalog import DATASET_REGISTRY, DatasetEntry, build_dense_sampler
 from slowfast.datasets.transforms.pipeline import EvalTransform
 from slowfast.engine.scoring import Scorer
+from slowfast.errors import UserError
 from slowfast.evaluation.views import combine_views, why_not_finite
+from slowfast.inference.arguments import check_number
 from slowfast.inference.frame_feed import Frame, FrameFeed, NewestOnly
-from slowfast.inference.frame_grid import FrameGrid, check_seconds, make_grid, told_rounding
+from slowfast.inference.frame_grid import FrameGrid, make_grid, told_rounding
 from slowfast.inference.results import WindowPrediction
 from slowfast.inference.window_memory import TokenRing, ViewStore, WindowMemory
 from slowfast.models.registry import VideoModel
@@ -27,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 # Of videos that a model may have been trained on, where nothing says how long they were.
 ASSUMED_WINDOW_S = 10.0
+# Of a window or a stride: more than a year.
+LONGEST_S = 1e8
 
 
 FrameIterator = Generator[Frame, None, None]
@@ -77,8 +81,9 @@ class Stream:
         stride_s: float | None = None,
         usual_window_s: float | None = None,
     ) -> None:
-        check_seconds("window_s", window_s)
-        check_seconds("stride_s", stride_s)
+        accepted = f"seconds above 0, up to {LONGEST_S:g}"
+        check_number("window_s", usual_window_s if window_s is None else window_s, accepted=accepted, highest=LONGEST_S)
+        check_number("stride_s", stride_s, accepted=accepted, highest=LONGEST_S)
         self._feed, self._name_classes = feed, name_classes
         self.notes: list[str] = []
         is_dense = _entry(cfg).build_sampler is build_dense_sampler
@@ -100,6 +105,7 @@ class Stream:
         self._transform = EvalTransform(size=cfg.DATA.TEST_CROP_SIZE)
         self._channels = [2, 1, 0] if cfg.DATA.CHANNEL_ORDER == "bgr" else [0, 1, 2]
         self._newest: NewestOnly[_Picked] | None = None
+        self._is_read = False
         self.num_windows, self.num_not_finite, self.end_s = 0, 0, 0.0
         for note in self.notes:
             logger.info("%s: %s", feed.name, note)
@@ -110,6 +116,9 @@ class Stream:
         return 0 if self._newest is None else self._newest.num_dropped
 
     def __iter__(self) -> Generator[WindowPrediction, None, None]:
+        if self._is_read:
+            raise UserError(f"{self._feed.name}: is read already: a stream is iterated over once; open another one")
+        self._is_read = True
         picked = _pick(self._seen(self._feed.frames()), self.grid)
         if self._feed.is_live:
             self._newest = NewestOnly(picked)

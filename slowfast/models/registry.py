@@ -4,6 +4,7 @@ The words are timm's, with its meaning, for clips instead of images.
 """
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any, ClassVar
 
 from fvcore.common.config import CfgNode
@@ -145,8 +146,9 @@ class VideoModel(nn.Module):
             UserError: for a block that the model does not have.
         """
         for layer in layers:
-            if not -self.num_layers <= layer < self.num_layers:
-                told = f"{type(self).__name__} of {self.num_layers} blocks has no block {layer}"
+            is_number = isinstance(layer, Integral) and not isinstance(layer, bool)
+            if not (is_number and -self.num_layers <= layer < self.num_layers):
+                told = f"{type(self).__name__} of {self.num_layers} blocks has no block {layer!r}"
                 raise UserError(f"{told}; accepted: {-self.num_layers} to {self.num_layers - 1}")
         return [layer % self.num_layers for layer in layers]
 

@@ -14,6 +14,7 @@ from slowfast.datasets import VideoReader
 from slowfast.errors import UserError
 from slowfast.inference import VideoClassifier
 from tests.command_line import Outcome
+from tests.inference.full_disk import files_end_at
 from tests.run_state import predictions
 
 VIEWS = "10x3"
@@ -127,3 +128,34 @@ def test_frames_of_another_form_are_told(frames: object, told: str, classifier: 
     with pytest.raises(UserError) as error:
         classifier.predict(frames)
     assert str(error.value).startswith(told)
+
+
+@pytest.mark.parametrize("layer", [1.5, "1", True, 99])
+def test_a_layer_that_there_is_not_is_told(layer: object, classifier: VideoClassifier, test_rows: tuple):
+    with pytest.raises(UserError, match=f"has no block {layer!r}; accepted: -"):
+        classifier.features(test_rows[0][0], layer=layer)
+
+
+def test_a_batch_may_be_larger_than_any_list(classifier: VideoClassifier, test_rows: tuple):
+    path = test_rows[0][0]
+    assert torch.equal(classifier.predict(path, batch_size=10**30).scores, classifier.predict(path).scores)
+
+
+def test_a_file_that_is_called_like_an_input_is_read(
+    classifier: VideoClassifier, test_rows: tuple, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    paths = test_rows[0][:2]
+    shutil.copyfile(paths[0], "input 1")
+    content = Path(paths[1]).read_bytes()
+    expected = [classifier.predict(path, views="1x1").scores for path in paths]
+    found = classifier.predict(["input 1", content], views="1x1")
+    assert [each.path for each in found] == ["input 1", "input 1 in memory"]
+    for each, scores in zip(found, expected, strict=True):
+        torch.testing.assert_close(each.scores, scores, rtol=0, atol=1e-6)
+
+
+def test_bytes_for_which_there_is_no_room_are_told(classifier: VideoClassifier, test_rows: tuple):
+    content = Path(test_rows[0][0]).read_bytes()
+    with files_end_at(100), pytest.raises(UserError, match=r"input 0: its bytes cannot be kept in .*: File too large"):
+        classifier.predict(content)

@@ -72,6 +72,11 @@ def test_names_may_be_given(tmp_path: Path):
     names = [f"name {idx}" for idx in range(700)]
     classifier = slowfast.load_model(path, experiment=config, class_names=names, device="cpu")
     assert classifier.class_names == names and classifier.class_note == ""
+    (tmp_path / "names.txt").write_text("\n".join(names))
+    classifier = slowfast.load_model(path, experiment=Path(config), class_names=tmp_path / "names.txt", device="cpu")
+    assert classifier.class_names == names
+    with pytest.raises(UserError, match="class_names has 0; accepted: texts, or a shipped list or a file of them"):
+        slowfast.load_model(path, experiment=config, class_names=range(700), device="cpu")
     with pytest.raises(UserError, match="has 700 classes, and 400 names are given for them"):
         slowfast.load_model(path, experiment=config, class_names="kinetics400_uniformer", device="cpu")
 

@@ -1,5 +1,6 @@
 """A model on a stream: the same logits as the recomputed window and as a prediction of the file cut to it."""
 
+import io
 import json
 import socket
 import subprocess
@@ -421,6 +422,13 @@ def test_a_stream_shorter_than_a_window_says_so(video: Path):
     ("arguments", "told"),
     [
         ({"window_s": 0.0}, "window_s is 0.0; accepted: seconds above 0"),
+        ({"window_s": "1"}, "window_s is '1'; accepted: seconds above 0"),
+        ({"window_s": 1e300}, "window_s is 1e+300; accepted: seconds above 0, up to 1e+08"),
+        ({"patience_s": -1}, "patience_s is -1; accepted: seconds above 0"),
+        ({"fps": "25"}, "fps is '25'; accepted: 0.1 to 1000"),
+        ({"source": b"content"}, "the source of a stream is of the type bytes; accepted: a path or an address, or a"),
+        ({"source": iter([])}, "the source of a stream is of the type list_iterator; accepted: a path"),
+        ({"source": io.StringIO()}, "the source of a stream is a file that is open for text; accepted: a path"),
         ({"stride_s": float("nan")}, "stride_s is nan; accepted: seconds above 0"),
         ({"topk": 0}, "topk is 0; accepted: whole numbers from 1"),
         ({"fps": -1.0}, "fps is -1.0; accepted: 0.1 to 1000"),
@@ -433,6 +441,18 @@ def test_wrong_arguments_are_told(arguments: dict, told: str, video: Path):
     with pytest.raises(UserError) as error:
         scene_classifier(5).stream(**{"source": video, "window_s": 1.0} | arguments)
     assert str(error.value).startswith(told)
+
+
+def test_a_stream_is_read_once(video: Path):
+    stream = scene_classifier(5).stream(video, 1.0)
+    assert len(list(stream)) > 1
+    with pytest.raises(UserError, match="is read already: a stream is iterated over once"):
+        list(stream)
+
+
+def test_windows_far_apart_are_found_at_once(video: Path):
+    # Of a stride of a year the next frame was looked for number by number.
+    assert len(list(scene_classifier(5).stream(video, 1.0, 3e7))) == 1
 
 
 def test_nobody_at_an_address_is_told():
