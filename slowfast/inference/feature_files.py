@@ -65,7 +65,7 @@ class FeatureWriter:
     def __init__(self, target: Path, settings: Mapping[str, Any]) -> None:
         if target.suffix not in SUFFIXES:
             raise UserError(f"{target}: accepted: files that end in {' or '.join(SUFFIXES)}")
-        if target.exists():
+        if os.path.lexists(target):
             raise UserError(f"{target}: is there already; remove it, or name another file")
         self.target, self.settings = target, dict(settings)
         self.folder = target.with_name(target.name + ".parts")
@@ -152,6 +152,8 @@ def read_features(path: str | os.PathLike) -> FeatureTable:
     """
     path = Path(path)
     try:
+        if os.path.exists(path) and not path.is_file() and not path.is_dir():
+            raise ValueError("it is a pipe or a device")
         if path.suffix == ".safetensors":
             with safetensors.safe_open(path, "np") as file:
                 metadata = file.metadata() or {}

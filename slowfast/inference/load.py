@@ -126,6 +126,8 @@ def _load_folder(
     try:
         cfg = load_config(None, [*as_overrides(content.settings), *runtime], plugins=plugins)
     except UserError as error:
+        if str(error).startswith("--plugins"):
+            raise
         raise UserError(f"{Path(source, CONFIG)}: {str(error).removeprefix('command line: ')}") from None
     _check_number(content.class_names, cfg.MODEL.NUM_CLASSES, source)
     if not plugins:
@@ -174,7 +176,9 @@ def _device(name: str | torch.device) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise UserError(f"device {name!r}; accepted: auto, cpu, cuda, cuda:0, ...") from None
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise UserError(f"device {str(name)!r}; accepted: auto, cpu, cuda, cuda:0, ...")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(f"device {name}: this machine has {torch.cuda.device_count()} GPUs that PyTorch can use")
     return device

@@ -232,6 +232,8 @@ def _write(
 
 def _copy_video(source: Path, target: Path) -> None:
     try:
+        if os.path.exists(source) and not source.is_file() and not source.is_dir():  # its other end may never come
+            raise UserError(f"the video of the proof, {source}: is a pipe or a device, not a file")
         with source.open("rb"):
             pass
     except OSError as error:
@@ -240,9 +242,9 @@ def _copy_video(source: Path, target: Path) -> None:
 
 
 def _check_free(folder: Path, *, replaces: bool) -> None:
-    if folder.exists() and not folder.is_dir():
+    if os.path.exists(folder) and not folder.is_dir():
         raise UserError(f"{folder}: is a file; name a new folder")
-    if folder.is_dir() and any(folder.iterdir()) and not (replaces and is_model_folder(folder)):
+    if os.path.isdir(folder) and any(folder.iterdir()) and not (replaces and is_model_folder(folder)):
         raise UserError(f"{folder}: is not empty; name a new folder")
 
 

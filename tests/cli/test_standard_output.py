@@ -19,6 +19,7 @@ def index(tmp_path: Path) -> Path:
     return tmp_path / "i.npz"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "topk", "code", "told"),
     [
@@ -34,6 +35,7 @@ def test_output_that_does_not_get_there(words: str, topk: int, code: int, told: 
     assert (done.returncode, done.stderr) == (code, told)
 
 
+@pytest.mark.slow
 def test_input_that_is_closed_is_empty():
     command = f"{PROGRAM} predict - --model nowhere <&-"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)

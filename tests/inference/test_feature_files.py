@@ -1,6 +1,7 @@
 """Files of features that something else wrote, or that were edited or damaged, and runs that differ."""
 
 import json
+import os
 import random
 from collections.abc import Mapping
 from pathlib import Path
@@ -46,9 +47,18 @@ def test_files_of_another_kind_are_told(tmp_path: Path):
         {"clips": torch.zeros(1, 1, 2).bfloat16()}, tmp_path / "a.safetensors", {"paths": '["a"]', "settings": "{}"}
     )
     save_file({"clips": torch.zeros(1, 1, 2)}, tmp_path / "b.safetensors", {"paths": "4", "settings": "{}"})
-    for name in ("a.npy", "a.safetensors", "b.safetensors"):
+    os.mkfifo(tmp_path / "pipe.npz")
+    for name in ("a.npy", "a.safetensors", "b.safetensors", "pipe.npz"):
         with pytest.raises(UserError, match="is no file of features"):
             read_features(tmp_path / name)
+
+
+def test_a_name_that_no_file_has_is_told(tmp_path: Path):
+    with (
+        pytest.raises(UserError, match="cannot be made: File name too long"),
+        FeatureWriter(tmp_path / f"{'a' * 260}.npz", {}),
+    ):
+        pass
 
 
 def test_a_damaged_file_is_told_or_read(tmp_path: Path):

@@ -122,3 +122,15 @@ def test_the_video_of_a_proof_never_has_the_name_of_another_file(tmp_path: Path)
         assert (folder / "proof.mp4").is_file() and load_model(folder, device="cpu").proof
     again = publish(load_model(f"{folder}/", device="cpu"), tmp_path / "again")
     assert json.loads((again / "config.json").read_text())["source"] == "model"
+
+
+def test_what_is_no_folder_and_no_video_of_a_proof_is_told(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe.mp4")
+    with pytest.raises(UserError, match=r"pipe\.mp4: is a pipe or a device, not a file"):
+        publish(small_classifier("uniformerv2"), tmp_path / "model", proof_video=tmp_path / "pipe.mp4")
+    with pytest.raises(UserError, match="cannot be written: File name too long"):
+        publish(small_classifier("uniformerv2"), tmp_path / ("a" * 300))
+
+
+def test_a_plugin_that_is_not_there_is_told_as_such(folder: Path):
+    assert refusal(folder, plugins="nowhere.py") == "--plugins nowhere.py: cannot be read: No such file or directory"

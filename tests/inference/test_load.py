@@ -97,6 +97,7 @@ def test_weights_alone_ask_for_their_experiment(tmp_path: Path):
     ("arguments", "told"),
     [
         ({"device": "tpu9"}, "device 'tpu9'; accepted: auto, cpu, cuda"),
+        ({"device": "meta"}, "device 'meta'; accepted: auto, cpu, cuda"),
         ({"device": "cuda:77"}, "device cuda:77: this machine has "),
         ({"precision": "int8"}, "precision 'int8'; accepted: float32, bfloat16, float16"),
         ({"precision": "float16"}, "precision float16 is for GPUs"),
