@@ -11,51 +11,21 @@ from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from slowfast.datasets import build_class_names, build_eval_dataset
-from slowfast.datasets.catalog import DATASET_REGISTRY
+from slowfast.datasets import build_eval_dataset
 from slowfast.datasets.clip_dataset import EvalClipDataset
 from slowfast.datasets.clip_loader import Workers, clip_loader
 from slowfast.datasets.collate import label_tensor
-from slowfast.datasets.records import Batch, FailedVideo, SampleKey, TruncatedVideo, UnscoredVideo, VideoRecord
+from slowfast.datasets.records import Batch, SampleKey, UnscoredVideo, VideoRecord
 from slowfast.datasets.transforms.functional import normalize
-from slowfast.engine.checkpoint import head_rules, translate_together
-from slowfast.engine.resume import check_channel_order
+from slowfast.engine.video_scores import VideoScores, concatenated, joined, merge
 from slowfast.evaluation.report import TestReport, make_report
 from slowfast.evaluation.views import combine_views, why_not_finite
-from slowfast.models import build_model
-from slowfast.models.weights.load import apply_translation
-from slowfast.models.weights.report import WeightsReport
 from slowfast.runtime import distributed
 from slowfast.runtime.interruption import Interrupted, raise_if_stopped, stop_signal
 from slowfast.runtime.log import progress
 from slowfast.runtime.precision import autocast, autocast_dtype
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class VideoScores:
-    """What became of each video.
-
-    Attributes:
-        video_idx: int64 (n,), ascending: rows of the list, or indices of the records, that were scored.
-        scores: float32 (n, K), in that order; (0, 0) if there are none.
-        failed: the other videos, which could not be read, in the order of the list.
-        truncated: those of the scored videos that end early, in the same order.
-        unscored: videos that were read and whose scores are not finite, in the same order; they are not among the
-            scored ones.
-    """
-
-    video_idx: Tensor
-    scores: Tensor
-    failed: list[FailedVideo]
-    truncated: list[TruncatedVideo] = field(default_factory=list)
-    unscored: list[UnscoredVideo] = field(default_factory=list)
-
-    @property
-    def failures(self) -> list[tuple[str, str]]:
-        """Path and cause of each video that could not be read."""
-        return [(failure.path, failure.cause) for failure in self.failed]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +92,7 @@ class Scorer:
         if any(distributed.gather_everywhere(stop_signal() is not None)):
             raise Interrupted("a signal to another process" if stop_signal() is None else stop_signal().name)
         shares = distributed.gather_objects(share)
-        return _merge(shares, len(loader.dataset)) if shares else None
+        return merge(shares, len(loader.dataset)) if shares else None
 
     def score_records(self, model: nn.Module, records: Sequence[VideoRecord]) -> VideoScores:
         """Score any videos, in this process alone.
@@ -134,7 +104,7 @@ class Scorer:
         Raises:
             Interrupted: if this process has been asked to stop.
         """
-        return _merge(list(self.iterate_records(model, records)), len(records))
+        return merge(list(self.iterate_records(model, records)), len(records))
 
     def iterate_records(self, model: nn.Module, records: Sequence[VideoRecord]) -> Iterator[VideoScores]:
         """``score_records`` batch by batch, in the order of the records: none but those of one batch are kept."""
@@ -190,13 +160,13 @@ class Scorer:
                 if stop_signal() is not None:
                     break
                 parts.append(self._score_batch(model, batch, loader.dataset))
-        return _concatenated(parts)
+        return concatenated(parts)
 
     def _score_batch(self, model: nn.Module, batch: Batch, dataset: EvalClipDataset) -> VideoScores:
         """Score the videos of a batch."""
         _log_resized(batch)
         if len(batch.video_idx) == 0:
-            return VideoScores(*_joined([], []), batch.failed, batch.truncated)
+            return VideoScores(*joined([], []), batch.failed, batch.truncated)
         logits = self._compute(model, batch.clips)
         scores = self._combine(logits, dataset.num_views)
         causes = why_not_finite(logits.unflatten(0, (-1, dataset.num_views)), scores)
@@ -243,36 +213,6 @@ def _log_resized(batch: Batch) -> None:
         logger.warning("%s: %s", video.path, video.cause)
 
 
-def _joined(video_idx: list[Tensor], scores: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """One tensor each."""
-    if not scores:
-        return torch.empty(0, dtype=torch.int64), torch.empty(0, 0)
-    return torch.cat(video_idx), torch.cat(scores)
-
-
-def _concatenated(parts: Sequence[VideoScores]) -> VideoScores:
-    """One for all, in the order of the parts."""
-    scored = [part for part in parts if len(part.video_idx)]
-    return VideoScores(
-        *_joined([part.video_idx for part in scored], [part.scores for part in scored]),
-        failed=[video for part in parts for video in part.failed],
-        truncated=[video for part in parts for video in part.truncated],
-        unscored=[video for part in parts for video in part.unscored],
-    )
-
-
-def _merge(shares: Sequence[VideoScores], num_videos: int) -> VideoScores:
-    """Put the processes' shares together, in the order of the list; every video must occur exactly once."""
-    whole = _concatenated(shares)
-    order = whole.video_idx.argsort()
-    failed, unscored = sorted(whole.failed), sorted(whole.unscored)
-    left_out = {video.video_idx for video in unscored}
-    seen = sorted(whole.video_idx.tolist() + [video.video_idx for video in failed] + [*left_out])
-    assert seen == list(range(num_videos)), "a video was scored twice or not at all"
-    truncated = sorted(video for video in whole.truncated if video.video_idx not in left_out)
-    return VideoScores(whole.video_idx[order], whole.scores[order], failed, truncated, unscored)
-
-
 def build_normalize(cfg: CfgNode, device: torch.device) -> Callable[[Tensor], Tensor]:
     """What takes uint8 clips (N, C, T, H, W) on the device to float32, by ``DATA.MEAN`` and ``DATA.STD``."""
     mean, std = (torch.tensor(values, device=device) for values in (cfg.DATA.MEAN, cfg.DATA.STD))
@@ -288,38 +228,3 @@ def report_on(result: VideoScores, dataset: EvalClipDataset) -> tuple[TestReport
     unscored = [(video.path, video.cause) for video in result.unscored]
     report = make_report(result.scores, labels, len(dataset), result.failures, truncations, unscored)
     return report, [record.path for record in records], labels
-
-
-def load_trained_model(cfg: CfgNode, source: str, device: torch.device) -> tuple[nn.Module, WeightsReport]:
-    """The model of a config with the weights to score with, a row for every class among them; all processes call this.
-
-    Args:
-        cfg: the whole config; with ``TEST.USE_EMA`` the weights are a checkpoint's EMA.
-        source: a file, an address or ``timm:<model>``.
-        device: where the model goes.
-
-    Returns:
-        The model and what was done with the weights.
-
-    Raises:
-        UserError: if the weights cannot be had, are damaged, do not fit, or were trained on another order of channels.
-    """
-    model = build_model(cfg)
-    rules = head_rules(cfg, build_class_names(cfg), is_test=True)
-    translation = translate_together(source, is_ema=cfg.TEST.USE_EMA)
-    check_channel_order(translation.config, cfg, source)
-    if translation.origin == "authors":
-        _warn_of_another_order(cfg, source)
-    report = apply_translation(model, translation, source, rules)
-    return model.to(device), report
-
-
-def _warn_of_another_order(cfg: CfgNode, source: str) -> None:
-    """Warn if the authors' weights were trained on other colour channels than are read; they do not tell it."""
-    name, ours = cfg.TEST.DATASET, cfg.DATA.CHANNEL_ORDER
-    published = DATASET_REGISTRY.find("TEST.DATASET", name).published_order
-    if published not in ("", ours) and distributed.is_main():
-        logger.warning(
-            "%s: the authors' weights for %s were trained on channels in the order %s, and DATA.CHANNEL_ORDER is %s",
-            *(source, name, published, ours),
-        )

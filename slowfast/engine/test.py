@@ -17,7 +17,8 @@ from slowfast.datasets.clip_dataset import EvalClipDataset
 from slowfast.engine.checkpoint import CheckpointFolder
 from slowfast.engine.output_dir import output_locked, start_output
 from slowfast.engine.run_summary import log_repeats, log_workers
-from slowfast.engine.scoring import Scorer, load_trained_model, report_on
+from slowfast.engine.scoring import Scorer, report_on
+from slowfast.engine.trained_model import load_trained_model
 from slowfast.errors import UserError
 from slowfast.evaluation.published import compare, find_published
 from slowfast.evaluation.report import TestReport, TestSetting, log_videos, write_report

@@ -13,7 +13,8 @@ from slowfast.config import load_config
 from slowfast.datasets import build_dataset
 from slowfast.datasets.clip_dataset import EvalClipDataset
 from slowfast.datasets.records import SampleKey, VideoRecord
-from slowfast.engine.scoring import Scorer, load_trained_model
+from slowfast.engine.scoring import Scorer
+from slowfast.engine.trained_model import load_trained_model
 from slowfast.runtime.interruption import Interrupted
 from tests.command_line import Outcome, tiny_config
 from tests.run_state import predictions
