@@ -6,7 +6,7 @@ from functools import partial
 from fvcore.common.config import CfgNode
 from torch.utils.data import DataLoader
 
-from slowfast.datasets.catalog import DATASET_REGISTRY, DatasetEntry, check_flip, check_multi_label
+from slowfast.datasets.catalog import DATASET_REGISTRY, DatasetEntry
 from slowfast.datasets.clip_dataset import EvalClipDataset, TrainClipDataset
 from slowfast.datasets.clip_loader import Workers, clip_loader
 from slowfast.datasets.collate import collate
@@ -27,7 +27,7 @@ def build_list(cfg: CfgNode, split: Split) -> VideoList:
         UserError: for an unknown data set, a bad list (file:line), or several labels per video where there is one.
     """
     entry = _entry_of(cfg, is_test=split == "test")
-    check_multi_label(cfg, entry, split)
+    _check_multi_label(cfg, entry, split)
     return entry.build_split(cfg, split)
 
 
@@ -43,7 +43,7 @@ def build_dataset(cfg: CfgNode, split: Split) -> TrainClipDataset | EvalClipData
     videos = build_list(cfg, split)
     if split != "train":
         return build_eval_lists(cfg, [videos], is_test=split == "test")
-    check_flip(cfg, videos)
+    _check_flip(cfg, videos)
     return build_train_dataset(cfg, [videos])
 
 
@@ -169,3 +169,32 @@ def _bytes_per_video(cfg: CfgNode, dataset: TrainClipDataset | EvalClipDataset) 
     num_clips = dataset.num_repeats if is_train else dataset.num_views
     size_px = cfg.DATA.TRAIN_CROP_SIZE if is_train else cfg.DATA.TEST_CROP_SIZE
     return num_clips * 3 * cfg.DATA.NUM_FRAMES * size_px**2
+
+
+def _check_multi_label(cfg: CfgNode, entry: DatasetEntry, split: Split) -> None:
+    """Refuse several labels per video where the annotations have room for one.
+
+    Raises:
+        UserError: for ``DATA.MULTI_LABEL`` and a data set without lists of path and label.
+    """
+    if cfg.DATA.MULTI_LABEL and not entry.has_plain_lists:
+        key, name = ("TEST", cfg.TEST.DATASET) if split == "test" else ("TRAIN", cfg.TRAIN.DATASET)
+        able = ", ".join(name for name, other in DATASET_REGISTRY if other.has_plain_lists)
+        raise UserError(
+            f"DATA.MULTI_LABEL is True, but {key}.DATASET {name} has one label per video; accepted: {able}, or set "
+            f"DATA.MULTI_LABEL to False"
+        )
+
+
+def _check_flip(cfg: CfgNode, videos: VideoList) -> None:
+    """Refuse to train with horizontal flips on classes that tell left from right.
+
+    Raises:
+        UserError: for ``DATA.RANDOM_FLIP`` without ``DATA.ALLOW_LABEL_CHANGING_FLIP``.
+    """
+    if cfg.DATA.RANDOM_FLIP and not videos.may_flip:
+        raise UserError(
+            f"DATA.RANDOM_FLIP is True, but a flip changes the class of videos of {cfg.TRAIN.DATASET} ('pushing "
+            f"something from left to right'); set DATA.RANDOM_FLIP False, or DATA.ALLOW_LABEL_CHANGING_FLIP True to "
+            f"flip all the same"
+        )

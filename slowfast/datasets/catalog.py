@@ -284,32 +284,3 @@ _ENTRIES = {
 }
 for _name, _entry in _ENTRIES.items():
     DATASET_REGISTRY.register(_entry, name=_name)
-
-
-def check_multi_label(cfg: CfgNode, entry: DatasetEntry, split: Split) -> None:
-    """Refuse several labels per video where the annotations have room for one.
-
-    Raises:
-        UserError: for ``DATA.MULTI_LABEL`` and a data set without lists of path and label.
-    """
-    if cfg.DATA.MULTI_LABEL and not entry.has_plain_lists:
-        key, name = ("TEST", cfg.TEST.DATASET) if split == "test" else ("TRAIN", cfg.TRAIN.DATASET)
-        able = ", ".join(name for name, other in DATASET_REGISTRY if other.has_plain_lists)
-        raise UserError(
-            f"DATA.MULTI_LABEL is True, but {key}.DATASET {name} has one label per video; accepted: {able}, or set "
-            f"DATA.MULTI_LABEL to False"
-        )
-
-
-def check_flip(cfg: CfgNode, videos: VideoList) -> None:
-    """Refuse to train with horizontal flips on classes that tell left from right.
-
-    Raises:
-        UserError: for ``DATA.RANDOM_FLIP`` without ``DATA.ALLOW_LABEL_CHANGING_FLIP``.
-    """
-    if cfg.DATA.RANDOM_FLIP and not videos.may_flip:
-        raise UserError(
-            f"DATA.RANDOM_FLIP is True, but a flip changes the class of videos of {cfg.TRAIN.DATASET} ('pushing "
-            f"something from left to right'); set DATA.RANDOM_FLIP False, or DATA.ALLOW_LABEL_CHANGING_FLIP True to "
-            f"flip all the same"
-        )
