@@ -16,6 +16,7 @@ from unittest.mock import patch
 import torch
 from fvcore.common.config import CfgNode
 
+from slowfast.cli.main import main
 from slowfast.config import load_config
 from tests.process_state import process_state_kept
 
@@ -46,6 +47,15 @@ class Outcome:
         lines = [line for line in self.err.splitlines() if line.startswith("error: ")]
         assert self.code != 0 and len(lines) == 1, f"status {self.code}, standard error:\n{self.err}"
         return lines[0].removeprefix("error: ")
+
+
+def uniformer(*words: object) -> int:
+    """Run the command ``uniformer`` in this process, and return its exit status."""
+    try:
+        main([str(word) for word in words])
+    except SystemExit as stop:
+        return stop.code or 0
+    return 0
 
 
 def tiny_arguments(video_set: Path, output_dir: Path, *overrides: object) -> list[str]:

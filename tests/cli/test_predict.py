@@ -12,10 +12,10 @@ import pytest
 import torch
 from PIL import Image
 
-from slowfast.cli.main import main
 from slowfast.errors import UserError
 from slowfast.inference import VideoClassifier, load_model, publish
 from slowfast.inference.feature_files import read_features
+from tests.command_line import uniformer
 from tests.inference.models import CLASS_NAMES, small_classifier
 
 CLIPS = Path(__file__).parents[1] / "clips"
@@ -34,11 +34,7 @@ def classifier(folder: Path) -> VideoClassifier:
 
 def run(capsys: pytest.CaptureFixture, *words: object) -> tuple[int, str, str]:
     """Status, standard output and standard error of a command."""
-    code = 0
-    try:
-        main([str(word) for word in words])
-    except SystemExit as stop:
-        code = stop.code or 0
+    code = uniformer(*words)
     out, err = capsys.readouterr()
     return code, out, err
 

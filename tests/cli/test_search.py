@@ -6,19 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from slowfast.cli.main import main
 from slowfast.cli.standard_output import json_line
 from slowfast.inference import publish
+from tests.command_line import uniformer
 from tests.inference.models import small_classifier
 from tests.videos import write_video
-
-
-def status(*words: object) -> int:
-    try:
-        main([str(word) for word in words])
-    except SystemExit as stop:
-        return stop.code or 0
-    return 0
 
 
 def test_the_same_weights_that_read_otherwise_are_another_model(tmp_path: Path, capsys: pytest.CaptureFixture):
@@ -26,15 +18,15 @@ def test_the_same_weights_that_read_otherwise_are_another_model(tmp_path: Path, 
     ours = publish(small_classifier("uniformerv2"), tmp_path / "ours")
     other = publish(small_classifier("uniformerv2", changes={"DATA.CHANNEL_ORDER": "bgr"}), tmp_path / "other")
     words = [videos[0], "--device", "cpu", "--views", "1x1", "--no_verify", "--output"]
-    assert status("features", "--model", ours, *words, tmp_path / "ours.npz") == 0
-    assert status("features", "--model", other, *words, tmp_path / "other.npz") == 0
+    assert uniformer("features", "--model", ours, *words, tmp_path / "ours.npz") == 0
+    assert uniformer("features", "--model", other, *words, tmp_path / "other.npz") == 0
     capsys.readouterr()
-    assert status("search", tmp_path / "ours.npz", videos[1], "--model", other) == 2
+    assert uniformer("search", tmp_path / "ours.npz", videos[1], "--model", other) == 2
     told = f"error: {other}: has DATA.CHANNEL_ORDER 'bgr', and {tmp_path}/ours.npz was made with 'rgb'\n"
     assert capsys.readouterr().err == told
-    assert status("search", tmp_path / "ours.npz", tmp_path / "other.npz", videos[0]) == 2
+    assert uniformer("search", tmp_path / "ours.npz", tmp_path / "other.npz", videos[0]) == 2
     assert "other.npz: was made with another DATA.CHANNEL_ORDER than " in capsys.readouterr().err
-    assert status("search", tmp_path / "ours.npz", videos[1], "--model", ours) == 0
+    assert uniformer("search", tmp_path / "ours.npz", videos[1], "--model", ours) == 0
 
 
 def test_json_is_json_whatever_the_terminal_takes(monkeypatch: pytest.MonkeyPatch):

@@ -17,7 +17,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from slowfast.cli.main import main
 from slowfast.config import load_config
 from slowfast.datasets import VideoReader
 from slowfast.errors import UserError
@@ -27,6 +26,7 @@ from slowfast.inference.frame_grid import make_grid
 from slowfast.inference.stream import _Picked
 from slowfast.inference.window_memory import TokenRing
 from slowfast.models import build_model
+from tests.command_line import uniformer
 from tests.inference.models import CLASS_NAMES, FAMILIES, INPUT, small_classifier
 from tests.models.weights.layouts import randomized
 from tests.videos import truncate, write_damaged_video, write_video
@@ -471,20 +471,12 @@ def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return publish(scene_classifier(5), tmp_path_factory.mktemp("folder") / "scene")
 
 
-def run(*words: object) -> int:
-    try:
-        main([str(word) for word in words])
-    except SystemExit as stop:
-        return stop.code or 0
-    return 0
-
-
 def test_the_command_prints_one_line_per_window(model_folder: Path, video: Path, capsys):
     words = ["stream", video, "--model", model_folder, "--window_s", 0.6, "--device", "cpu", "--no_verify"]
-    assert run(*words, "--json", "--topk", 2) == 0
+    assert uniformer(*words, "--json", "--topk", 2) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["start_s"] for row in rows[:3]] == [0.0, 0.12, 0.24] and len(rows[0]["classes"]) == 2
-    assert run(*words, "--stride_s", 0.2) == 0
+    assert uniformer(*words, "--stride_s", 0.2) == 0
     printed = capsys.readouterr()
     assert printed.out.splitlines()[0].startswith("     0.00 s to      0.64 s  ")
     assert printed.err.startswith(f"note: {video}: the stride is 0.24 s, not 0.2 s: ")
@@ -493,11 +485,11 @@ def test_the_command_prints_one_line_per_window(model_folder: Path, video: Path,
 @pytest.mark.slow
 def test_the_command_tells_mistakes_in_one_line(model_folder: Path, video: Path, capsys):
     words = ["--model", model_folder, "--device", "cpu", "--no_verify"]
-    assert run("stream", "nowhere.mp4", *words) == 2
+    assert uniformer("stream", "nowhere.mp4", *words) == 2
     assert capsys.readouterr().err == "error: nowhere.mp4: No such file or directory\n"
-    assert run("stream", video, *words, "--window_s", "0") == 2
+    assert uniformer("stream", video, *words, "--window_s", "0") == 2
     assert "argument --window_s/--window: '0'; accepted: numbers above 0" in capsys.readouterr().err
-    assert run("stream", video, *words, "--window_s", 20) == 1
+    assert uniformer("stream", video, *words, "--window_s", 20) == 1
     assert "warning: " in capsys.readouterr().err
 
 

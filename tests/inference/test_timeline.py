@@ -13,7 +13,6 @@ import pytest
 import torch
 from PIL import Image
 
-from slowfast.cli.main import main
 from slowfast.datasets import VideoReader
 from slowfast.errors import UserError
 from slowfast.inference import WindowPrediction, publish
@@ -28,6 +27,7 @@ from slowfast.inference.timeline import (
     write_timeline,
 )
 from slowfast.visualization.timeline_strip import Span, draw_strip, key_times
+from tests.command_line import uniformer
 from tests.inference.models import small_classifier
 from tests.inference.test_stream import scene_classifier
 from tests.odd_videos import write_stream
@@ -136,24 +136,16 @@ def words(video: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return ["--model", str(folder), "--device", "cpu", "--no_verify"]
 
 
-def status(*arguments: object) -> int:
-    try:
-        main(["timeline", *map(str, arguments)])
-    except SystemExit as stop:
-        return stop.code or 0
-    return 0
-
-
 def test_the_command_writes_what_is_asked_for(words: list[str], video: Path, tmp_path: Path, capsys):
     outputs = {form: tmp_path / f"out.{form}" for form in ("csv", "json", "srt", "png")}
     named = [word for form, path in outputs.items() for word in (f"--{form}", path)]
-    assert status(video, *words, "--window", 0.8, "--stride", 0.4, *named) == 0
+    assert uniformer("timeline", video, *words, "--window", 0.8, "--stride", 0.4, *named) == 0
     assert capsys.readouterr().out == ""
     assert outputs["csv"].read_text().startswith("start_s,end_s,class,probability,windows\n0.000,")
     assert len(json.loads(outputs["json"].read_text())) == len(outputs["csv"].read_text().splitlines()) - 1
     assert re.match(r"1\n00:00:00,000 --> 00:00:0\d,\d{3}\n", outputs["srt"].read_text())
     assert Image.open(outputs["png"]).size[0] == 1540
-    assert status(video, *words, "--window", 0.8, "--stride", 0.4) == 0
+    assert uniformer("timeline", video, *words, "--window", 0.8, "--stride", 0.4) == 0
     assert capsys.readouterr().out == outputs["csv"].read_text()
 
 
@@ -162,7 +154,7 @@ def test_what_cannot_be_written_is_told_before_the_work(words: list[str], video:
         ("--png", "strip.txt", "the suffix names no format of pictures; accepted: "),
         ("--csv", "none/t.csv", f"cannot be written: there is no folder {tmp_path}/none"),
     ):
-        assert status(video, *words, option, tmp_path / name) == 2
+        assert uniformer("timeline", video, *words, option, tmp_path / name) == 2
         assert capsys.readouterr().err.startswith(f"error: {tmp_path / name}: {told}")  # and no note before it
 
 
@@ -177,13 +169,13 @@ def test_what_is_no_video_is_one_line(words: list[str], tmp_path: Path, capsys):
         write_sound(tmp_path / "sound.mp4"): "has no video stream",
     }
     for path, message in told.items():
-        assert status(path, *words) == 2
+        assert uniformer("timeline", path, *words) == 2
         err = capsys.readouterr().err
         assert err.startswith(f"error: {path}: {message}") and err.count("\n") == 1
 
 
 def test_a_picture_of_no_known_format_is_refused(words: list[str], video: Path, tmp_path: Path, capsys):
-    assert status(video, *words, "--window", 0.8, "--png", tmp_path / "a.xyz") == 2
+    assert uniformer("timeline", video, *words, "--window", 0.8, "--png", tmp_path / "a.xyz") == 2
     assert "the suffix names no format of pictures" in capsys.readouterr().err
 
 
@@ -207,7 +199,7 @@ def test_a_result_replaces_no_video_device_or_other_result(words: list[str], vid
         (["--csv", tmp_path / "a", "--json", tmp_path / "a"], f"{tmp_path}/a: is named for two forms; name a file for"),
         (["--srt", tmp_path], f"{tmp_path}: cannot be written: it is a folder; name a file in it"),
     ):
-        assert status(copy, *words, *options) == 2
+        assert uniformer("timeline", copy, *words, *options) == 2
         assert capsys.readouterr().err.startswith(f"error: {told}")
     assert copy.read_bytes() == video.read_bytes()
     pipe, read = tmp_path / "pipe", []
