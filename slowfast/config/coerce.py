@@ -163,6 +163,7 @@ EMPTY_LIST_ITEMS = {
     "PLUGINS": str,
     "SOLVER.LRS": float,
     "SOLVER.STEPS": int,
+    "TEST.PROBES": str,
 }
 
 # Keys that take several types; sections add theirs (``sections.py``).

@@ -88,6 +88,13 @@ _C.TEST.TEST_BEST = False
 _C.TEST.USE_EMA = False
 # Test (and validate) under autocast, in the type that TRAIN.MIXED_PRECISION_DTYPE names; False is float32.
 _C.TEST.MIXED_PRECISION = False
+# Go on with a test that was cut off in OUTPUT_DIR: the batches that it has scored are kept until its report is written.
+# Where they are of other weights, videos, views or keys, the test is refused; False begins anew.
+_C.TEST.AUTO_RESUME = True
+# Score the clips with their frames in other orders, too, for what the order of time is worth to the model: a list of
+# shuffled (the mean of 5 fixed permutations), reversed, frozen (the first, middle and last frame, each by itself),
+# half_rate (every second frame twice), or all. The model then computes 1 + 5, 1, 3, 1, or 11 times as much.
+_C.TEST.PROBES = []
 
 # ---------------------------------------------------------------------------------------------------- data
 _C.DATA = CfgNode()

@@ -12,6 +12,7 @@ CHOICES = {
     "DATA.ENSEMBLE_METHOD": ("sum", "max"),
     "SOLVER.LR_POLICY": ("cosine", "steps_with_relative_lrs"),
     "TEST.NUM_SPATIAL_CROPS": (1, 3),
+    "TEST.PROBES": ("all", "shuffled", "reversed", "frozen", "half_rate"),
     "TRAIN.MIXED_PRECISION_DTYPE": ("auto", "bf16", "fp16"),
 }
 

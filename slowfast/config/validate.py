@@ -111,6 +111,14 @@ def random_crop_fits(cfg: CfgNode) -> str | None:
     return f"{told}; enlarge the scales, or give DATA.TRAIN_JITTER_SCALES_RELATIVE and _ASPECT_RELATIVE"
 
 
+def probed_clips_have_an_order(cfg: CfgNode) -> str | None:
+    """Temporal probes change the order of a clip's frames."""
+    if cfg.TEST.PROBES and cfg.DATA.NUM_FRAMES < 2:
+        told = f"TEST.PROBES is {cfg.TEST.PROBES} and DATA.NUM_FRAMES {cfg.DATA.NUM_FRAMES}"
+        return f"{told}; clips of one frame have no order: give them 2 or more, or TEST.PROBES []"
+    return None
+
+
 def list_file_keys_are_usable(cfg: CfgNode) -> str | None:
     """Templates have their placeholder and the separator is not empty."""
     if not cfg.DATA.PATH_LABEL_SEPARATOR:
@@ -245,6 +253,7 @@ RULES: list[Rule] = [
     random_resized_crop_is_whole,
     random_crop_fits,
     list_file_keys_are_usable,
+    probed_clips_have_an_order,
     augmentation_policy_is_known,
     extra_transforms_are_used,
     many_labels_have_their_loss,

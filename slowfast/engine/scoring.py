@@ -1,10 +1,11 @@
 """Scoring: videos in, one row of scores per video out. Validation, testing and whatever else scores videos use it."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from types import MappingProxyType
 
 import torch
 from fvcore.common.config import CfgNode
@@ -17,8 +18,11 @@ from slowfast.datasets.clip_loader import Workers, clip_loader
 from slowfast.datasets.collate import label_tensor
 from slowfast.datasets.records import Batch, SampleKey, UnscoredVideo, VideoRecord
 from slowfast.datasets.transforms.functional import normalize
-from slowfast.engine.video_scores import VideoScores, concatenated, joined, merge
+from slowfast.engine.kept_scores import KeptScores
+from slowfast.engine.video_scores import VideoScores, concatenated, merge, without_scores
+from slowfast.evaluation.probe_report import report_probes
 from slowfast.evaluation.report import TestReport, make_report
+from slowfast.evaluation.temporal_probes import logits_in_orders
 from slowfast.evaluation.views import combine_views, why_not_finite
 from slowfast.runtime import distributed
 from slowfast.runtime.interruption import Interrupted, raise_if_stopped, stop_signal
@@ -40,6 +44,7 @@ class Scorer:
         has_probabilities, method, is_multi_label: how views become a video's scores, see ``combine_views``.
         build_dataset: from records to the data set of their views.
         workers: processes that load records which do not fit one pass; lists come with loaders of their own.
+        orders: of the frames of a clip that it is scored in besides its own, by name (``orders_of_probes``).
     """
 
     device: torch.device
@@ -51,6 +56,7 @@ class Scorer:
     method: str = "sum"
     is_multi_label: bool = False
     workers: Workers = field(default_factory=Workers)
+    orders: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
     @classmethod
     def from_config(cls, cfg: CfgNode, device: torch.device) -> "Scorer":
@@ -74,12 +80,13 @@ class Scorer:
         """The same, for videos that are read in another way."""
         return replace(self, build_dataset=build_dataset, workers=replace(self.workers, num=num_workers))
 
-    def score_loader(self, model: nn.Module, loader: DataLoader) -> VideoScores | None:
+    def score_loader(self, model: nn.Module, loader: DataLoader, kept: KeptScores | None = None) -> VideoScores | None:
         """Score every video of a list once; all processes call this together.
 
         Args:
             model: the bare model, on the device; set to evaluation mode here and back afterwards.
             loader: of an EvalClipDataset; this process's share.
+            kept: batches of this share that are scored already; the others are added.
 
         Returns:
             The scores of all processes on rank 0, None elsewhere.
@@ -87,7 +94,7 @@ class Scorer:
         Raises:
             Interrupted: if a process has been asked to stop.
         """
-        share = self._score_share(model, loader)
+        share = self._score_share(model, loader, kept)
         # All stop, or none: one that left alone would keep the others waiting for its scores.
         if any(distributed.gather_everywhere(stop_signal() is not None)):
             raise Interrupted("a signal to another process" if stop_signal() is None else stop_signal().name)
@@ -152,29 +159,36 @@ class Scorer:
             workers=workers,
         )
 
-    def _score_share(self, model: nn.Module, loader: DataLoader) -> VideoScores:
+    def _score_share(self, model: nn.Module, loader: DataLoader, kept: KeptScores | None) -> VideoScores:
         """Score this process's videos, in the loader's order, until it is asked to stop."""
-        parts = []
+        parts = [] if kept is None else [*kept.parts]
+        num_kept = len(parts)
+        if num_kept:
+            loader.sampler.set_epoch(0, num_steps_done=num_kept)
         with _evaluating(model):
-            for batch in progress(loader, "evaluating", len(loader)):
+            for batch in progress(loader, "evaluating", num_kept + len(loader), initial=num_kept):
                 if stop_signal() is not None:
                     break
                 parts.append(self._score_batch(model, batch, loader.dataset))
+                if kept is not None:
+                    kept.append(parts[-1])
         return concatenated(parts)
 
     def _score_batch(self, model: nn.Module, batch: Batch, dataset: EvalClipDataset) -> VideoScores:
         """Score the videos of a batch."""
         _log_resized(batch)
         if len(batch.video_idx) == 0:
-            return VideoScores(*joined([], []), batch.failed, batch.truncated)
-        logits = self._compute(model, batch.clips)
-        scores = self._combine(logits, dataset.num_views)
-        causes = why_not_finite(logits.unflatten(0, (-1, dataset.num_views)), scores)
+            return without_scores(batch.failed, batch.truncated)
+        rows = self._compute(partial(logits_in_orders, model, self.orders.values()), batch.clips)
+        logits = rows.unbind(dim=1)  # 1 + P of (N * V, K)
+        scores = [self._combine(each, dataset.num_views) for each in logits]
+        causes = why_not_finite(logits[0].unflatten(0, (-1, dataset.num_views)), scores[0])
         told = zip(batch.video_idx.tolist(), causes, strict=True)
         unscored = [UnscoredVideo(idx, dataset.records[idx].path, cause) for idx, cause in told if cause]
         is_scored = torch.tensor([not cause for cause in causes])
-        kept = batch.video_idx[is_scored], scores.cpu()[is_scored]
-        return VideoScores(*kept, batch.failed, batch.truncated, unscored)
+        own, *probed = [each.cpu()[is_scored] for each in scores]
+        probes = dict(zip(self.orders, probed, strict=True))
+        return VideoScores(batch.video_idx[is_scored], own, list(batch.failed), list(batch.truncated), unscored, probes)
 
     def _compute(self, compute: Callable[[Tensor], Tensor], clips: Tensor) -> Tensor:
         """From uint8 clips (N, C, T, H, W) to what the model, or a part of it, makes of them: N rows."""
@@ -219,12 +233,16 @@ def build_normalize(cfg: CfgNode, device: torch.device) -> Callable[[Tensor], Te
     return partial(normalize, mean=mean, std=std)
 
 
-def report_on(result: VideoScores, dataset: EvalClipDataset) -> tuple[TestReport, list[str], Tensor]:
-    """The report, and the paths and labels of the scored videos."""
+def report_on(
+    result: VideoScores, dataset: EvalClipDataset, orders: Mapping[str, Sequence[int]] = MappingProxyType({})
+) -> tuple[TestReport, list[str], Tensor]:
+    """The report, and the paths and labels of the scored videos; ``orders`` are those that were scored besides."""
     records = [dataset.records[idx] for idx in result.video_idx.tolist()]
     is_multi_label = isinstance(dataset.records[0].label, tuple)
     labels = label_tensor([record.label for record in records], result.scores.shape[1] if is_multi_label else None)
     truncations = [(video.path, video.cause) for video in result.truncated]
     unscored = [(video.path, video.cause) for video in result.unscored]
     report = make_report(result.scores, labels, len(dataset), result.failures, truncations, unscored)
+    if result.probes:
+        report = replace(report, probes=report_probes(result.scores, result.probes, labels, orders))
     return report, [record.path for record in records], labels

@@ -16,12 +16,16 @@ from slowfast.datasets.catalog import (
 from slowfast.datasets.clip_dataset import EvalClipDataset
 from slowfast.engine.checkpoint import CheckpointFolder
 from slowfast.engine.output_dir import output_locked, start_output
+from slowfast.engine.resumed_test import find_kept_scores
 from slowfast.engine.run_summary import log_repeats, log_workers
 from slowfast.engine.scoring import Scorer, report_on
 from slowfast.engine.trained_model import load_trained_model
+from slowfast.engine.video_scores import VideoScores
 from slowfast.errors import UserError
+from slowfast.evaluation.probe_report import describe_probes
 from slowfast.evaluation.published import compare, find_published
 from slowfast.evaluation.report import TestReport, TestSetting, log_videos, write_report
+from slowfast.evaluation.temporal_probes import orders_of_probes
 from slowfast.models.weights.report import WeightsReport
 from slowfast.runtime import distributed
 from slowfast.runtime.interruption import stop_held_back
@@ -96,6 +100,9 @@ def _test_into(folder: Path, cfg: CfgNode, device: torch.device) -> TestReport |
     # One process looks: what several see on a shared file system may differ for a while.
     path = distributed.from_main(_checkpoint_to_test(cfg) if distributed.is_main() else "")
     model, weights_report = load_trained_model(cfg, path, device)
+    orders = orders_of_probes(cfg.TEST.PROBES, cfg.DATA.NUM_FRAMES)
+    scorer = replace(Scorer.from_config(cfg, device), orders=orders)
+    resumption = find_kept_scores(cfg, folder, model, dataset, scorer=scorer, source=path)
     start_output(cfg, folder)
     weights_report.log()
     logger.info(
@@ -108,18 +115,28 @@ def _test_into(folder: Path, cfg: CfgNode, device: torch.device) -> TestReport |
     if not cfg.TRAIN.ENABLE:  # else training has said it
         log_repeats({"test": dataset.records})
         log_workers(cfg)
-    scorer = Scorer.from_config(cfg, device)
     setting = _setting_of(cfg, scorer, dataset, weights_report)
-    result = scorer.score_loader(model, build_loader(cfg, dataset))
-    if result is None:
-        return None
-    report, paths, labels = report_on(result, dataset)
+    with resumption.keeping(dataset) as kept:
+        result = scorer.score_loader(model, build_loader(cfg, dataset), kept)
+        report = None if result is None else _write(result, dataset, scorer, setting, folder)
+        distributed.barrier()  # until the report is written, the scores of all processes stay
+        kept.remove()
+    return report
+
+
+def _write(
+    result: VideoScores, dataset: EvalClipDataset, scorer: Scorer, setting: TestSetting, folder: Path
+) -> TestReport:
+    """Write the report and say what is in it."""
+    report, paths, labels = report_on(result, dataset, scorer.orders)
     report = replace(report, setting=setting)
     try:
         with stop_held_back():
             write_report(folder, report, paths, labels, result.scores)
     finally:  # what took hours is told even where it cannot be written
         log_videos(report, logging.ERROR)
+        for line in describe_probes(report.probes, report.scored) if report.probes else ():
+            logger.info("%s", line)
         logger.info("%s", report.summary())
     _log_comparison(report, folder)
     return report

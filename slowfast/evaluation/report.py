@@ -4,16 +4,17 @@ import csv
 import io
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import simplejson
 from torch import Tensor
 
 from slowfast.errors import UserError
 from slowfast.evaluation.accuracy import mean_average_precision, top_k_accuracy
+from slowfast.evaluation.probe_report import gaps_in_words
 from slowfast.runtime.files import NAMES, make_folder, write_text, write_whole
 
 logger = logging.getLogger(__name__)
@@ -75,6 +76,7 @@ class TestReport:
         unscored_videos: path and cause of each of them.
         mean_average_precision: of a multi-label run, in percent; otherwise None.
         setting: what was tested and how; None of a validation.
+        probes: what ``probe_report.report_probes`` tells; None without TEST.PROBES.
     """
 
     __test__ = False  # not a test case, whatever its name says to pytest
@@ -91,16 +93,18 @@ class TestReport:
     unscored_videos: Sequence[tuple[str, str]] = ()
     mean_average_precision: float | None = None
     setting: TestSetting | None = None
+    probes: Mapping[str, Any] | None = None
 
     def summary(self) -> str:
         """One line for people."""
         precision = self.mean_average_precision
         odd = f", {self.unscored} not scored" if self.unscored else ""
         odd += f", {self.truncated} truncated" if self.truncated else ""
+        gaps = "" if self.probes is None else gaps_in_words(self.probes)
         has_precision = "" if precision is None else f", mean average precision {precision:.2f} %"
         return (
             f"top-1 {self.top1:.2f} %, top-5 {self.top5:.2f} %{has_precision} over {self.scored} scored videos "
-            f"({self.expected} expected, {self.failed} failed{odd})"
+            f"({self.expected} expected, {self.failed} failed{odd}){gaps}"
         )
 
 
