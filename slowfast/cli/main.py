@@ -30,6 +30,7 @@ STOPPED = 130
 
 COMMANDS = {
     "run": Command("run_net", "train and test a model"),
+    "test": Command("test", "test a checkpoint, and dump its scores"),
     "submit": Command("submit", "the same as a job of SLURM, or in the background of this machine"),
     "predict": Command("predict", "name what videos show"),
     "features": Command("features", "write the features of videos to a file"),

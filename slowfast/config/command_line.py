@@ -17,6 +17,16 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     that follows, values with a leading minus included.
     """
     parser.add_argument("--cfg", metavar="FILE", default=None, help="YAML config; without it, the defaults")
+    add_loading_arguments(parser)
+    # SlowFast has a word before the pairs.
+    parser.add_argument("--opts", dest="pairs", nargs=argparse.REMAINDER, default=[], help=argparse.SUPPRESS)
+    parser.add_argument(
+        "opts", metavar="KEY VALUE", nargs=argparse.REMAINDER, help="keys to override, such as SOLVER.BASE_LR 1e-4"
+    )
+
+
+def add_loading_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``--allow_duplicate_keys`` and ``--plugins`` alone, for a tool that names its config in another way."""
     parser.add_argument(
         "--allow_duplicate_keys",
         action="store_true",
@@ -28,11 +38,6 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         help="code of your own that registers models, losses, data sets or transforms; may be given several times",
-    )
-    # SlowFast has a word before the pairs.
-    parser.add_argument("--opts", dest="pairs", nargs=argparse.REMAINDER, default=[], help=argparse.SUPPRESS)
-    parser.add_argument(
-        "opts", metavar="KEY VALUE", nargs=argparse.REMAINDER, help="keys to override, such as SOLVER.BASE_LR 1e-4"
     )
 
 

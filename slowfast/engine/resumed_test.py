@@ -106,10 +106,14 @@ def find_kept_scores(
     by = {"checkpoint": source, "device": _name_of(scorer.device)}
     by |= {"torch": str(torch.__version__), "slowfast": slowfast.__version__}
     heading = {"scored": _what_is_scored(cfg, model, dataset, scorer), "by": by}
-    if not cfg.TEST.AUTO_RESUME or _is_left_over(folder):
+    if not cfg.TEST.AUTO_RESUME:
         kept.forget()
     told = distributed.gather_everywhere([] if kept.heading is None else _differences(kept.heading, heading))
     differences = next(filter(None, told), [])
+    if differences:
+        kept.forget()
+        if distributed.from_main(distributed.is_main() and _is_left_over(folder)):
+            differences = []
     dropped = ", ".join(differences[:NUM_TOLD])
     if len(differences) > NUM_TOLD:
         dropped += f" and {len(differences) - NUM_TOLD} more"
@@ -118,8 +122,6 @@ def find_kept_scores(
             f"{kept.path.parent}: a test was cut off here, and its scores are of another one: {dropped}; start that "
             f"one again to finish it, choose another OUTPUT_DIR, or drop its scores with TEST.AUTO_RESUME False"
         )
-    if dropped:
-        kept.forget()
     return Resumption(kept, heading, dropped)
 
 

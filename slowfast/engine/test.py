@@ -25,6 +25,7 @@ from slowfast.errors import UserError
 from slowfast.evaluation.probe_report import describe_probes
 from slowfast.evaluation.published import compare, find_published
 from slowfast.evaluation.report import TestReport, TestSetting, log_videos, write_report
+from slowfast.evaluation.score_dump import ScoredVideos, write_dump
 from slowfast.evaluation.temporal_probes import orders_of_probes
 from slowfast.models.weights.report import WeightsReport
 from slowfast.runtime import distributed
@@ -80,8 +81,13 @@ def _log_comparison(report: TestReport, folder: Path) -> None:
     logger.info("report: %s, scores of every video: %s", folder / "report.json", folder / "predictions.csv")
 
 
-def test(cfg: CfgNode, device: torch.device) -> None:
+def test(cfg: CfgNode, device: torch.device, dump: Path | None = None) -> None:
     """Test a checkpoint on all views of the test list and write the report to ``OUTPUT_DIR``/test.
+
+    Args:
+        cfg: the whole config.
+        device: of this process.
+        dump: one more file for the scores, see ``write_dump``.
 
     Raises:
         UserError: for a bad list, checkpoint or folder, or if another test is writing there; and, once the report is
@@ -89,12 +95,12 @@ def test(cfg: CfgNode, device: torch.device) -> None:
     """
     folder = Path(cfg.OUTPUT_DIR, "test")
     with output_locked(folder):
-        report = _test_into(folder, cfg, device)
+        report = _test_into(folder, cfg, device, dump)
     if report is not None:
         _refuse_incomplete(report, folder)
 
 
-def _test_into(folder: Path, cfg: CfgNode, device: torch.device) -> TestReport | None:
+def _test_into(folder: Path, cfg: CfgNode, device: torch.device, dump: Path | None) -> TestReport | None:
     """Score and write; returns the report on rank 0, None elsewhere."""
     dataset = build_dataset(cfg, "test")
     # One process looks: what several see on a shared file system may differ for a while.
@@ -118,14 +124,20 @@ def _test_into(folder: Path, cfg: CfgNode, device: torch.device) -> TestReport |
     setting = _setting_of(cfg, scorer, dataset, weights_report)
     with resumption.keeping(dataset) as kept:
         result = scorer.score_loader(model, build_loader(cfg, dataset), kept)
-        report = None if result is None else _write(result, dataset, scorer, setting, folder)
+        report = None if result is None else _write(result, dataset, scorer, setting, folder=folder, dump=dump)
         distributed.barrier()  # until the report is written, the scores of all processes stay
         kept.remove()
     return report
 
 
 def _write(
-    result: VideoScores, dataset: EvalClipDataset, scorer: Scorer, setting: TestSetting, folder: Path
+    result: VideoScores,
+    dataset: EvalClipDataset,
+    scorer: Scorer,
+    setting: TestSetting,
+    *,
+    folder: Path,
+    dump: Path | None,
 ) -> TestReport:
     """Write the report and say what is in it."""
     report, paths, labels = report_on(result, dataset, scorer.orders)
@@ -133,6 +145,8 @@ def _write(
     try:
         with stop_held_back():
             write_report(folder, report, paths, labels, result.scores)
+            if dump is not None:
+                write_dump(dump, ScoredVideos(paths, labels, result.scores))
     finally:  # what took hours is told even where it cannot be written
         log_videos(report, logging.ERROR)
         for line in describe_probes(report.probes, report.scored) if report.probes else ():

@@ -157,12 +157,12 @@ def write_report(folder: Path, report: TestReport, paths: Sequence[str], labels:
         UserError: if they cannot be written; files of an earlier test stay whole.
     """
     make_folder(folder)
-    write_whole(folder / "predictions.csv", lambda file: _write_rows(file, paths, labels, scores), REMEDY)
+    write_whole(folder / "predictions.csv", lambda file: write_predictions(file, paths, labels, scores), REMEDY)
     content = {name: value for name, value in asdict(report).items() if value is not None}
     write_text(folder / "report.json", simplejson.dumps(content, indent=2, ignore_nan=True) + "\n", REMEDY)
 
 
-def _write_rows(file: BinaryIO, paths: Sequence[str], labels: Tensor, scores: Tensor) -> None:
+def write_predictions(file: BinaryIO, paths: Sequence[str], labels: Tensor, scores: Tensor) -> None:
     """The table of predictions; names of files that are not UTF-8 keep their bytes."""
     text = io.TextIOWrapper(file, newline="", **NAMES)
     table = PredictionWriter(text)
