@@ -16,6 +16,7 @@ from torch import nn
 
 import slowfast
 from slowfast.config.load import flatten
+from slowfast.config.sections import sections_in_use
 from slowfast.datasets.clip_dataset import EvalClipDataset
 from slowfast.engine.kept_scores import KeptScores
 from slowfast.engine.scoring import Scorer
@@ -127,7 +128,7 @@ def find_kept_scores(
 
 def _what_is_scored(cfg: CfgNode, model: nn.Module, dataset: EvalClipDataset, scorer: Scorer) -> dict[str, Any]:
     """All that scores depend on, as JSON values; keys with a capital are the config's."""
-    sections = (*_SECTIONS, cfg.MODEL.MODEL_NAME.upper())
+    sections = tuple(f"{name}." for name in (*_SECTIONS, *(section.name for section in sections_in_use(cfg))))
     keys = {key: value for key, value in flatten(cfg) if key.startswith(sections) and key not in _WITHOUT_EFFECT}
     # One process computes: of large models that takes a second.
     hashed = tensor_hashes({"model_state": model.state_dict()})["model_state"] if distributed.is_main() else ""
