@@ -31,11 +31,11 @@ FOLDER_NAME = "partial"
 # named below: a test that is refused costs less than one whose scores are of two kinds.
 _SECTIONS = ("DATA", "MODEL", "TEST")
 # Keys in them that change no score, or do so through what is compared by itself: the weights, the list, the precision.
-_WITHOUT_EFFECT = {
+WITHOUT_EFFECT = {
     *("DATA.CLASS_NAMES_FILE", "DATA.PATH_PREFIX", "DATA.PATH_TO_DATA_DIR"),
     *("MODEL.CHECKPOINT_CLASS_ORDER", "MODEL.COMPILE", "MODEL.EMA_DECAY", "MODEL.EMA_EPOCH", "MODEL.WEIGHTS_DIR"),
     *("TEST.AUTO_RESUME", "TEST.CHECKPOINT_FILE_PATH", "TEST.ENABLE", "TEST.TEST_BEST", "TEST.USE_EMA"),
-    *("TEST.MIXED_PRECISION", "TEST.SCORES", "TEST.TEMPERATURE"),
+    "TEST.MIXED_PRECISION",
 }
 NUM_TOLD = 4
 _LAST_BITS = ("device", "torch", "slowfast")
@@ -129,7 +129,7 @@ def find_kept_scores(
 def _what_is_scored(cfg: CfgNode, model: nn.Module, dataset: EvalClipDataset, scorer: Scorer) -> dict[str, Any]:
     """All that scores depend on, as JSON values; keys with a capital are the config's."""
     sections = tuple(f"{name}." for name in (*_SECTIONS, *(section.name for section in sections_in_use(cfg))))
-    keys = {key: value for key, value in flatten(cfg) if key.startswith(sections) and key not in _WITHOUT_EFFECT}
+    keys = {key: value for key, value in flatten(cfg) if key.startswith(sections) and key not in WITHOUT_EFFECT}
     # One process computes: of large models that takes a second.
     hashed = tensor_hashes({"model_state": model.state_dict()})["model_state"] if distributed.is_main() else ""
     told = {

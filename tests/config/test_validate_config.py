@@ -237,12 +237,14 @@ for section in SECTIONS.values():
 
 @pytest.mark.parametrize("key", ALL_CHOICES)
 def test_choice_names_what_is_accepted(key):
-    other = 2 if key == "TEST.NUM_SPATIAL_CROPS" else "other"
+    is_list = isinstance(dict(flatten(get_cfg()))[key], list)
+    other = 2 if key == "TEST.NUM_SPATIAL_CROPS" else ["other"] if is_list else "other"
     with pytest.raises(UserError) as error:
         load_config(None, [key, other])
     accepted = ", ".join(str(choice) or "''" for choice in ALL_CHOICES[key])
     remedy = "; a name of code from outside needs --plugins FILE.py" if key in REGISTERED else ""
-    assert str(error.value) == f"{key} is {other!r}; accepted: {accepted}{remedy}"
+    each = "each item one of " if is_list else ""
+    assert str(error.value) == f"{key} is {other!r}; accepted: {each}{accepted}{remedy}"
 
 
 @pytest.mark.parametrize("key", RANGES | SECTIONS["UNIFORMER"].ranges | SECTIONS["UNIFORMERV2"].ranges)

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from slowfast.config import get_cfg
+from slowfast.config.load import flatten
+from slowfast.engine.resumed_test import WITHOUT_EFFECT
 from tests.command_line import Outcome, run_commands, run_net, tiny_arguments
 from tests.videos import truncate, write_list, write_video
 
@@ -113,6 +116,10 @@ def test_a_killed_test_of_two_processes_goes_on_to_the_same_bytes(arguments: lis
     assert "videos are scored already" in killed(arguments, other, "SIGKILL", 0, 100, num_processes=2).out
     assert results(other) == results(two)
     assert not (other / "test" / "partial").exists()
+
+
+def test_keys_without_effect_are_keys():
+    assert {key for key, _ in flatten(get_cfg())} >= WITHOUT_EFFECT
 
 
 OTHER_TESTS = {

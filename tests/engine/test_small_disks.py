@@ -29,7 +29,7 @@ CASES = {
     "test read-only": ("run/test", READ_ONLY),
     "test 0": ("run/test/run.lock", FULL),
     "test 3": ("run/test/predictions.csv", FULL),
-    "test 4": ("run/test/report.json", FULL),
+    "test 5": ("run/test/report.json", FULL),
     "lists 0": ("run/train.csv", FULL),
     "lists read-only": ("run", READ_ONLY),
     "digits 3": ("run/videos/train/00001_", FULL),
@@ -79,16 +79,23 @@ def test_earlier_files_are_whole(results: dict[str, dict]):
     assert {name for name in untouched if untouched[name] != resumed[name]} <= {
         *("run/log.txt", "run/metrics.jsonl", "run/config.yaml", "run/environment.json")
     }
-    for name in ("test 3", "test 4"):
+    for name in ("test 3", "test 5"):
         same = {file: value for file, value in results[name]["files"].items() if "checkpoints/" in file}
         assert same == {file: value for file, value in untouched.items() if "checkpoints/" in file}
 
 
 def test_the_accuracy_is_told_where_the_report_cannot_be_written(results: dict[str, dict]):
-    for case in ("test 3", "test 4"):
+    for case in ("test 3", "test 5"):
         assert "over 6 scored videos (6 expected, 0 failed)" in results[case]["out"]
         assert "the accuracy is in the log" in results[case]["err"]
-    assert "run/test/predictions.csv" in results["test 4"]["files"]
+    assert "run/test/predictions.csv" in results["test 5"]["files"]
+
+
+def test_a_test_goes_on_where_its_scores_cannot_be_kept(results: dict[str, dict]):
+    """What was kept until then stays, as the report could not be written either."""
+    for case, number in {"test 3": 1, "test 5": 0}.items():
+        assert results[case]["out"].count("scores are not kept from here on") == number
+        assert "run/test/partial/rank_00000.scores" in results[case]["files"]
 
 
 def test_a_log_that_cannot_be_written_is_said_once_and_goes_on_at_the_console(results: dict[str, dict]):
