@@ -85,6 +85,7 @@ def test_a_killed_test_goes_on_to_the_same_bytes(whole: list[bytes], output_dir:
     assert not (output_dir / "test" / "partial").exists()
 
 
+@pytest.mark.slow
 def test_a_test_that_was_asked_to_stop_goes_on(whole: list[bytes], arguments: list[object], tmp_path: Path):
     outcome = killed(arguments, tmp_path, "SIGTERM", 0, 3)
     assert (outcome.code, outcome.err) == (0, "") and "stopped by SIGTERM" in outcome.out
