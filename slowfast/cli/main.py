@@ -40,6 +40,7 @@ COMMANDS = {
     "publish": Command("publish", "write a model folder, which says and proves what it is"),
     "export": Command("export", "write a network as ONNX or as a program of torch.export, and try it"),
     "config": Command("show_config", "print a config as it is resolved"),
+    "report": Command("report", "write the page of a finished test: figures, classes, mistakes and their frames"),
     "verify": Command("verify", "compare a finished test with the published figure of its checkpoint"),
     "curves": Command("plot_log", "draw the curves of trainings"),
     "compare-runs": Command("compare_runs", "compare the metrics and checkpoints of two trainings, bit by bit"),

@@ -17,7 +17,7 @@ from slowfast.cli.standard_output import json_line, stop_printing
 from slowfast.config.command_line import exit_with_error, positive_int
 from slowfast.datasets.reading.container import is_address
 from slowfast.errors import UserError
-from slowfast.evaluation.report import PredictionWriter
+from slowfast.evaluation.report_files import PredictionWriter
 from slowfast.inference.inputs import VideoInput, videos_in
 from slowfast.inference.results import Features, Prediction
 
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         classifier = load_named_model(args)
         if classifier.class_note:
             print(f"note: {classifier.class_note}", file=sys.stderr)
-        show = _shower(args)
+        show = _shower(args, classifier.class_names)
         told: list[Prediction] = []
         options = {"topk": args.topk, "views": args.views, "batch_size": args.batch_size}
         for prediction in classifier.iterate_predictions(videos, **options):
@@ -99,14 +99,19 @@ def _parser(prog: str | None) -> argparse.ArgumentParser:
     return parser
 
 
-def _shower(args: argparse.Namespace) -> Callable[[Prediction], None]:
+def _shower(args: argparse.Namespace, class_names: Sequence[str] | None) -> Callable[[Prediction], None]:
     """What prints a prediction in the form that was asked for; in text and CSV only what has scores."""
     if args.json:
         return lambda prediction: tqdm.write(json_line(_as_json(prediction)), file=sys.stdout)
     if not args.csv:
         return _print_text
-    table = PredictionWriter(sys.stdout)
-    return lambda prediction: None if prediction.error else table.add(prediction.path, None, prediction.scores)
+    table = PredictionWriter(sys.stdout, class_names)
+
+    def add(prediction: Prediction) -> None:
+        if not prediction.error:
+            table.add(prediction.path, None, prediction.scores, prediction.probabilities)
+
+    return add
 
 
 def _print_text(prediction: Prediction) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from slowfast.config.command_line import exit_with_error
 from slowfast.errors import UserError
 from slowfast.evaluation.published import verify
-from slowfast.evaluation.report import load_report
+from slowfast.evaluation.report_files import load_report
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:

@@ -95,6 +95,11 @@ _C.TEST.AUTO_RESUME = True
 # shuffled (the mean of 5 fixed permutations), reversed, frozen (the first, middle and last frame, each by itself),
 # half_rate (every second frame twice), or all. The model then computes 1 + 5, 1, 3, 1, or 11 times as much.
 _C.TEST.PROBES = []
+# Where the scores of all classes go: csv (a column of predictions.csv), npz (scores.npz, float32) or none (nowhere).
+_C.TEST.SCORES = "csv"
+# Score the validation list, too, on the views of the test, and report how well the probabilities are calibrated with
+# the temperature that suits it best. Refused where the two lists share a video.
+_C.TEST.FIT_TEMPERATURE = False
 
 # ---------------------------------------------------------------------------------------------------- data
 _C.DATA = CfgNode()

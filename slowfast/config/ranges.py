@@ -13,6 +13,7 @@ CHOICES = {
     "SOLVER.LR_POLICY": ("cosine", "steps_with_relative_lrs"),
     "TEST.NUM_SPATIAL_CROPS": (1, 3),
     "TEST.PROBES": ("all", "shuffled", "reversed", "frozen", "half_rate"),
+    "TEST.SCORES": ("csv", "npz", "none"),
     "TRAIN.MIXED_PRECISION_DTYPE": ("auto", "bf16", "fp16"),
 }
 

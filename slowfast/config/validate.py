@@ -175,6 +175,16 @@ def many_labels_have_their_loss(cfg: CfgNode) -> str | None:
     return None
 
 
+def temperature_has_one_label(cfg: CfgNode) -> str | None:
+    """A temperature makes probabilities of classes that exclude each other."""
+    if not (cfg.TEST.FIT_TEMPERATURE and cfg.DATA.MULTI_LABEL):
+        return None
+    return (
+        "TEST.FIT_TEMPERATURE is True and DATA.MULTI_LABEL True; a temperature is fitted to one label per video: set "
+        "FIT_TEMPERATURE to False"
+    )
+
+
 def mixing_has_soft_targets(cfg: CfgNode) -> str | None:
     """Mixup and cutmix make targets that not every loss takes, and some take no others."""
     name, kinds = cfg.MODEL.LOSS_FUNC, LOSS_TARGETS[cfg.MODEL.LOSS_FUNC]
@@ -257,6 +267,7 @@ RULES: list[Rule] = [
     augmentation_policy_is_known,
     extra_transforms_are_used,
     many_labels_have_their_loss,
+    temperature_has_one_label,
     mixing_has_soft_targets,
     smoothing_has_its_loss,
     warmup_ends,

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from types import MappingProxyType
 
 import torch
 from fvcore.common.config import CfgNode
@@ -15,15 +14,12 @@ from torch.utils.data import DataLoader
 from slowfast.datasets import build_eval_dataset
 from slowfast.datasets.clip_dataset import EvalClipDataset
 from slowfast.datasets.clip_loader import Workers, clip_loader
-from slowfast.datasets.collate import label_tensor
 from slowfast.datasets.records import Batch, SampleKey, UnscoredVideo, VideoRecord
 from slowfast.datasets.transforms.functional import normalize
 from slowfast.engine.kept_scores import KeptScores
 from slowfast.engine.video_scores import VideoScores, concatenated, merge, without_scores
-from slowfast.evaluation.probe_report import report_probes
-from slowfast.evaluation.report import TestReport, make_report
 from slowfast.evaluation.temporal_probes import logits_in_orders
-from slowfast.evaluation.views import combine_views, why_not_finite
+from slowfast.evaluation.views import Probabilities, combine_views, to_probabilities, why_not_finite
 from slowfast.runtime import distributed
 from slowfast.runtime.interruption import Interrupted, raise_if_stopped, stop_signal
 from slowfast.runtime.log import progress
@@ -199,6 +195,12 @@ class Scorer:
                 rows.append(compute(some))
         return torch.cat(rows)
 
+    def probabilities(self, scores: Tensor) -> Probabilities:
+        """What scores of videos (..., K) say in terms of probability."""
+        return to_probabilities(
+            scores, has_probabilities=self.has_probabilities, method=self.method, is_multi_label=self.is_multi_label
+        )
+
     def _combine(self, logits: Tensor, num_views: int) -> Tensor:
         """From logits of views (N * V, K) to scores of videos (N, K)."""
         return combine_views(
@@ -231,18 +233,3 @@ def build_normalize(cfg: CfgNode, device: torch.device) -> Callable[[Tensor], Te
     """What takes uint8 clips (N, C, T, H, W) on the device to float32, by ``DATA.MEAN`` and ``DATA.STD``."""
     mean, std = (torch.tensor(values, device=device) for values in (cfg.DATA.MEAN, cfg.DATA.STD))
     return partial(normalize, mean=mean, std=std)
-
-
-def report_on(
-    result: VideoScores, dataset: EvalClipDataset, orders: Mapping[str, Sequence[int]] = MappingProxyType({})
-) -> tuple[TestReport, list[str], Tensor]:
-    """The report, and the paths and labels of the scored videos; ``orders`` are those that were scored besides."""
-    records = [dataset.records[idx] for idx in result.video_idx.tolist()]
-    is_multi_label = isinstance(dataset.records[0].label, tuple)
-    labels = label_tensor([record.label for record in records], result.scores.shape[1] if is_multi_label else None)
-    truncations = [(video.path, video.cause) for video in result.truncated]
-    unscored = [(video.path, video.cause) for video in result.unscored]
-    report = make_report(result.scores, labels, len(dataset), result.failures, truncations, unscored)
-    if result.probes:
-        report = replace(report, probes=report_probes(result.scores, result.probes, labels, orders))
-    return report, [record.path for record in records], labels

@@ -1,13 +1,14 @@
 """Testing: a checkpoint, all views of the test list, a report."""
 
 import logging
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 from fvcore.common.config import CfgNode
 
-from slowfast.datasets import build_dataset, build_loader
+from slowfast.datasets import build_class_names, build_dataset, build_loader
 from slowfast.datasets.catalog import (
     DATASET_REGISTRY,
     build_dense_sampler,
@@ -16,16 +17,17 @@ from slowfast.datasets.catalog import (
 from slowfast.datasets.clip_dataset import EvalClipDataset
 from slowfast.engine.checkpoint import CheckpointFolder
 from slowfast.engine.output_dir import output_locked, start_output
+from slowfast.engine.reporting import fitted_temperature, report_on, run_of
 from slowfast.engine.resumed_test import find_kept_scores
 from slowfast.engine.run_summary import log_repeats, log_workers
-from slowfast.engine.scoring import Scorer, report_on
+from slowfast.engine.scoring import Scorer
 from slowfast.engine.trained_model import load_trained_model
-from slowfast.engine.video_scores import VideoScores
 from slowfast.errors import UserError
 from slowfast.evaluation.probe_report import describe_probes
 from slowfast.evaluation.published import compare, find_published
-from slowfast.evaluation.report import TestReport, TestSetting, log_videos, write_report
-from slowfast.evaluation.score_dump import ScoredVideos, write_dump
+from slowfast.evaluation.report import TestReport, TestSetting, log_videos
+from slowfast.evaluation.report_files import ScoredVideos, write_report
+from slowfast.evaluation.score_dump import write_dump
 from slowfast.evaluation.temporal_probes import orders_of_probes
 from slowfast.models.weights.report import WeightsReport
 from slowfast.runtime import distributed
@@ -122,38 +124,36 @@ def _test_into(folder: Path, cfg: CfgNode, device: torch.device, dump: Path | No
         log_repeats({"test": dataset.records})
         log_workers(cfg)
     setting = _setting_of(cfg, scorer, dataset, weights_report)
+    temperature = fitted_temperature(cfg, scorer, model, dataset.records) if cfg.TEST.FIT_TEMPERATURE else None
     with resumption.keeping(dataset) as kept:
+        num_left = len(dataset) - sum(distributed.gather_everywhere(kept.num_videos))
+        started = time.perf_counter()
         result = scorer.score_loader(model, build_loader(cfg, dataset), kept)
-        report = None if result is None else _write(result, dataset, scorer, setting, folder=folder, dump=dump)
+        report = None
+        if result is not None:
+            seconds = time.perf_counter() - started
+            report, videos = report_on(result, dataset, scorer, build_class_names(cfg), temperature)
+            made_of = run_of(cfg, model, dataset.records, seconds=seconds, num_scored=num_left)
+            report = replace(report, setting=setting, run=made_of)
+            _write(report, videos, folder=folder, scores=cfg.TEST.SCORES, dump=dump)
         distributed.barrier()  # until the report is written, the scores of all processes stay
         kept.remove()
     return report
 
 
-def _write(
-    result: VideoScores,
-    dataset: EvalClipDataset,
-    scorer: Scorer,
-    setting: TestSetting,
-    *,
-    folder: Path,
-    dump: Path | None,
-) -> TestReport:
+def _write(report: TestReport, videos: ScoredVideos, *, folder: Path, scores: str, dump: Path | None) -> None:
     """Write the report and say what is in it."""
-    report, paths, labels = report_on(result, dataset, scorer.orders)
-    report = replace(report, setting=setting)
     try:
         with stop_held_back():
-            write_report(folder, report, paths, labels, result.scores)
+            write_report(folder, report, videos, scores=scores)
             if dump is not None:
-                write_dump(dump, ScoredVideos(paths, labels, result.scores))
+                write_dump(dump, videos)
     finally:  # what took hours is told even where it cannot be written
         log_videos(report, logging.ERROR)
         for line in describe_probes(report.probes, report.scored) if report.probes else ():
             logger.info("%s", line)
         logger.info("%s", report.summary())
     _log_comparison(report, folder)
-    return report
 
 
 def _refuse_incomplete(report: TestReport, folder: Path) -> None:

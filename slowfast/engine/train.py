@@ -18,9 +18,9 @@ from slowfast.engine.build import build_run
 from slowfast.engine.output_dir import output_locked
 from slowfast.engine.precise_bn import update_bn_stats
 from slowfast.engine.rank_agreement import Agreement, StepFlags
+from slowfast.engine.reporting import report_on
 from slowfast.engine.resume import restore_state
 from slowfast.engine.run_summary import log_plan, log_repeats
-from slowfast.engine.scoring import report_on
 from slowfast.engine.step import StoppedBetweenSteps, refuse_divergence, refuse_lost_scale, take_step
 from slowfast.engine.step_meter import StepMeter
 from slowfast.engine.train_run import Progress, TrainRun
@@ -34,6 +34,9 @@ from slowfast.runtime.reproduce import random_states, restore_random_states, see
 from slowfast.solver.optimizer import set_learning_rate
 
 logger = logging.getLogger(__name__)
+
+# Means over classes of a validation; each is there for one label per video or for several.
+_MEANS = ("mean_average_precision", "mean_class_accuracy", "macro_f1")
 
 
 def train(cfg: CfgNode, device: torch.device, test_records: Sequence[VideoRecord] | None = None) -> None:
@@ -245,7 +248,7 @@ def _validate_model(run: TrainRun, model: nn.Module, epoch: int, kind: str) -> f
     result = run.scorer.score_loader(model, run.val_loader)
     if result is None:
         return None
-    report, _, _ = report_on(result, run.val_loader.dataset)
+    report, _ = report_on(result, run.val_loader.dataset, run.scorer, run.class_names)
     log_videos(report, logging.WARNING)
     logger.info("validation%s: %s", " of the EMA" if kind == "val_ema" else "", report.summary())
     is_multi_label = report.mean_average_precision is not None
@@ -260,7 +263,7 @@ def _validate_model(run: TrainRun, model: nn.Module, epoch: int, kind: str) -> f
         scored=report.scored,
         failed=report.failed,
         unscored=report.unscored,
-        **({"mean_average_precision": report.mean_average_precision} if is_multi_label else {}),
+        **{name: value for name in _MEANS if (value := getattr(report, name)) is not None},
     )
     if report.unscored:
         logger.warning(

@@ -1,26 +1,32 @@
-"""What a test leaves behind: a CSV of predictions and a JSON summary."""
+"""What a test, or a validation, found: counts, accuracy and how sure it is, class by class."""
 
-import csv
-import io
 import logging
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from dataclasses import dataclass, field
+from typing import Any
 
-import simplejson
 from torch import Tensor
 
-from slowfast.errors import UserError
-from slowfast.evaluation.accuracy import mean_average_precision, top_k_accuracy
+from slowfast.evaluation.accuracy import AveragePrecision, average_precision, top_k_accuracy, top_k_correct
+from slowfast.evaluation.calibration import Calibration, calibrate
+from slowfast.evaluation.classes import (
+    ClassFigures,
+    ConfusedPair,
+    class_table,
+    confused_pairs,
+    confusion_matrix,
+    mean_figures,
+    shown_table,
+)
+from slowfast.evaluation.intervals import Interval, wilson
 from slowfast.evaluation.probe_report import gaps_in_words
-from slowfast.runtime.files import NAMES, make_folder, write_text, write_whole
+from slowfast.evaluation.views import Probabilities
 
 logger = logging.getLogger(__name__)
 
+# Of report.json; it grows with every change that older programs cannot read.
+SCHEMA_VERSION = 2
 MAX_UNSCORED_LINES = 8
-REMEDY = "the accuracy is in the log; make room or choose another OUTPUT_DIR, and test again with TRAIN.ENABLE False"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,9 +66,34 @@ class TestSetting:
     is_order_assumed: bool
 
 
+@dataclass(frozen=True, kw_only=True)
+class TestRun:
+    """What a test was made of and how long it took.
+
+    Attributes:
+        seconds: from the first batch to the last scores; of a test that was cut off, of its last part.
+        videos_per_s: in that time.
+        weights_sha256: of names, types and values of the model's tensors; equal for equal models, whatever the file.
+        list_sha256: of the paths and labels, in their order.
+        config_sha256: of all keys but those that say where and how fast a run computes.
+        git_commit: None if the code is not in a git repository.
+        versions: of this package, Python, PyTorch and CUDA.
+    """
+
+    __test__ = False
+
+    seconds: float
+    videos_per_s: float
+    weights_sha256: str
+    list_sha256: str
+    config_sha256: str
+    git_commit: str | None
+    versions: Mapping[str, str | None]
+
+
 @dataclass(frozen=True)
 class TestReport:
-    """Counts and accuracy of a test.
+    """Counts and accuracy of a test; percentages from 0 to 100.
 
     Attributes:
         expected: videos in the list.
@@ -77,6 +108,14 @@ class TestReport:
         mean_average_precision: of a multi-label run, in percent; otherwise None.
         setting: what was tested and how; None of a validation.
         probes: what ``probe_report.report_probes`` tells; None without TEST.PROBES.
+        mean_class_accuracy: mean of the accuracies of the classes that a video shows; None of several labels per video.
+        macro_f1: mean of the F1 of the classes that a video shows or is predicted as; None likewise.
+        intervals: in which the figures of all such videos lie, in 95 % of all tests: from, to, by the figure's name.
+        calibration: of the probabilities; None of several labels per video, and where no video is scored.
+        classes: one by one, in the order of the labels.
+        confused: the pairs of classes that are taken for one another most, the most frequent first.
+        run: what it was made of and how long it took; None of a validation.
+        schema_version: of the form of all this.
     """
 
     __test__ = False  # not a test case, whatever its name says to pytest
@@ -94,6 +133,14 @@ class TestReport:
     mean_average_precision: float | None = None
     setting: TestSetting | None = None
     probes: Mapping[str, Any] | None = None
+    mean_class_accuracy: float | None = None
+    macro_f1: float | None = None
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    calibration: Calibration | None = None
+    classes: Sequence[ClassFigures] = ()
+    confused: Sequence[ConfusedPair] = ()
+    run: TestRun | None = None
+    schema_version: int = SCHEMA_VERSION
 
     def summary(self) -> str:
         """One line for people."""
@@ -115,6 +162,10 @@ def make_report(
     failures: Sequence[tuple[str, str]],
     truncations: Sequence[tuple[str, str]] = (),
     unscored_videos: Sequence[tuple[str, str]] = (),
+    *,
+    class_names: Sequence[str] | None = None,
+    probabilities: Probabilities | None = None,
+    temperature: float | None = None,
 ) -> TestReport:
     """Summarise.
 
@@ -125,105 +176,55 @@ def make_report(
         failures: (path, cause) of those that could not be read.
         truncations: (path, cause) of the scored ones that end early.
         unscored_videos: (path, cause) of those with scores that are not finite.
+        class_names: in the order of the labels; None if nobody knows them.
+        probabilities: of the scored videos; None leaves out the calibration.
+        temperature: fitted on another list; None leaves it out.
     """
+    report = {
+        "expected": num_expected,
+        "scored": len(labels),
+        "failed": len(failures),
+        "top1": top_k_accuracy(scores, labels, 1),
+        "top5": top_k_accuracy(scores, labels, 5),
+        "failures": failures,
+        "truncated": len(truncations),
+        "truncations": truncations,
+        "unscored": len(unscored_videos),
+        "unscored_videos": unscored_videos,
+    }
+    if len(labels) == 0:
+        return TestReport(**report, mean_average_precision=float("nan") if labels.ndim == 2 else None)
+    intervals = {f"top{k}": wilson(int(top_k_correct(scores, labels, k).sum()), len(labels)) for k in (1, 5)}
+    if labels.ndim == 2:
+        precision = average_precision(scores, labels)
+        return TestReport(
+            **report,
+            mean_average_precision=precision.mean,
+            intervals=_in_percent(intervals | _interval_of(precision)),
+            classes=shown_table(scores, labels, precision.of_class, class_names),
+        )
+    confusion = confusion_matrix(scores.argmax(dim=1), labels, scores.shape[1])
+    accuracy, f1 = mean_figures(confusion)
+    calibration = None
+    if probabilities is not None:
+        calibration = calibrate(probabilities.values, labels, probabilities.told, temperature)
     return TestReport(
-        expected=num_expected,
-        scored=len(labels),
-        failed=len(failures),
-        top1=top_k_accuracy(scores, labels, 1),
-        top5=top_k_accuracy(scores, labels, 5),
-        failures=failures,
-        truncated=len(truncations),
-        truncations=truncations,
-        unscored=len(unscored_videos),
-        unscored_videos=unscored_videos,
-        mean_average_precision=mean_average_precision(scores, labels) if labels.ndim == 2 else None,
+        **report,
+        mean_class_accuracy=100.0 * accuracy.value,
+        macro_f1=100.0 * f1.value,
+        intervals=_in_percent(intervals | {"mean_class_accuracy": accuracy.interval, "macro_f1": f1.interval}),
+        calibration=calibration,
+        classes=class_table(confusion, class_names),
+        confused=confused_pairs(confusion, class_names),
     )
 
 
-def write_report(folder: Path, report: TestReport, paths: Sequence[str], labels: Tensor, scores: Tensor) -> None:
-    """Write ``report.json`` and ``predictions.csv`` (path, label, prediction, scores separated by spaces).
-
-    Several labels of a video are joined by ";"; the prediction is the class of the highest score all the same.
-
-    Args:
-        folder: made if need be; each file appears whole or not at all.
-        report: the summary.
-        paths: of the n scored videos.
-        labels: as for ``make_report``.
-        scores: float (n, K).
-
-    Raises:
-        UserError: if they cannot be written; files of an earlier test stay whole.
-    """
-    make_folder(folder)
-    write_whole(folder / "predictions.csv", lambda file: write_predictions(file, paths, labels, scores), REMEDY)
-    content = {name: value for name, value in asdict(report).items() if value is not None}
-    write_text(folder / "report.json", simplejson.dumps(content, indent=2, ignore_nan=True) + "\n", REMEDY)
+def _interval_of(precision: AveragePrecision) -> dict[str, Interval]:
+    return {} if precision.interval is None else {"mean_average_precision": precision.interval}
 
 
-def write_predictions(file: BinaryIO, paths: Sequence[str], labels: Tensor, scores: Tensor) -> None:
-    """The table of predictions; names of files that are not UTF-8 keep their bytes."""
-    text = io.TextIOWrapper(file, newline="", **NAMES)
-    table = PredictionWriter(text)
-    for path, label, row in zip(paths, labels, scores, strict=True):
-        table.add(path, label, row)
-    text.detach()  # flushed; whoever has opened the file closes it
-
-
-class PredictionWriter:
-    """Writes the table of ``predictions.csv``, row by row.
-
-    Args:
-        file: open for writing, with ``newline=""``.
-    """
-
-    def __init__(self, file: TextIO) -> None:
-        self._writer = csv.writer(file)
-        self._writer.writerow(["path", "label", "prediction", "scores"])
-
-    def add(self, path: str, label: Tensor | None, scores: Tensor) -> None:
-        """Write the row of one video.
-
-        Args:
-            path: of the video.
-            label: int64 (), or (K,) with 1 for each class that it shows; None if nobody knows it.
-            scores: float (K,).
-        """
-        classes = [] if label is None else [label] if label.ndim == 0 else label.nonzero()
-        written = ";".join(str(int(idx)) for idx in classes)
-        self._writer.writerow(
-            [path, written, int(scores.argmax()), " ".join(f"{value:.6g}" for value in scores.tolist())]
-        )
-
-
-def load_report(path: Path) -> TestReport:
-    """Read the report of a finished test, with its setting.
-
-    Args:
-        path: ``report.json``, the folder that it is in, or the OUTPUT_DIR of the test.
-
-    Raises:
-        UserError: if there is none, it is no report, or it does not tell the setting.
-    """
-    candidates = [path, path / "report.json", path / "test" / "report.json"]
-    file = next((candidate for candidate in candidates if os.path.isfile(candidate)), None)
-    if file is None:
-        raise UserError(
-            f"{path}: has no report of a test; accepted: the OUTPUT_DIR of a finished test (whose report is "
-            f"test/report.json), or a report.json"
-        )
-    try:
-        content = simplejson.loads(file.read_text(encoding="utf-8"))
-        # JSON has no NaN, which the accuracy over no video is.
-        rates = {name: float("nan") if content[name] is None else float(content[name]) for name in ("top1", "top5")}
-        setting = TestSetting(**content["setting"]) if content.get("setting") is not None else None
-        report = TestReport(**{**content, **rates, "setting": setting})
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        raise UserError(f"{file}: is no report of a test of this version; test again") from None
-    if report.setting is None:
-        raise UserError(f"{file}: does not tell what was tested, as reports of older versions; test again")
-    return report
+def _in_percent(intervals: Mapping[str, Interval]) -> dict[str, tuple[float, float]]:
+    return {name: (100.0 * interval.low, 100.0 * interval.high) for name, interval in intervals.items()}
 
 
 def log_videos(report: TestReport, level: int) -> None:

@@ -2,34 +2,15 @@
 
 import json
 import pickle
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
-from torch import Tensor
-
 from slowfast.errors import UserError
-from slowfast.evaluation.report import write_predictions
+from slowfast.evaluation.report_files import ScoredVideos, write_predictions, write_scores
 from slowfast.runtime.files import make_folder, write_whole
 
 REMEDY = "the report is written; start the same command again once it can be: its scores are kept"
-
-
-@dataclass(frozen=True)
-class ScoredVideos:
-    """What is dumped.
-
-    Attributes:
-        paths: of the n scored videos.
-        labels: int64 (n,), or (n, K) with 1 for each class that a video shows.
-        scores: float32 (n, K).
-    """
-
-    paths: Sequence[str]
-    labels: Tensor
-    scores: Tensor
 
 
 def check_dump(path: Path) -> None:
@@ -48,7 +29,7 @@ def write_dump(path: Path, videos: ScoredVideos) -> None:
 
     ``.pkl`` and ``.json`` are a list of one dict per video, as MMAction2 has it, of plain lists, numbers and strings:
     ``path``, ``pred_score`` (K numbers), ``pred_label``, and ``gt_label``, a list where videos have several labels.
-    ``.npz`` has arrays: ``paths``, ``scores`` (float32), ``labels``. ``.csv`` is the table of ``predictions.csv``.
+    ``.npz`` has arrays: ``paths``, ``class_names``, ``scores`` (float32), ``labels``. ``.csv`` is the table of ``predictions.csv``.
 
     Args:
         path: that ``check_dump`` has seen.
@@ -69,15 +50,10 @@ def _dicts(videos: ScoredVideos) -> list[dict[str, Any]]:
     ]
 
 
-def _write_arrays(file: BinaryIO, videos: ScoredVideos) -> None:
-    arrays = {"paths": np.array(videos.paths, dtype=str), "scores": videos.scores.numpy()}
-    np.savez(file, **arrays, labels=videos.labels.numpy())  # numbers and text alone
-
-
 # The only pickle that this project writes; it reads none.
 _FORMS: dict[str, Callable[[BinaryIO, ScoredVideos], Any]] = {
     ".pkl": lambda file, videos: pickle.dump(_dicts(videos), file),
-    ".npz": _write_arrays,
-    ".csv": lambda file, videos: write_predictions(file, videos.paths, videos.labels, videos.scores),
+    ".npz": write_scores,
+    ".csv": write_predictions,
     ".json": lambda file, videos: file.write(json.dumps(_dicts(videos)).encode() + b"\n"),
 }

@@ -1,6 +1,34 @@
-"""Scores of views to scores of videos."""
+"""Scores of views to scores of videos, and scores of videos to probabilities."""
+
+from typing import NamedTuple
 
 from torch import Tensor
+
+
+class Probabilities(NamedTuple):
+    """What scores say in terms of probability.
+
+    Attributes:
+        values: float32 (..., K).
+        told: what they were made of, in words.
+    """
+
+    values: Tensor
+    told: str
+
+
+def to_probabilities(scores: Tensor, *, has_probabilities: bool, method: str, is_multi_label: bool) -> Probabilities:
+    """From scores of videos (..., K), as ``combine_views`` gives them with the same options, to probabilities."""
+    kind = "sigmoid" if is_multi_label else "softmax"
+    if not has_probabilities:
+        values = scores.sigmoid() if is_multi_label else scores.softmax(dim=-1)
+        combined = "mean" if method == "sum" else "largest"
+        return Probabilities(values, f"{kind} of the {combined} scores of the views")
+    if method == "sum":
+        return Probabilities(scores, f"mean of the views' {kind}")
+    if is_multi_label:
+        return Probabilities(scores, f"largest of the views' {kind}")
+    return Probabilities(scores / scores.sum(dim=-1, keepdim=True), f"largest of the views' {kind}, divided by its sum")
 
 
 def combine_views(

@@ -16,6 +16,7 @@ from slowfast.datasets.build import build_eval_lists, build_file_list
 from slowfast.datasets.clip_dataset import EvalClipDataset
 from slowfast.datasets.records import VideoRecord
 from slowfast.engine.scoring import Scorer
+from slowfast.evaluation.views import to_probabilities
 from slowfast.inference.arguments import check_count, is_one_video, parse_views, raise_if_failed, stream_name
 from slowfast.inference.frame_feed import FrameFeed
 from slowfast.inference.inputs import Inputs, VideoInput, gathered
@@ -247,9 +248,9 @@ class VideoClassifier:
         Scores are probabilities averaged over the views already, or logits averaged over them (UniFormer's tests,
         TEST.ADD_SOFTMAX False): then a softmax makes them probabilities, or for several labels per video a sigmoid.
         """
-        if self.cfg.TEST.ADD_SOFTMAX:
-            return scores
-        return scores.sigmoid() if self.cfg.DATA.MULTI_LABEL else scores.softmax(dim=-1)
+        cfg = self.cfg
+        options = {"has_probabilities": cfg.TEST.ADD_SOFTMAX, "is_multi_label": cfg.DATA.MULTI_LABEL}
+        return to_probabilities(scores, method=cfg.DATA.ENSEMBLE_METHOD, **options).values
 
     def class_name(self, idx: int) -> str:
         """The name of a class by its number, counted from 0."""

@@ -54,6 +54,11 @@ def _git(*arguments: str) -> str | None:
     return result.stdout.strip() if result.returncode == 0 else None
 
 
+def git_commit() -> str | None:
+    """Of the source tree; None if the code runs from elsewhere or git is missing."""
+    return _git("rev-parse", "HEAD")
+
+
 def versions() -> dict[str, str | None]:
     """Of this package, Python, PyTorch and CUDA."""
     return {
@@ -70,7 +75,7 @@ def environment_stamp(seed: int) -> dict[str, Any]:
     return {
         "command": sys.argv,
         "seed": seed,
-        "git_commit": _git("rev-parse", "HEAD"),
+        "git_commit": git_commit(),
         "git_dirty": None if status is None else bool(status),
         **versions(),
         "platform": platform.platform(),

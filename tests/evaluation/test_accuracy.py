@@ -2,12 +2,14 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score
 
-from slowfast.evaluation.accuracy import mean_average_precision, top_k_accuracy, top_k_correct
+from slowfast.evaluation.accuracy import _average_precisions, average_precision, top_k_accuracy, top_k_correct
 
 SCORES = torch.tensor([[0.1, 0.7, 0.2], [0.5, 0.1, 0.4], [0.3, 0.4, 0.35], [0.2, 0.2, 0.6]])
 LABELS = torch.tensor([1, 1, 2, 0])
@@ -68,20 +70,37 @@ def test_mean_average_precision_is_that_of_a_hand_computation():
     scores = torch.tensor([[0.9, 0.8, 0.1], [0.7, 0.6, 0.2], [0.5, 0.4, 0.3], [0.3, 0.2, 0.4]])
     shown = torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
     first, second = (1 / 1 + 2 / 3) / 2, 1 / 4
-    assert mean_average_precision(scores, shown) == pytest.approx(100 * (first + second) / 2, rel=1e-12)
+    assert average_precision(scores, shown).mean == pytest.approx(100 * (first + second) / 2, rel=1e-12)
 
 
 def test_videos_of_one_score_count_together():
     """Both are above the one threshold, in whatever order they come: precision 1 / 2 at recall 1."""
     for shown in ([[1.0], [0.0]], [[0.0], [1.0]]):
-        assert mean_average_precision(torch.tensor([[0.5], [0.5]]), torch.tensor(shown)) == pytest.approx(50)
+        assert average_precision(torch.tensor([[0.5], [0.5]]), torch.tensor(shown)).mean == pytest.approx(50)
 
 
 def test_perfect_scores_have_full_precision():
-    assert mean_average_precision(SHOWN + 0.1 * SCORES, SHOWN) == pytest.approx(100)
+    assert average_precision(SHOWN + 0.1 * SCORES, SHOWN).mean == pytest.approx(100)
 
 
 def test_without_a_shown_class_or_with_a_score_that_is_no_number_there_is_no_precision():
-    assert math.isnan(mean_average_precision(SCORES, torch.zeros(4, 3)))
-    assert math.isnan(mean_average_precision(torch.empty(0, 3), torch.empty(0, 3)))
-    assert math.isnan(mean_average_precision(SCORES * math.nan, SHOWN))
+    assert math.isnan(average_precision(SCORES, torch.zeros(4, 3)).mean)
+    assert math.isnan(average_precision(torch.empty(0, 3), torch.empty(0, 3)).mean)
+    assert math.isnan(average_precision(SCORES * math.nan, SHOWN).mean)
+
+
+@given(st.integers(0, 2**32), st.integers(2, 30), st.integers(1, 5), st.integers(2, 6))
+def test_average_precision_is_scikit_learns(seed: int, num_videos: int, num_classes: int, num_levels: int):
+    """With scores that are equal now and then, and videos that count several times or not at all."""
+    generator = np.random.default_rng(seed)
+    scores = generator.integers(0, num_levels, (num_videos, num_classes)) / num_levels
+    shown = generator.random((num_videos, num_classes)) < 0.4
+    drawn = generator.integers(0, 4, (3, num_videos))
+    found = _average_precisions(scores, shown, drawn)
+    for weights, row in zip(drawn, found, strict=True):
+        for label in range(num_classes):
+            if shown[weights > 0, label].any():
+                expected = average_precision_score(shown[:, label], scores[:, label], sample_weight=weights)
+                assert row[label] == pytest.approx(expected, rel=1e-12)
+            else:
+                assert np.isnan(row[label])

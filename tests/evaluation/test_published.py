@@ -12,7 +12,8 @@ from slowfast.config.load import load_config
 from slowfast.config.shipped import experiment_configs
 from slowfast.errors import UserError
 from slowfast.evaluation.published import DATA_SETS, compare, find_published, load_published, verify
-from slowfast.evaluation.report import TestReport, TestSetting, load_report
+from slowfast.evaluation.report import TestReport, TestSetting
+from slowfast.evaluation.report_files import load_report
 
 ROOT = Path(__file__).parents[2]
 RESULTS = load_published()

@@ -8,13 +8,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from slowfast.evaluation.report import make_report, write_report
+from slowfast.evaluation.report import make_report
+from slowfast.evaluation.report_files import NUM_NAMED, ScoredVideos, write_report
 from slowfast.runtime import files
 
 SCORES = torch.tensor([[0.75, 0.25], [0.125, 0.875], [0.5, 0.25]])
 LABELS = torch.tensor([0, 0, 1])
 PATHS = ["a b.mp4", 'one, "two".mp4', "c.mp4"]
 FAILURES = [("bad.mp4", "has no video stream")]
+NAMED = [column for rank in range(1, NUM_NAMED + 1) for column in (f"name_{rank}", f"probability_{rank}")]
+
+
+def videos(paths: list[str], labels: torch.Tensor, scores: torch.Tensor, **options) -> ScoredVideos:
+    return ScoredVideos(paths, labels, scores, scores, **options)
 
 
 def test_accuracy_is_over_the_scored_videos():
@@ -38,17 +44,25 @@ def test_videos_without_finite_scores_are_counted_and_named():
 
 def test_names_that_are_not_utf8_keep_their_bytes(tmp_path: Path):
     path = os.fsdecode(b"caf\xe9.mp4")
-    write_report(tmp_path, make_report(SCORES[:1], LABELS[:1], 2, [(path, "gone")]), [path], LABELS[:1], SCORES[:1])
+    write_report(
+        tmp_path, make_report(SCORES[:1], LABELS[:1], 2, [(path, "gone")]), videos([path], LABELS[:1], SCORES[:1])
+    )
     assert b"caf\xe9.mp4,0,0," in (tmp_path / "predictions.csv").read_bytes()
     assert json.loads((tmp_path / "report.json").read_text())["failures"] == [[path, "gone"]]
 
 
 def test_the_files_hold_counts_and_a_row_a_video(tmp_path: Path):
     folder = tmp_path / "new" / "test"
-    write_report(folder, make_report(SCORES, LABELS, 4, FAILURES), PATHS, LABELS, SCORES)
+    write_report(folder, make_report(SCORES, LABELS, 4, FAILURES), videos(PATHS, LABELS, SCORES))
     assert sorted(path.name for path in folder.iterdir()) == ["predictions.csv", "report.json"]
     summary = json.loads((folder / "report.json").read_text())
     assert summary.pop("top1") == pytest.approx(100 / 3)
+    assert summary.pop("schema_version") == 2
+    assert [row["name"] for row in summary.pop("classes")] == ["class 0", "class 1"]
+    (pair,) = [row for row in summary.pop("confused") if row["label"] == 1]
+    assert (pair["predicted"], pair["videos"], pair["share"]) == (0, 1, 100.0)
+    assert summary.pop("mean_class_accuracy") == 25.0 and summary.pop("macro_f1") == 25.0
+    assert summary.pop("intervals")["top1"] == pytest.approx([6.149, 79.234], abs=1e-3)
     assert summary == {
         "expected": 4,
         "scored": 3,
@@ -68,6 +82,29 @@ def test_the_files_hold_counts_and_a_row_a_video(tmp_path: Path):
     assert [[float(score) for score in row["scores"].split(" ")] for row in rows] == SCORES.tolist()
 
 
+def test_predictions_are_named_with_their_probabilities(tmp_path: Path):
+    named = videos(PATHS, LABELS, SCORES, class_names=["left", "right, too"])
+    write_report(tmp_path, make_report(SCORES, LABELS, 3, []), named)
+    with (tmp_path / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["label_name"] for row in rows] == ["left", "left", "right, too"]
+    assert [(row["name_1"], row["probability_1"]) for row in rows] == [
+        ("left", "0.75"),
+        ("right, too", "0.875"),
+        ("left", "0.5"),
+    ]
+    assert [rows[0][name] for name in ("name_2", "name_3", "probability_3")] == ["right, too", "", ""]
+
+
+def test_scores_go_where_they_are_asked_for(tmp_path: Path):
+    paths = [os.fsdecode(b"caf\xe9.mp4"), "größer.mp4", "c.mp4"]
+    for kind in ("npz", "none", "npz"):
+        write_report(tmp_path, make_report(SCORES, LABELS, 3, []), videos(paths, LABELS, SCORES), scores=kind)
+        assert (tmp_path / "scores.npz").exists() == (kind == "npz")
+        with (tmp_path / "predictions.csv").open(newline="", errors="surrogateescape") as file:
+            assert {row["scores"] for row in csv.DictReader(file)} == {""}
+
+
 def test_several_labels_a_video_are_reported_with_their_mean_average_precision(tmp_path: Path):
     shown = torch.tensor([[1.0, 1.0], [0.0, 1.0], [1.0, 0.0]])
     report = make_report(SCORES, shown, 4, FAILURES)
@@ -78,7 +115,7 @@ def test_several_labels_a_video_are_reported_with_their_mean_average_precision(t
         f"top-1 100.00 %, top-5 100.00 %, mean average precision {precision:.2f} % over 3 scored videos "
         "(4 expected, 1 failed)"
     )
-    write_report(tmp_path, report, PATHS, shown, SCORES)
+    write_report(tmp_path, report, videos(PATHS, shown, SCORES))
     assert json.loads((tmp_path / "report.json").read_text())["mean_average_precision"] == pytest.approx(precision)
     with (tmp_path / "predictions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -87,20 +124,22 @@ def test_several_labels_a_video_are_reported_with_their_mean_average_precision(t
 
 def test_several_labels_without_a_scored_video_still_make_a_report(tmp_path: Path):
     scores, shown = torch.empty(0, 2), torch.empty(0, 2)
-    write_report(tmp_path, make_report(scores, shown, 1, FAILURES), [], shown, scores)
+    write_report(tmp_path, make_report(scores, shown, 1, FAILURES), videos([], shown, scores))
     assert json.loads((tmp_path / "report.json").read_text())["mean_average_precision"] is None
 
 
 def test_a_report_without_a_scored_video_is_still_json(tmp_path: Path):
     scores, labels = torch.empty(0, 2), torch.empty(0, dtype=torch.int64)
     report = make_report(scores, labels, 1, FAILURES)
-    write_report(tmp_path, report, [], labels, scores)
+    write_report(tmp_path, report, videos([], labels, scores))
     assert json.loads((tmp_path / "report.json").read_text())["top1"] is None
-    assert (tmp_path / "predictions.csv").read_text().splitlines() == ["path,label,prediction,scores"]
+    assert (tmp_path / "predictions.csv").read_text().splitlines() == [
+        ",".join(["path", "label", "prediction", "scores", "label_name", *NAMED])
+    ]
 
 
 def test_an_interrupted_report_leaves_the_old_one_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    write_report(tmp_path, make_report(SCORES, LABELS, 3, []), PATHS, LABELS, SCORES)
+    write_report(tmp_path, make_report(SCORES, LABELS, 3, []), videos(PATHS, LABELS, SCORES))
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
     def interrupted(*arguments: object) -> None:
@@ -108,5 +147,5 @@ def test_an_interrupted_report_leaves_the_old_one_whole(tmp_path: Path, monkeypa
 
     monkeypatch.setattr(files.os, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        write_report(tmp_path, make_report(SCORES[:1], LABELS[:1], 1, []), PATHS[:1], LABELS[:1], SCORES[:1])
+        write_report(tmp_path, make_report(SCORES[:1], LABELS[:1], 1, []), videos(PATHS[:1], LABELS[:1], SCORES[:1]))
     assert {name: (tmp_path / name).read_bytes() for name in before} == before

@@ -11,7 +11,7 @@ from slowfast.datasets.preparation.official_annotations import find_file
 from slowfast.engine.checkpoint import CheckpointFolder
 from slowfast.engine.run_comparison import compare_runs
 from slowfast.errors import UserError
-from slowfast.evaluation.report import load_report
+from slowfast.evaluation.report_files import load_report
 from slowfast.models.weights.files import read_checkpoint
 from slowfast.runtime.files import why_no_folder
 from slowfast.runtime.folder_lock import FolderLock

@@ -34,6 +34,12 @@ def describe_repeats(lists: Mapping[str, Sequence[VideoRecord]]) -> list[str]:
     return told
 
 
+def shared_path(records: Sequence[VideoRecord], others: Sequence[VideoRecord]) -> str:
+    """The path of the first of ``records`` that ``others`` name, too; "" if there is none."""
+    both = np.isin(_path_keys(records), _path_keys(others)).nonzero()[0]
+    return records[int(both[0])].path if len(both) else ""
+
+
 def _is_same_list(lists: Mapping[str, Sequence[VideoRecord]], split: str) -> bool:
     """Whether a list before this one is the same file."""
     source = getattr(lists[split], "source", None)

@@ -1,0 +1,117 @@
+"""From scores to a report, for tests and validations alike."""
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+
+from fvcore.common.config import CfgNode
+from torch import nn
+
+from slowfast.config.load import flatten
+from slowfast.datasets import build_loader
+from slowfast.datasets.build import build_eval_lists, build_list
+from slowfast.datasets.clip_dataset import EvalClipDataset
+from slowfast.datasets.collate import label_tensor
+from slowfast.datasets.lists.repeated_videos import shared_path
+from slowfast.datasets.records import VideoRecord
+from slowfast.engine.scoring import Scorer
+from slowfast.engine.video_scores import VideoScores
+from slowfast.errors import UserError
+from slowfast.evaluation.calibration import fit_temperature
+from slowfast.evaluation.probe_report import report_probes
+from slowfast.evaluation.report import TestReport, TestRun, make_report
+from slowfast.evaluation.report_files import ScoredVideos
+from slowfast.models.weights.integrity import tensor_hashes
+from slowfast.runtime.reproduce import git_commit, versions
+
+logger = logging.getLogger(__name__)
+
+# Where and how fast a run computes; what it computes is in the others.
+_NO_PART_OF_A_TEST = ("OUTPUT_DIR", "NUM_GPUS", "NUM_SHARDS", "LOG_PERIOD")
+
+
+def report_on(
+    result: VideoScores,
+    dataset: EvalClipDataset,
+    scorer: Scorer,
+    class_names: Sequence[str] | None,
+    temperature: float | None = None,
+) -> tuple[TestReport, ScoredVideos]:
+    """The report, and the scored videos one by one.
+
+    Args:
+        result: of all videos of the data set.
+        dataset: that was scored.
+        scorer: that scored it.
+        class_names: in the order of the labels; None if nobody knows them.
+        temperature: of the probabilities, fitted on another list; None leaves it out.
+    """
+    records = [dataset.records[idx] for idx in result.video_idx.tolist()]
+    is_multi_label = isinstance(dataset.records[0].label, tuple)
+    labels = label_tensor([record.label for record in records], result.scores.shape[1] if is_multi_label else None)
+    probabilities = scorer.probabilities(result.scores)
+    report = make_report(
+        result.scores,
+        labels,
+        len(dataset),
+        result.failures,
+        [(video.path, video.cause) for video in result.truncated],
+        [(video.path, video.cause) for video in result.unscored],
+        class_names=class_names,
+        probabilities=probabilities,
+        temperature=temperature,
+    )
+    if result.probes:
+        report = replace(report, probes=report_probes(result.scores, result.probes, labels, scorer.orders))
+    paths = [record.path for record in records]
+    return report, ScoredVideos(paths, labels, result.scores, probabilities.values, class_names)
+
+
+def run_of(
+    cfg: CfgNode, model: nn.Module, records: Sequence[VideoRecord], *, seconds: float, num_scored: int
+) -> TestRun:
+    """What a test was made of, and how long it took for ``num_scored`` videos; others were scored before."""
+    rows = hashlib.sha256()
+    for record in records:
+        rows.update(f"{record.path}\0{record.label}\n".encode(errors="surrogateescape"))
+    return TestRun(
+        seconds=seconds,
+        videos_per_s=num_scored / seconds,
+        weights_sha256=tensor_hashes({"model_state": model.state_dict()})["model_state"],
+        list_sha256=rows.hexdigest(),
+        config_sha256=hashlib.sha256(_told_config(cfg).encode()).hexdigest(),
+        git_commit=git_commit(),
+        versions=versions(),
+    )
+
+
+def fitted_temperature(
+    cfg: CfgNode, scorer: Scorer, model: nn.Module, test_records: Sequence[VideoRecord]
+) -> float | None:
+    """The temperature that suits the validation list, scored on the views of a test; all processes call this.
+
+    Returns:
+        None on ranks other than 0, and where no video of that list could be scored.
+
+    Raises:
+        UserError: if a video is on both lists: the temperature would be fitted on what it is judged by.
+    """
+    dataset = build_eval_lists(cfg, [build_list(cfg, "val")])
+    if shared := shared_path(dataset.records, test_records):
+        raise UserError(
+            f"TEST.FIT_TEMPERATURE True fits on the validation list, which shares {shared} with the test list; it "
+            f"takes lists without a common video (where a data set is tested on its validation list, as Kinetics, "
+            f"there are none)"
+        )
+    result = scorer.score_loader(model, build_loader(cfg, dataset))
+    if result is None:
+        return None
+    report, videos = report_on(result, dataset, scorer, None)
+    logger.info("TEST.FIT_TEMPERATURE: the validation list has %s", report.summary())
+    return fit_temperature(videos.probabilities, videos.labels) if len(videos.labels) else None
+
+
+def _told_config(cfg: CfgNode) -> str:
+    kept = [(key, value) for key, value in flatten(cfg) if not key.startswith((*_NO_PART_OF_A_TEST, "DATA_LOADER."))]
+    return "\n".join(f"{key} {value!r}" for key, value in sorted(kept))

@@ -1,0 +1,283 @@
+"""What ``report.html`` shows of a finished test: from its files, and from the videos where they can be read."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from fvcore.common.config import CfgNode
+
+from slowfast.config import get_cfg, load_config
+from slowfast.config.load import difference, flatten
+from slowfast.datasets.build import build_file_list
+from slowfast.datasets.reading.source import VideoReadError
+from slowfast.datasets.reading.time_limit import call_within
+from slowfast.errors import UserError
+from slowfast.evaluation.report import TestReport
+from slowfast.evaluation.report_files import ScoredVideos, report_file
+from slowfast.evaluation.scored_files import load_scored
+from slowfast.inference.inputs import Inputs, gathered
+from slowfast.runtime.files import write_text
+from slowfast.visualization.curves import draw_curves
+from slowfast.visualization.metrics_file import FILE_NAME, load_runs
+from slowfast.visualization.report_page import (
+    Headline,
+    Page,
+    Problem,
+    Sheet,
+    SheetItem,
+    picture_of_figure,
+    picture_of_frames,
+    render_page,
+)
+
+PAGE_NAME = "report.html"
+NUM_IN_SHEET = 24
+NUM_FRAMES = 4
+HEIGHT_PX = 90
+_FIGURES = {
+    "top1": "Top-1",
+    "top5": "Top-5",
+    "mean_class_accuracy": "Mean class accuracy",
+    "macro_f1": "Macro F1",
+    "mean_average_precision": "Mean average precision",
+}
+
+
+def write_page(
+    run: Path,
+    *,
+    output: Path | None = None,
+    has_frames: bool = True,
+    has_paths: bool = True,
+    plugins: Sequence[str] = (),
+) -> Path:
+    """Write the page of a finished test.
+
+    Args:
+        run: OUTPUT_DIR of the test, its folder ``test``, or the report.json in it.
+        output: file to write; None is report.html beside report.json.
+        has_frames: read some videos again, to show their frames.
+        has_paths: name the videos by their paths, else by numbers.
+        plugins: files of code that the run used.
+
+    Returns:
+        The file.
+
+    Raises:
+        UserError: if there is no report, its scores were not kept, or the page cannot be written.
+    """
+    report, videos = load_scored(run)
+    folder = report_file(run).parent
+    cfg = _config_of(folder, plugins)
+    names = _Names(videos.paths, has_paths)
+    sheets = _sheets(report, videos, names, cfg) if has_frames and cfg is not None else ()
+    page = Page(
+        title=f"{report.setting.data_set}: {os.path.basename(report.setting.checkpoint)}",
+        subtitle=_subtitle(report),
+        figures=_headlines(report),
+        counts=_counts(report),
+        has_intervals=bool(report.intervals),
+        problems=_problems(report, names),
+        curves=_curves(folder.parent),
+        **_classes(report, videos),
+        **_confusion(report, videos, names),
+        sheets=sheets,
+        facts=_facts(report, has_paths),
+        settings=() if cfg is None else _settings(cfg, has_paths),
+    )
+    output = folder / PAGE_NAME if output is None else output
+    write_text(output, render_page(page))
+    return output
+
+
+class _Names:
+    """What videos are called on the page: text that can be written as UTF-8, whatever their paths are."""
+
+    def __init__(self, paths: Sequence[str], has_paths: bool) -> None:
+        self._numbers = {path: number for number, path in enumerate(paths, start=1)}
+        self._has_paths = has_paths
+
+    def __call__(self, path: str) -> str:
+        if self._has_paths:
+            return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
+        return f"video {self._numbers.setdefault(path, len(self._numbers) + 1)}"
+
+
+def _config_of(folder: Path, plugins: Sequence[str]) -> CfgNode | None:
+    """The test's config; None where it is not there, or needs code that is not named."""
+    try:
+        return load_config(folder / "config.yaml", plugins=plugins, may_import=False)
+    except UserError:
+        return None
+
+
+def _subtitle(report: TestReport) -> str:
+    setting = report.setting
+    views = f"{setting.clips} x {setting.crops} views of {setting.frames} frames ({setting.sampling})"
+    return f"{views} of {setting.size_px} px, {setting.combined}, {setting.precision}"
+
+
+def _headlines(report: TestReport) -> list[Headline]:
+    figures = []
+    for name, told in _FIGURES.items():
+        value = getattr(report, name)
+        if value is not None:
+            interval = report.intervals.get(name)
+            note = "" if interval is None else f"95 %: {interval[0]:.1f} to {interval[1]:.1f}"
+            figures.append(Headline(told, "no video" if value != value else f"{value:.2f} %", note))
+    if report.calibration is not None:
+        calibration = report.calibration
+        note = f"calibration error; {calibration.level:.1f} if it were perfect"
+        if calibration.temperature is not None:
+            note += f"; {calibration.error_with_temperature:.1f} with temperature {calibration.temperature:.2f}"
+        figures.append(Headline("Confidence", f"{calibration.error:.1f} %", note))
+    return figures
+
+
+def _counts(report: TestReport) -> str:
+    told = f"{report.scored} of {report.expected} videos scored"
+    odd = {"could not be read": report.failed, "not finite": report.unscored, "truncated": report.truncated}
+    return f"{told}; {', '.join(f'{number} {what}' for what, number in odd.items())}."
+
+
+def _problems(report: TestReport, names: _Names) -> list[Problem]:
+    kinds = (
+        ("Could not be read", report.failures),
+        ("Have scores that are not finite", report.unscored_videos),
+        ("End early and were scored up to there", report.truncations),
+    )
+    return [Problem(what, [(names(path), cause) for path, cause in rows]) for what, rows in kinds if rows]
+
+
+def _curves(folder: Path) -> str:
+    """Of the training in the folder, if there was one."""
+    if not (folder / FILE_NAME).is_file():
+        return ""
+    try:
+        return picture_of_figure(draw_curves(load_runs([folder])))
+    except UserError:
+        return ""
+
+
+def _classes(report: TestReport, videos: ScoredVideos) -> dict[str, Any]:
+    is_multi_label = videos.labels.ndim == 2
+    columns = ["Class", "Videos", "Correct", "Predicted", "Accuracy %", "Precision %", "F1 %"]
+    rows = [
+        [row.name, row.videos, row.correct, row.predicted, row.accuracy, row.precision, row.f1]
+        + ([row.average_precision] if is_multi_label else [])
+        for row in report.classes
+    ]
+    columns += ["Average precision %"] if is_multi_label else []
+    rows = [[round(cell, 2) if isinstance(cell, float) else cell for cell in row] for row in rows]
+    shown = len(columns) - 1 if is_multi_label else columns.index("Accuracy %")
+    names = [row.name for row in report.classes]
+    return {"columns": columns, "classes": rows, "bar": shown, "sorted_by": shown, "class_names": names}
+
+
+def _confusion(report: TestReport, videos: ScoredVideos, names: _Names) -> dict[str, Any]:
+    if videos.labels.ndim == 2 or not len(videos.labels):
+        return {}
+    predicted = videos.scores.argmax(dim=1)
+    probability = videos.probabilities.gather(1, predicted[:, None])[:, 0]
+    table = {
+        "label": videos.labels.tolist(),
+        "predicted": predicted.tolist(),
+        "probability": [round(value, 4) for value in probability.tolist()],
+        "path": [names(path) for path in videos.paths],
+    }
+    return {"videos": table, "pairs": [(pair.label, pair.predicted) for pair in report.confused]}
+
+
+def _sheets(report: TestReport, videos: ScoredVideos, names: _Names, cfg: CfgNode) -> list[Sheet]:
+    """Frames of the most confident mistakes and the least confident hits; of several labels, a hit is any of them."""
+    if not len(videos.labels):
+        return []
+    predicted = videos.scores.argmax(dim=1)
+    probability = videos.probabilities.gather(1, predicted[:, None])[:, 0].numpy()
+    if videos.labels.ndim == 2:
+        is_right = (videos.labels.gather(1, predicted[:, None])[:, 0] > 0).numpy()
+    else:
+        is_right = (videos.labels == predicted).numpy()
+    order = np.argsort(-probability, kind="stable")
+    mistakes = order[~is_right[order]][:NUM_IN_SHEET]
+    hits = order[is_right[order]][::-1][:NUM_IN_SHEET]
+    chosen = [videos.paths[i] for i in [*mistakes, *hits]]
+    files = build_file_list(cfg, []).open_source
+    with gathered(chosen, files, apply_rotation=cfg.DATA.APPLY_ROTATION) as inputs:
+
+        def items(rows: np.ndarray) -> list[SheetItem]:
+            return [_item(int(i), videos, predicted, probability, names, inputs, cfg) for i in rows]
+
+        frames = f"{NUM_FRAMES} frames of each, evenly from its beginning to its end"
+        told = {
+            "Most confident mistakes": (mistakes, frames),
+            "Least confident hits": (hits, frames),
+        }
+        return [Sheet(title, note, items(rows)) for title, (rows, note) in told.items() if len(rows)]
+
+
+def _item(
+    row: int,
+    videos: ScoredVideos,
+    predicted: Any,
+    probability: np.ndarray,
+    names: _Names,
+    inputs: Inputs,
+    cfg: CfgNode,
+) -> SheetItem:
+    path, label = videos.paths[row], videos.labels[row]
+    shown = [int(label)] if label.ndim == 0 else label.nonzero().flatten().tolist()
+    true = ", ".join(_name(videos, idx) for idx in shown) or "no class"
+    lines = [f"{_name(videos, int(predicted[row]))} {100 * probability[row]:.1f} %", f"is: {true}", names(path)]
+    try:
+        picture = call_within(cfg.DATA_LOADER.VIDEO_TIMEOUT_S or None, _picture, path, inputs)
+    except TimeoutError:
+        return SheetItem("", [*lines, "its frames were not read in time"])
+    except (VideoReadError, OSError) as error:
+        return SheetItem("", [*lines, f"its frames cannot be read: {error}"])
+    return SheetItem(picture, lines)
+
+
+def _picture(path: str, inputs: Inputs) -> str:
+    with inputs.open_source(path) as source:
+        wanted = [int((part + 0.5) * source.num_frames / NUM_FRAMES) for part in range(NUM_FRAMES)]
+        frames = source.read(wanted)
+    return picture_of_frames(list(frames.numpy()), HEIGHT_PX)
+
+
+def _name(videos: ScoredVideos, label: int) -> str:
+    return f"class {label}" if videos.class_names is None else videos.class_names[label]
+
+
+def _facts(report: TestReport, has_paths: bool) -> list[tuple[str, str]]:
+    setting, run = report.setting, report.run
+    checkpoint = setting.checkpoint if has_paths else os.path.basename(setting.checkpoint)
+    facts = [
+        ("Checkpoint", checkpoint),
+        ("Data set", f"{setting.data_set}, {setting.reads}"),
+        ("Classes", " ".join(filter(None, (setting.class_names, setting.class_order)))),
+        ("Channel order", setting.channel_order),
+    ]
+    if report.calibration is not None:
+        facts.append(("Probabilities", report.calibration.probabilities))
+    if run is not None:
+        facts += [
+            ("Time", f"{run.seconds:.1f} s, {run.videos_per_s:.2f} videos/s"),
+            ("SHA-256 of the weights", run.weights_sha256),
+            ("of the list", run.list_sha256),
+            ("of the config", run.config_sha256),
+            ("Commit", run.git_commit or "not known"),
+            ("Versions", ", ".join(f"{name} {value}" for name, value in run.versions.items() if value)),
+        ]
+    return [(name, value) for name, value in facts if value]
+
+
+def _settings(cfg: CfgNode, has_paths: bool) -> list[tuple[str, str]]:
+    own: Mapping[str, Any] = dict(flatten(difference(cfg, get_cfg())))
+    return [(key, str(value)) for key, value in own.items() if has_paths or not _is_path(value)]
+
+
+def _is_path(value: object) -> bool:
+    return isinstance(value, str) and os.sep in value
