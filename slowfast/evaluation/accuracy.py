@@ -47,6 +47,27 @@ class AveragePrecision:
     interval: Interval | None = None
 
 
+def mean_average_precision(scores: Tensor, labels: Tensor) -> float:
+    """The mean of ``average_precision`` alone, in percent."""
+    if len(labels) == 0 or not scores.isfinite().all():
+        return float("nan")
+    return float(resampled_mean_average_precision(scores, labels, np.ones((1, len(labels)), dtype=np.int64))[0])
+
+
+def resampled_mean_average_precision(scores: Tensor, labels: Tensor, counts: np.ndarray) -> np.ndarray:
+    """``mean_average_precision`` of many resamples of the videos at once.
+
+    Args:
+        scores: finite (N, K).
+        labels: (N, K), above 0 for the classes that a video shows.
+        counts: int64 (B, N), how often each resample has each video.
+
+    Returns:
+        Percent, (B,); of the classes that a video of the resample shows, NaN where there is none.
+    """
+    return 100.0 * _mean_of_shown(_average_precisions(scores.double().numpy(), (labels > 0).numpy(), counts))
+
+
 def average_precision(scores: Tensor, labels: Tensor) -> AveragePrecision:
     """Average precision of each class over the videos, and its mean over the classes that a video shows.
 

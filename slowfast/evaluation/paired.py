@@ -56,34 +56,3 @@ def resampled_interval(
     counts = rng.multinomial(num_videos, np.full(num_videos, 1 / num_videos), size=NUM_RESAMPLES)
     reach = _Z * float(np.nanstd(resample(counts), ddof=1))
     return difference - reach, difference + reach
-
-
-def resampled_mean_average_precision(scores: Tensor, labels: Tensor, counts: np.ndarray) -> np.ndarray:
-    """``accuracy.mean_average_precision`` of many resamples of the videos at once.
-
-    Args:
-        scores: finite (n, K).
-        labels: (n, K), above 0 for the classes that a video shows.
-        counts: int64 (R, n), how often each resample has each video.
-
-    Returns:
-        Percent, (R,); of the classes that a video of the resample shows, NaN where there is none.
-    """
-    sums, numbers = np.zeros(len(counts)), np.zeros(len(counts))
-    for own_scores, shown in zip(scores.T.double().numpy(), (labels > 0).T.numpy(), strict=True):
-        if not shown.any():
-            continue
-        order = np.argsort(-own_scores, kind="stable")
-        # Videos of one score count together: what is looked at is the last of each.
-        is_last = np.append(np.diff(own_scores[order]) != 0, True)
-        weights = counts[:, order]
-        num_seen = np.cumsum(weights, axis=1)[:, is_last]
-        num_found = np.cumsum(weights * shown[order], axis=1)[:, is_last]
-        num_shown = num_found[:, -1]
-        gained = np.diff(num_found, axis=1, prepend=0)
-        precision = num_found / np.maximum(num_seen, 1)
-        has_any = num_shown > 0
-        sums += np.where(has_any, (gained * precision).sum(axis=1) / np.maximum(num_shown, 1), 0)
-        numbers += has_any
-    with np.errstate(invalid="ignore"):
-        return 100.0 * sums / numbers

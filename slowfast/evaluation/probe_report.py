@@ -10,12 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from slowfast.evaluation.accuracy import mean_average_precision, top_k_correct
-from slowfast.evaluation.paired import (
-    mean_difference_interval,
-    resampled_interval,
-    resampled_mean_average_precision,
-)
+from slowfast.evaluation.accuracy import mean_average_precision, resampled_mean_average_precision, top_k_correct
+from slowfast.evaluation.paired import mean_difference_interval, resampled_interval
 
 MEASURES = {"top1": "top-1", "mean_average_precision": "mean average precision"}
 # Gaps that have names.

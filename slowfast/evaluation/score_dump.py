@@ -29,7 +29,8 @@ def write_dump(path: Path, videos: ScoredVideos) -> None:
 
     ``.pkl`` and ``.json`` are a list of one dict per video, as MMAction2 has it, of plain lists, numbers and strings:
     ``path``, ``pred_score`` (K numbers), ``pred_label``, and ``gt_label``, a list where videos have several labels.
-    ``.npz`` has arrays: ``paths``, ``class_names``, ``scores`` (float32), ``labels``. ``.csv`` is the table of ``predictions.csv``.
+    ``.npz`` has arrays: ``paths``, ``class_names``, ``scores`` (float32), ``labels``. ``.csv`` is the table of
+    ``predictions.csv``.
 
     Args:
         path: that ``check_dump`` has seen.

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from slowfast.datasets import build_dataset, build_loader
 from slowfast.datasets.clip_dataset import EvalClipDataset
-from slowfast.engine.scoring import Scorer, report_on
-from slowfast.evaluation.report import load_report
+from slowfast.engine.reporting import report_on
+from slowfast.engine.scoring import Scorer
+from slowfast.evaluation.report_files import load_report
 from slowfast.evaluation.temporal_probes import orders_of_probes
 from tests.command_line import Outcome, run_net, run_tool, tiny_arguments, tiny_config
 from tests.engine.test_multi_label import multi_label_arguments
@@ -60,7 +61,7 @@ def test_a_model_that_is_blind_to_order_has_no_gap(video_set: Path):
     for name in (*(f"shuffled_{i}" for i in range(1, 6)), "reversed"):
         assert torch.equal(result.probes[name], result.scores)
     assert not torch.equal(result.probes["frozen_first"], result.scores)
-    told, _, _ = report_on(result, dataset, scorer.orders)
+    told, _ = report_on(result, dataset, scorer, None)
     assert [told.probes["probes"][name]["gap"] for name in NAMES[:2]] == [0, 0]
 
 

@@ -7,12 +7,11 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score
 
-from slowfast.evaluation.accuracy import mean_average_precision
+from slowfast.evaluation.accuracy import mean_average_precision, resampled_mean_average_precision
 from slowfast.evaluation.paired import (
     NUM_RESAMPLES,
     mean_difference_interval,
     resampled_interval,
-    resampled_mean_average_precision,
 )
 
 

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from slowfast.errors import UserError
-from slowfast.evaluation.score_dump import ScoredVideos, check_dump, write_dump
+from slowfast.evaluation.report_files import ScoredVideos
+from slowfast.evaluation.score_dump import check_dump, write_dump
 
 PATHS = ["a.mp4", os.fsdecode(b"b \xe9.mp4"), 'c "quoted", ü.mp4']
 SCORES = torch.tensor([[0.1, 0.9], [0.7, 0.3], [1e-42, 1.0]])
@@ -24,7 +25,7 @@ SINGLE, SEVERAL = torch.tensor([1, 0, 0]), torch.tensor([[0.0, 1], [1, 1], [0, 0
 def test_a_list_of_dicts_as_mmaction2_has_it(suffix: str, labels: torch.Tensor, told: list, tmp_path: Path):
     path = tmp_path / f"new folder/result{suffix}"
     check_dump(path)
-    write_dump(path, ScoredVideos(PATHS, labels, SCORES))
+    write_dump(path, ScoredVideos(PATHS, labels, SCORES, SCORES))
     content = pickle.loads(path.read_bytes()) if suffix == ".pkl" else json.loads(path.read_text())
     assert [video["path"] for video in content] == PATHS
     assert [video["gt_label"] for video in content] == told
@@ -33,20 +34,20 @@ def test_a_list_of_dicts_as_mmaction2_has_it(suffix: str, labels: torch.Tensor, 
 
 
 def test_the_pickle_needs_no_class_and_no_function(tmp_path: Path):
-    write_dump(tmp_path / "a.pkl", ScoredVideos(PATHS, SEVERAL, SCORES))
+    write_dump(tmp_path / "a.pkl", ScoredVideos(PATHS, SEVERAL, SCORES, SCORES))
     names = {opcode.name for opcode, _, _ in pickletools.genops((tmp_path / "a.pkl").read_bytes())}
     assert not names & {"GLOBAL", "STACK_GLOBAL", "INST", "REDUCE", "BUILD", "NEWOBJ", "NEWOBJ_EX", "OBJ"}
 
 
 def test_arrays(tmp_path: Path):
-    write_dump(tmp_path / "a.npz", ScoredVideos(PATHS, SINGLE, SCORES))
+    write_dump(tmp_path / "a.npz", ScoredVideos(PATHS, SINGLE, SCORES, SCORES))
     with np.load(tmp_path / "a.npz", allow_pickle=False) as content:
         assert content["paths"].tolist() == PATHS and content["labels"].tolist() == [1, 0, 0]
         assert content["scores"].dtype == np.float32 and np.array_equal(content["scores"], SCORES.numpy())
 
 
 def test_the_table_of_predictions(tmp_path: Path):
-    write_dump(tmp_path / "a.csv", ScoredVideos(PATHS, SEVERAL, SCORES))
+    write_dump(tmp_path / "a.csv", ScoredVideos(PATHS, SEVERAL, SCORES, SCORES))
     with (tmp_path / "a.csv").open(newline="", encoding="utf-8", errors="surrogateescape") as file:
         rows = list(csv.DictReader(file))
     assert [row["path"] for row in rows] == PATHS and [row["label"] for row in rows] == ["1", "0;1", ""]
