@@ -36,7 +36,10 @@ LEVELS = {
 }
 # (module, what it imports inside a function) -> why not at its top.
 LATE_IMPORTS = {
-    ("slowfast.runtime.log", "torch.utils.tensorboard"): "takes seconds, and few runs write TensorBoard curves",
+    (
+        "slowfast.runtime.metrics.tensorboard",
+        "torch.utils.tensorboard",
+    ): "takes seconds, and few runs write TensorBoard curves",
     ("slowfast.datasets.reading.backends", "decord"): "optional: another decoder",
     ("slowfast.datasets.reading.backends", "torchcodec.decoders"): "optional: another decoder",
     ("slowfast.benchmarks.loading_speed", "decord"): "optional: what is compared with",

@@ -164,6 +164,7 @@ EMPTY_LIST_ITEMS = {
     "SOLVER.LRS": float,
     "SOLVER.STEPS": int,
     "TEST.PROBES": str,
+    "TRAIN.LOGGERS": str,
 }
 
 # Keys that take several types; sections add theirs (``sections.py``).

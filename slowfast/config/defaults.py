@@ -62,6 +62,9 @@ _C.TRAIN.MIXED_PRECISION = True
 _C.TRAIN.MIXED_PRECISION_DTYPE = "auto"
 # After training and test, write the best checkpoint as a model folder to OUTPUT_DIR/model (uniformer publish).
 _C.TRAIN.PUBLISH = True
+# Where metrics go beside metrics.jsonl, which has all of them: any of tensorboard (as TENSORBOARD.ENABLE), wandb (needs
+# pip install 'uniformer-video[wandb]') and mlflow ('uniformer-video[mlflow]'); see docs/training.md.
+_C.TRAIN.LOGGERS = []
 
 # ---------------------------------------------------------------------------------------------------- testing
 _C.TEST = CfgNode()
@@ -313,7 +316,7 @@ _C.SOLVER.CLIP_GRAD_VAL = 0.0
 
 # ---------------------------------------------------------------------------------------------------- logging
 _C.TENSORBOARD = CfgNode()
-# Write training curves for TensorBoard under OUTPUT_DIR.
+# Write training curves for TensorBoard under OUTPUT_DIR, as TRAIN.LOGGERS tensorboard does.
 _C.TENSORBOARD.ENABLE = False
 
 SHARED_NAMES.update(_C)

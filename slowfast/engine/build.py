@@ -8,6 +8,7 @@ from fvcore.common.config import CfgNode
 from torch import nn
 from torch.utils.data import DataLoader
 
+from slowfast.config.load import flatten
 from slowfast.datasets import build_class_names, build_dataset, build_loader
 from slowfast.datasets.transforms.mixup import Mixup
 from slowfast.engine.checkpoint import CheckpointFolder, head_rules, load_together
@@ -21,7 +22,8 @@ from slowfast.models import VideoModel, build_model
 from slowfast.models.weights.report import WeightsReport
 from slowfast.runtime import distributed
 from slowfast.runtime.compiler import check_compiler
-from slowfast.runtime.log import MetricsLog
+from slowfast.runtime.metrics.log import MetricsLog
+from slowfast.runtime.metrics.writer import MetricsSource
 from slowfast.runtime.precision import autocast_dtype, gradient_scaler
 from slowfast.runtime.reproduce import seed_process
 from slowfast.solver.loss import build_loss
@@ -35,8 +37,9 @@ def build_run(cfg: CfgNode, device: torch.device) -> TrainRun:
     """Read the lists, build the model and give it its weights; only then write to ``OUTPUT_DIR``.
 
     Raises:
-        UserError: for bad lists, weights or checkpoints.
+        UserError: for bad lists, weights or checkpoints, or a logger that is not installed.
     """
+    metrics = MetricsLog([*cfg.TRAIN.LOGGERS, *["tensorboard"] * cfg.TENSORBOARD.ENABLE])
     seed_process(cfg.RNG_SEED, 0, distributed.rank())
     loaders = [build_loader(cfg, build_dataset(cfg, split)) for split in ("train", "val")]
     class_names = build_class_names(cfg)
@@ -45,7 +48,7 @@ def build_run(cfg: CfgNode, device: torch.device) -> TrainRun:
     weights_report = _load_start_weights(cfg, model, class_names) if newest is None else None
     run = _assemble(cfg, device, _placed(cfg, model, device), loaders, class_names)
     changes = [] if newest is None else run.load_state_dict(read_together(newest), newest)
-    _begin_output(run, is_new=newest is None)
+    _begin_output(run, metrics, is_new=newest is None)
     if weights_report is not None:
         weights_report.log()
     if newest is not None:
@@ -109,7 +112,7 @@ def _assemble(
     )
 
 
-def _begin_output(run: TrainRun, *, is_new: bool) -> None:
+def _begin_output(run: TrainRun, metrics: MetricsLog, *, is_new: bool) -> None:
     """Make ``OUTPUT_DIR`` or resume in it; a new run moves what another one left there out of its way."""
     cfg, output_dir = run.cfg, Path(run.cfg.OUTPUT_DIR)
     start_output(cfg, output_dir)
@@ -118,12 +121,13 @@ def _begin_output(run: TrainRun, *, is_new: bool) -> None:
         if is_new:
             run.checkpoints.put_aside()
     num_epochs, num_steps = run.progress.num_epochs, run.progress.num_steps
-    run.metrics = MetricsLog(
+    source = MetricsSource(
         output_dir,
-        has_tensorboard=cfg.TENSORBOARD.ENABLE,
         num_epochs=num_epochs,
         num_steps=num_epochs * run.steps_per_epoch + num_steps,
+        config=dict(flatten(cfg)),
     )
+    run.metrics = metrics.open(source)
 
 
 def _log_resumption(state: Progress, source: Path, changes: list[str]) -> None:

@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -58,7 +57,7 @@ def train(cfg: CfgNode, device: torch.device, test_records: Sequence[VideoRecord
         log_plan(run)
         lists = {"train": run.train_loader.dataset.records, "val": run.val_loader.dataset.records}
         log_repeats(lists if test_records is None else {**lists, "test": test_records})
-        with closing(run.metrics):
+        with run.metrics:
             while run.progress.num_epochs < cfg.SOLVER.MAX_EPOCH:
                 train_epoch(run)
                 finish_epoch(run)

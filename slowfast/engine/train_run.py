@@ -25,7 +25,7 @@ from slowfast.engine.resume import (
 from slowfast.engine.scoring import Scorer
 from slowfast.models.weights.load import load_weights
 from slowfast.runtime import distributed
-from slowfast.runtime.log import MetricsLog
+from slowfast.runtime.metrics.log import MetricsLog
 from slowfast.runtime.reproduce import versions
 from slowfast.solver.schedule import LearningRateSchedule
 

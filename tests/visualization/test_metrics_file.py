@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from slowfast.errors import UserError
-from slowfast.runtime.log import MetricsLog
+from slowfast.runtime.metrics.log import MetricsLog
+from slowfast.runtime.metrics.writer import MetricsSource
 from slowfast.visualization.metrics_file import RunMetrics, distinct_names, load_lines, load_runs
 
 LINE = '{"kind": "train", "step": 1, "loss": 2.0}\n'
@@ -20,7 +21,7 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_what_training_writes_is_read_back(tmp_path: Path):
-    log = MetricsLog(tmp_path)
+    log = MetricsLog().open(MetricsSource(tmp_path))
     log.write("train", 2, loss=1.5, lr=1e-3)
     log.write("train", 4, loss=math.nan, lr=5e-4)
     log.write("val", 4, epoch=2, top1=50.0)
