@@ -42,7 +42,7 @@ def predictions(output_dir: Path) -> list[dict[str, str]]:
 
 def assert_same_state(one: dict, other: dict):
     """Two checkpoints have the same weights, optimizer and progress, to the last bit."""
-    for name in ("epoch", "step", "best_accuracy"):
+    for name in ("epoch", "step", "best_accuracy", "num_without_best"):
         assert one[name] == other[name], name
     for part in ("model_state", "ema_state", "optimizer_state", "scaler_state", "class_names"):
         assert_same(one[part], other[part], part)

@@ -294,6 +294,9 @@ _C.SOLVER.STEPS = []
 _C.SOLVER.LRS = []
 # Epochs of training.
 _C.SOLVER.MAX_EPOCH = 300
+# Validations in a row without a new best accuracy after which training ends early; 0 trains to MAX_EPOCH. The schedule
+# of the learning rate stays that of MAX_EPOCH.
+_C.SOLVER.PATIENCE = 0
 # Epochs of linear warm-up, may be a fraction; at most MAX_EPOCH.
 _C.SOLVER.WARMUP_EPOCHS = 0.0
 # Learning rate at the start of warm-up.

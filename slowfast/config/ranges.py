@@ -89,6 +89,7 @@ RANGES = {
     "SOLVER.LRS": at_least(0),
     "SOLVER.STEPS": at_least(0),
     "SOLVER.MAX_EPOCH": at_least(1),
+    "SOLVER.PATIENCE": at_least(0),
     "SOLVER.WARMUP_EPOCHS": at_least(0),
     "SOLVER.WARMUP_START_LR": at_least(0),
     "SOLVER.MOMENTUM": RATE,

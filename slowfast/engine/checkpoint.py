@@ -45,8 +45,9 @@ class CheckpointFolder:
     A file holds ``model_state``, ``ema_state``, ``optimizer_state`` and ``scaler_state``; ``epoch`` (0-based, the last
     one finished, -1 for none) and ``step`` (steps done of the one after it, of ``videos_per_step`` videos each in the
     order that ``seed`` gives); ``rank_states`` (random generators and running averages, one entry per process);
-    ``best_accuracy``, ``config`` (resolved, as YAML), ``class_names`` (or None), ``versions`` and ``tensor_hashes`` (of
-    the states of model, EMA and optimizer): tensors and plain containers only, read with ``weights_only=True``.
+    ``best_accuracy`` and ``num_without_best`` (validations since then); ``config`` (resolved, as YAML), ``class_names``
+    (or None), ``versions`` and ``tensor_hashes`` (of the states of model, EMA and optimizer): tensors and plain
+    containers only, read with ``weights_only=True``.
 
     Args:
         output_dir: of the run; the folder is made with the first checkpoint.

@@ -31,6 +31,7 @@ OPTIONAL_LAYOUT: dict[str, tuple[tuple[type, ...], str]] = {
     "ema_state": ((Mapping, NoneType), "weights by name or None"),
     "scaler_state": ((Mapping, NoneType), "the state of a loss scale or None"),
     "class_names": ((list, NoneType), "a list of names or None"),
+    "num_without_best": ((int,), "a whole number"),
     "step": ((int,), "a whole number"),
 }
 # What a checkpoint within an epoch has, too.

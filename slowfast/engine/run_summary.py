@@ -64,6 +64,7 @@ def log_plan(run: TrainRun) -> None:
         f" (SOLVER.BASE_LR x {cfg.NUM_SHARDS} nodes)" if schedule.base_lr != cfg.SOLVER.BASE_LR else "",
         course_of(schedule),
     )
+    log_patience(cfg)
     sampler = run.train_loader.sampler
     if num_left_out := sampler.num_videos - sampler.num_used:
         logger.info(
@@ -74,6 +75,37 @@ def log_plan(run: TrainRun) -> None:
     warning = recipe_warning(cfg, lr=schedule.base_lr, num_videos=run.videos_per_step)
     if warning is not None:
         logger.warning("%s", warning)
+
+
+def log_patience(cfg: CfgNode) -> None:
+    """Say when a training may end early, and warn if it never can."""
+    patience, period = cfg.SOLVER.PATIENCE, cfg.TRAIN.EVAL_PERIOD
+    if not patience:
+        return
+    # The first validation is the best so far, always.
+    earliest = (patience + 1) * period
+    if earliest >= cfg.SOLVER.MAX_EPOCH:
+        logger.warning(
+            "SOLVER.PATIENCE %d never ends this training early: with TRAIN.EVAL_PERIOD %d it could after epoch %d, and "
+            "SOLVER.MAX_EPOCH is %d; lower PATIENCE or EVAL_PERIOD",
+            *(patience, period, earliest, cfg.SOLVER.MAX_EPOCH),
+        )
+        return
+    logger.info(
+        "training ends early, after epoch %d or later, once %d validations in a row bring no new best accuracy "
+        "(SOLVER.PATIENCE)",
+        *(earliest, patience),
+    )
+
+
+def log_early_end(run: TrainRun) -> None:
+    """Say that, and why, a training ends, or is not taken up again, before ``SOLVER.MAX_EPOCH``."""
+    logger.info(
+        "training ends after %d of %d epochs: %d validations in a row were not above the best accuracy, %.2f %% "
+        "(SOLVER.PATIENCE %d); a larger PATIENCE or SOLVER.MAX_EPOCH trains on",
+        *(run.progress.num_epochs, run.cfg.SOLVER.MAX_EPOCH, run.progress.num_without_best, run.progress.best_accuracy),
+        run.cfg.SOLVER.PATIENCE,
+    )
 
 
 def log_repeats(lists: Mapping[str, Sequence[VideoRecord]]) -> None:

@@ -19,7 +19,7 @@ from slowfast.engine.precise_bn import update_bn_stats
 from slowfast.engine.rank_agreement import Agreement, StepFlags
 from slowfast.engine.reporting import report_on
 from slowfast.engine.resume import restore_state
-from slowfast.engine.run_summary import log_plan, log_repeats
+from slowfast.engine.run_summary import log_early_end, log_plan, log_repeats
 from slowfast.engine.step import StoppedBetweenSteps, refuse_divergence, refuse_lost_scale, take_step
 from slowfast.engine.step_meter import StepMeter
 from slowfast.engine.train_run import Progress, TrainRun
@@ -39,7 +39,7 @@ _MEANS = ("mean_average_precision", "mean_class_accuracy", "macro_f1")
 
 
 def train(cfg: CfgNode, device: torch.device, test_records: Sequence[VideoRecord] | None = None) -> None:
-    """Train from the config to ``SOLVER.MAX_EPOCH``, resuming from the newest checkpoint of ``OUTPUT_DIR``.
+    """Train to ``SOLVER.MAX_EPOCH``, or less far by ``SOLVER.PATIENCE``, from the newest checkpoint of ``OUTPUT_DIR``.
 
     Args:
         cfg: the whole config.
@@ -58,7 +58,9 @@ def train(cfg: CfgNode, device: torch.device, test_records: Sequence[VideoRecord
         lists = {"train": run.train_loader.dataset.records, "val": run.val_loader.dataset.records}
         log_repeats(lists if test_records is None else {**lists, "test": test_records})
         with run.metrics:
-            while run.progress.num_epochs < cfg.SOLVER.MAX_EPOCH:
+            if run.ends_early:
+                log_early_end(run)
+            while not run.is_finished:
                 train_epoch(run)
                 finish_epoch(run)
         distributed.barrier()
@@ -181,12 +183,17 @@ def finish_epoch(run: TrainRun) -> None:
             for model in models:
                 with autocast(run.device, run.autocast_dtype):
                     update_bn_stats(model, training_clips(run, epoch), cfg.BN.NUM_BATCHES_PRECISE)
-        accuracy = validate(run, epoch)
+        accuracy = distributed.from_main(validate(run, epoch))  # all have to end in the same epoch
     num_epochs, best_accuracy = epoch + 1, run.progress.best_accuracy
     is_best = accuracy is not None and accuracy > best_accuracy
-    run.progress = Progress(num_epochs, best_accuracy=accuracy if is_best else best_accuracy)
-    is_epoch_kept = num_epochs % cfg.TRAIN.CHECKPOINT_PERIOD == 0 or num_epochs == cfg.SOLVER.MAX_EPOCH
+    num_without_best = 0 if is_best else run.progress.num_without_best + is_validated(cfg, epoch)
+    run.progress = Progress(
+        num_epochs, best_accuracy=accuracy if is_best else best_accuracy, num_without_best=num_without_best
+    )
+    is_epoch_kept = num_epochs % cfg.TRAIN.CHECKPOINT_PERIOD == 0 or run.is_finished
     save(run, is_epoch=is_epoch_kept, is_best=is_best)
+    if run.ends_early:
+        log_early_end(run)
 
 
 def _log_steps(run: TrainRun, meter: StepMeter, lr: float) -> None:

@@ -24,6 +24,7 @@ from slowfast.engine.resume import (
 )
 from slowfast.engine.scoring import Scorer
 from slowfast.models.weights.load import load_weights
+from slowfast.models.weights.sources import config_of
 from slowfast.runtime import distributed
 from slowfast.runtime.metrics.log import MetricsLog
 from slowfast.runtime.reproduce import versions
@@ -39,12 +40,14 @@ class Progress:
         num_steps: done of the epoch after them; all of its steps, where only its validation is left.
         best_accuracy: best validation accuracy in percent so far.
         rank_state: of this process, to resume within an epoch; None for what a new epoch begins with.
+        num_without_best: validations since the one that gave ``best_accuracy``.
     """
 
     num_epochs: int = 0
     num_steps: int = 0
     best_accuracy: float = -1.0
     rank_state: dict[str, Any] | None = None
+    num_without_best: int = 0
 
 
 @dataclass(eq=False)
@@ -89,6 +92,17 @@ class TrainRun:
         return self.ema is not None and begun
 
     @property
+    def ends_early(self) -> bool:
+        """Whether ``SOLVER.PATIENCE`` validations without a new best one end training before ``SOLVER.MAX_EPOCH``."""
+        is_early = self.progress.num_epochs < self.cfg.SOLVER.MAX_EPOCH
+        return is_early and 0 < self.cfg.SOLVER.PATIENCE <= self.progress.num_without_best
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether no epoch is left to train."""
+        return self.progress.num_epochs >= self.cfg.SOLVER.MAX_EPOCH or self.ends_early
+
+    @property
     def steps_per_epoch(self) -> int:
         """Optimizer updates per epoch."""
         return self.train_loader.sampler.num_steps
@@ -120,6 +134,7 @@ class TrainRun:
             "rank_states": distributed.gather_objects(self.progress.rank_state),
             "seed": self.cfg.RNG_SEED,
             "best_accuracy": self.progress.best_accuracy,
+            "num_without_best": self.progress.num_without_best,
             "config": self.cfg.dump(),
             "class_names": self.class_names,
             "versions": versions(),
@@ -159,9 +174,10 @@ class TrainRun:
 
     def _progress_of(self, content: dict[str, Any]) -> tuple[Progress, list[str]]:
         """Where the run of a checkpoint stands, in steps of this run, and what ``load_state_dict`` returns."""
-        num_epochs, num_steps, best_accuracy = content["epoch"] + 1, content.get("step", 0), content["best_accuracy"]
+        num_epochs, num_steps = content["epoch"] + 1, content.get("step", 0)
+        best = {"best_accuracy": content["best_accuracy"], "num_without_best": self._num_without_best(content)}
         if num_steps == 0:
-            return Progress(num_epochs, best_accuracy=best_accuracy), []
+            return Progress(num_epochs, **best), []
         rank_states, old_videos_per_step = content["rank_states"], content["videos_per_step"]
         changes = []
         if content["seed"] != self.cfg.RNG_SEED:
@@ -172,4 +188,10 @@ class TrainRun:
             changes.append(f"a step takes {self.videos_per_step} videos and took {old_videos_per_step}")
             num_steps = min(num_steps * old_videos_per_step // self.videos_per_step, self.steps_per_epoch)
         rank_state = None if changes else rank_states[distributed.rank()]
-        return Progress(num_epochs, num_steps, best_accuracy, rank_state), changes
+        return Progress(num_epochs, num_steps, rank_state=rank_state, **best), changes
+
+    def _num_without_best(self, content: dict[str, Any]) -> int:
+        """What a checkpoint has counted for ``SOLVER.PATIENCE``; a larger ``SOLVER.MAX_EPOCH`` begins anew."""
+        max_epoch = config_of(content).get("SOLVER.MAX_EPOCH")
+        is_longer = isinstance(max_epoch, int) and max_epoch < self.cfg.SOLVER.MAX_EPOCH
+        return 0 if is_longer else content.get("num_without_best", 0)
