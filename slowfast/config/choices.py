@@ -44,6 +44,8 @@ LOSS_TARGETS: dict[str, tuple[str, ...]] = {
     "soft_cross_entropy": ("mixed",),
     "bce_logit": ("several",),
 }
+# Losses that take ``class_weights``, float (K,).
+WEIGHTED_LOSSES = {"cross_entropy", "soft_cross_entropy", "bce_logit"}
 
 
 def fold_case(key: str, name: str) -> str:

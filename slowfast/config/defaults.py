@@ -43,6 +43,10 @@ _C.TRAIN.DATASET = "kinetics"
 # Videos per batch and node, split over its NUM_GPUS. Videos per step: this x NUM_SHARDS x SOLVER.ACCUM_STEPS; clips
 # per step: that x AUG.NUM_SAMPLE.
 _C.TRAIN.BATCH_SIZE = 64
+# uniform: an epoch takes every training video once. balanced: as many videos as that, but of all classes equally many,
+# so that those of rare classes come several times, each time with other frames and augmentation, and only some of
+# frequent ones, others every epoch. Not with DATA.MULTI_LABEL.
+_C.TRAIN.CLASS_SAMPLING = "uniform"
 # Epochs between two validations; the last epoch is always validated.
 _C.TRAIN.EVAL_PERIOD = 10
 # Epochs between two checkpoints that are kept as checkpoint_epoch_NNNNN.pyth; the last epoch is always saved.
@@ -238,6 +242,9 @@ _C.MODEL.LOSS_FUNC = "cross_entropy"
 # Share of each target of cross_entropy that is spread over all classes alike, in [0, 1); with mixup,
 # MIXUP.LABEL_SMOOTH_VALUE takes its place.
 _C.MODEL.LABEL_SMOOTHING = 0.0
+# Weights of the classes in the loss: "" for none; balanced, so that rare classes count as much as frequent ones
+# (docs/training.md has the formula); or a file with one weight per line, in the order of the labels.
+_C.MODEL.CLASS_WEIGHTS = ""
 # Directory under which published weights are looked for.
 _C.MODEL.WEIGHTS_DIR = "weights"
 # Order of the classes in the weights that training starts from, or a public checkpoint to test: "" as the source

@@ -14,6 +14,7 @@ CHOICES = {
     "TEST.NUM_SPATIAL_CROPS": (1, 3),
     "TEST.PROBES": ("all", "shuffled", "reversed", "frozen", "half_rate"),
     "TEST.SCORES": ("csv", "npz", "none"),
+    "TRAIN.CLASS_SAMPLING": ("uniform", "balanced"),
     "TRAIN.LOGGERS": ("tensorboard", "wandb", "mlflow"),
     "TRAIN.MIXED_PRECISION_DTYPE": ("auto", "bf16", "fp16"),
 }

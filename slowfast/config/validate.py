@@ -12,7 +12,7 @@ from typing import Any
 
 from fvcore.common.config import CfgNode
 
-from slowfast.config.choices import LEFT_TO_USE, LOSS_TARGETS, REGISTERED, losses_for, why_refused
+from slowfast.config.choices import LEFT_TO_USE, LOSS_TARGETS, REGISTERED, WEIGHTED_LOSSES, losses_for, why_refused
 from slowfast.config.ranges import CHOICES, RANGES, Range
 from slowfast.config.sections import Rule, sections_in_use
 from slowfast.errors import UserError
@@ -209,6 +209,34 @@ def smoothing_has_its_loss(cfg: CfgNode) -> str | None:
     return f"{told}; only cross_entropy is smoothed: set LABEL_SMOOTHING to 0"
 
 
+def weights_have_their_loss(cfg: CfgNode) -> str | None:
+    """Weights of classes are for the losses that take them."""
+    weights, name = cfg.MODEL.CLASS_WEIGHTS, cfg.MODEL.LOSS_FUNC
+    if not weights or name in WEIGHTED_LOSSES:
+        return None
+    known = ", ".join(loss for loss in LOSS_TARGETS if loss in WEIGHTED_LOSSES)
+    told = f"MODEL.CLASS_WEIGHTS is {weights!r} and MODEL.LOSS_FUNC {name}, which takes none"
+    return f"{told}; set CLASS_WEIGHTS to '' or LOSS_FUNC to one of {known}"
+
+
+def classes_are_balanced_once(cfg: CfgNode) -> str | None:
+    """Classes are drawn equally often where each video has one, and are then not weighted as if they were not."""
+    if cfg.TRAIN.CLASS_SAMPLING == "uniform":
+        return None
+    told = "TRAIN.CLASS_SAMPLING is balanced and"
+    if cfg.DATA.MULTI_LABEL:
+        return (
+            f"{told} DATA.MULTI_LABEL True; videos of several labels cannot be drawn so that all classes come equally "
+            f"often: set CLASS_SAMPLING to uniform, and MODEL.CLASS_WEIGHTS to balanced for rare classes"
+        )
+    if cfg.MODEL.CLASS_WEIGHTS == "balanced":
+        return (
+            f"{told} MODEL.CLASS_WEIGHTS balanced; together they favour rare classes twice: set CLASS_SAMPLING to "
+            f"uniform or CLASS_WEIGHTS to ''"
+        )
+    return None
+
+
 def warmup_ends(cfg: CfgNode) -> str | None:
     """Warm-up is a part of training."""
     warmup, total = cfg.SOLVER.WARMUP_EPOCHS, cfg.SOLVER.MAX_EPOCH
@@ -270,6 +298,8 @@ RULES: list[Rule] = [
     temperature_has_one_label,
     mixing_has_soft_targets,
     smoothing_has_its_loss,
+    weights_have_their_loss,
+    classes_are_balanced_once,
     warmup_ends,
     cosine_descends,
     steps_have_rates,

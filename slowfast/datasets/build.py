@@ -6,7 +6,9 @@ from functools import partial
 from fvcore.common.config import CfgNode
 from torch.utils.data import DataLoader
 
+from slowfast.datasets.balanced_order import BalancedOrder
 from slowfast.datasets.catalog import DATASET_REGISTRY, DatasetEntry
+from slowfast.datasets.class_counts import class_labels
 from slowfast.datasets.clip_dataset import EvalClipDataset, TrainClipDataset
 from slowfast.datasets.clip_loader import Workers, clip_loader
 from slowfast.datasets.collate import collate
@@ -126,6 +128,12 @@ def videos_per_batch(cfg: CfgNode, dataset: TrainClipDataset | EvalClipDataset) 
     return per_process if is_train else max(per_process // dataset.num_views, 1)
 
 
+def _build_balance(cfg: CfgNode, dataset: TrainClipDataset) -> BalancedOrder | None:
+    if cfg.TRAIN.CLASS_SAMPLING == "uniform":
+        return None
+    return BalancedOrder(class_labels(dataset.records), seed=cfg.RNG_SEED)
+
+
 def build_loader(cfg: CfgNode, dataset: TrainClipDataset | EvalClipDataset) -> DataLoader:
     """A loader of this process's share, batches as ``slowfast.datasets.records.Batch``.
 
@@ -141,6 +149,7 @@ def build_loader(cfg: CfgNode, dataset: TrainClipDataset | EvalClipDataset) -> D
         step_size=batch_size * cfg.SOLVER.ACCUM_STEPS if is_train else batch_size,
         is_train=is_train,
         seed=cfg.RNG_SEED,
+        balance=_build_balance(cfg, dataset) if is_train else None,
     )
     if is_train and len(sampler) == 0:
         raise UserError(

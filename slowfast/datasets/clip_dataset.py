@@ -133,7 +133,8 @@ class TrainClipDataset(_ClipDataset):
     """One random choice of frames per video, augmented one or more times (repeated augmentation, arXiv 1901.09335).
 
     An unreadable video is replaced by another, and named in the sample. All draws of repeat r depend on
-    (seed, epoch, video_idx, r) alone, so that neither workers nor ranks change the clips.
+    (seed, epoch, video_idx, r) alone, so that neither workers nor ranks change the clips; where a video comes again in
+    an epoch, its repeats are numbered on.
 
     Args:
         transform: augmentation.
@@ -163,7 +164,8 @@ class TrainClipDataset(_ClipDataset):
         """The clips of ``key.video_idx`` in epoch ``key.epoch``: views uint8 (num_repeats, C, T, H, W)."""
         # To NumPy (a, b, c) and (a, b, c, 0) are the same seed. The first repeat's generator therefore chooses the
         # frames, too, and goes on from there; one of (seed, epoch, video_idx) would draw the same numbers again.
-        rngs = [np.random.default_rng((self.seed, key.epoch, key.video_idx, r)) for r in range(self.num_repeats)]
+        numbers = range(key.draw * self.num_repeats, (key.draw + 1) * self.num_repeats)
+        rngs = [np.random.default_rng((self.seed, key.epoch, key.video_idx, r)) for r in numbers]
         rng = rngs[0]
         video_idx = key.video_idx
         failures: list[FailedVideo] = []

@@ -43,10 +43,16 @@ class VideoRecord(NamedTuple):
 
 
 class SampleKey(NamedTuple):
-    """What a data loader asks the data set for; all random draws of a sample depend on it and the seed alone."""
+    """What a data loader asks the data set for; all random draws of a sample depend on it and the seed alone.
+
+    Attributes:
+        epoch, video_idx: 0-based.
+        draw: how often the video has come before in this epoch; above 0 only where it comes several times.
+    """
 
     epoch: int
     video_idx: int
+    draw: int = 0
 
 
 class FailedVideo(NamedTuple):

@@ -12,6 +12,7 @@ from slowfast.config.load import flatten
 from slowfast.datasets import build_class_names, build_dataset, build_loader
 from slowfast.datasets.transforms.mixup import Mixup
 from slowfast.engine.checkpoint import CheckpointFolder, head_rules, load_together
+from slowfast.engine.class_balance import class_weights_of
 from slowfast.engine.ema import WeightEma
 from slowfast.engine.output_dir import start_output
 from slowfast.engine.resume import read_together
@@ -89,6 +90,7 @@ def _assemble(
     ema = WeightEma(model, cfg.MODEL.EMA_DECAY) if cfg.MODEL.EMA_EPOCH >= 0 else None
     dtype = autocast_dtype(cfg.TRAIN.MIXED_PRECISION_DTYPE, device) if cfg.TRAIN.MIXED_PRECISION else None
     optimizer = build_optimizer(cfg, model)
+    class_weights = class_weights_of(cfg, loaders[0].dataset)
     if cfg.MODEL.COMPILE:
         check_compiler("MODEL.COMPILE True", device)
         model.compile()
@@ -101,7 +103,7 @@ def _assemble(
         scaler=gradient_scaler(device, dtype),
         autocast_dtype=dtype,
         schedule=LearningRateSchedule.from_config(cfg),
-        loss=build_loss(cfg),
+        loss=build_loss(cfg, None if class_weights is None else class_weights.to(device)),
         mixup=Mixup.from_config(cfg),
         normalize=build_normalize(cfg, device),
         scorer=Scorer.from_config(cfg, device),

@@ -15,6 +15,7 @@ from slowfast.config.sections import recipe_range
 from slowfast.datasets.clip_loader import Workers
 from slowfast.datasets.lists.repeated_videos import describe_repeats
 from slowfast.datasets.records import VideoRecord
+from slowfast.engine.class_balance import log_classes
 from slowfast.engine.train_run import TrainRun
 from slowfast.runtime import distributed
 from slowfast.runtime.processes import num_cores
@@ -66,7 +67,9 @@ def log_plan(run: TrainRun) -> None:
     )
     log_patience(cfg)
     sampler = run.train_loader.sampler
-    if num_left_out := sampler.num_videos - sampler.num_used:
+    log_classes(cfg, run.train_loader.dataset, sampler, run.class_names)
+    num_left_out = sampler.num_videos - sampler.num_used
+    if num_left_out and sampler.balance is None:
         logger.info(
             "each epoch leaves out %d of %d training videos, others every time: they do not fill a step of %d",
             *(num_left_out, sampler.num_videos, sampler.videos_per_step),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from slowfast.config import load_config
-from slowfast.config.choices import LOSS_TARGETS, REGISTERED, ChoiceRegistry, accept_choice, losses_for
+from slowfast.config.choices import LOSS_TARGETS, REGISTERED, WEIGHTED_LOSSES, ChoiceRegistry, accept_choice, losses_for
 from slowfast.datasets.catalog import DATASET_REGISTRY
 from slowfast.datasets.transforms.registry import TRANSFORM_REGISTRY
 from slowfast.errors import UserError
@@ -163,6 +163,20 @@ def test_a_rule_tells_every_loss_that_would_do():
         ):
             load_config(None, SEVERAL)
     assert losses_for("mixed") == "soft_cross_entropy"
+
+
+def test_weights_of_classes_go_with_the_losses_that_take_them():
+    assert set(LOSS_REGISTRY.names()) == WEIGHTED_LOSSES
+    overrides = ["MODEL.LOSS_FUNC", "mine", "MODEL.CLASS_WEIGHTS", "balanced"]
+    with registered(LOSS_REGISTRY, len, name="mine"), pytest.raises(UserError) as error:
+        load_config(None, overrides)
+    assert str(error.value) == (
+        "MODEL.CLASS_WEIGHTS is 'balanced' and MODEL.LOSS_FUNC mine, which takes none; set CLASS_WEIGHTS to '' or "
+        "LOSS_FUNC to one of cross_entropy, soft_cross_entropy, bce_logit"
+    )
+    with registered(LOSS_REGISTRY, len, name="mine", takes_class_weights=True):
+        load_config(None, overrides)
+    assert "mine" not in WEIGHTED_LOSSES
 
 
 @pytest.mark.parametrize("targets", [(), ("soft",), "class", ("class", "soft")])

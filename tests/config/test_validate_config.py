@@ -69,6 +69,14 @@ REFUSED = [
     (["DATA.IMAGE_TEMPLATE", "{.jpg"], "DATA.IMAGE_TEMPLATE is '{.jpg'; it needs a place for a number"),
     (["DATA.LABEL_PATH_TEMPLATE", "a.txt"], "DATA.LABEL_PATH_TEMPLATE is 'a.txt'; it needs a place for the split"),
     (["AUG.AA_TYPE", "randm7"], "AUG.AA_TYPE is 'randm7'; accepted: rand-m7-n4-mstd0.5-inc1 and the like, or ''"),
+    (
+        [*MULTI_LABEL, "TRAIN.CLASS_SAMPLING", "balanced"],
+        "TRAIN.CLASS_SAMPLING is balanced and DATA.MULTI_LABEL True; videos of several labels cannot be drawn so that",
+    ),
+    (
+        ["TRAIN.CLASS_SAMPLING", "balanced", "MODEL.CLASS_WEIGHTS", "balanced"],
+        "TRAIN.CLASS_SAMPLING is balanced and MODEL.CLASS_WEIGHTS balanced; together they favour rare classes twice:",
+    ),
     (["MIXUP.ENABLE", True], "MIXUP.ENABLE is True and MODEL.LOSS_FUNC cross_entropy; mixed targets need soft_cross_"),
     (
         ["MODEL.LOSS_FUNC", "soft_cross_entropy"],
@@ -194,6 +202,9 @@ ACCEPTED = [
     ["SOLVER.LAYER_DECAY", 0.75, "SOLVER.BACKBONE_LR_RATIO", 0.1],
     ["MODEL.LABEL_SMOOTHING", 0.1],
     MULTI_LABEL,
+    [*MULTI_LABEL, "MODEL.CLASS_WEIGHTS", "balanced"],
+    ["MIXUP.ENABLE", True, "MODEL.LOSS_FUNC", "soft_cross_entropy", "MODEL.CLASS_WEIGHTS", "balanced"],
+    ["TRAIN.CLASS_SAMPLING", "balanced", "MODEL.CLASS_WEIGHTS", "weights.txt"],
     ["SOLVER.MOMENTUM", 0, "SOLVER.NESTEROV", False],
     ["SOLVER.MOMENTUM", 0, "SOLVER.OPTIMIZING_METHOD", "adamw"],
     [*STEPS, "SOLVER.STEPS", [0, 30], "SOLVER.LRS", [1, 0.1]],

@@ -205,12 +205,12 @@ class ChainedRecords(Records):
     """The records of several lists, one after the other."""
 
     def __init__(self, parts: Sequence[Sequence[VideoRecord]]) -> None:
-        self._parts = tuple(parts)
-        self._ends = list(accumulate(map(len, self._parts)))
+        self.parts = tuple(parts)
+        self._ends = list(accumulate(map(len, self.parts)))
 
     def __len__(self) -> int:
         return self._ends[-1]
 
     def _record(self, row: int) -> VideoRecord:
         part = bisect(self._ends, row)
-        return self._parts[part][row - (self._ends[part - 1] if part else 0)]
+        return self.parts[part][row - (self._ends[part - 1] if part else 0)]
