@@ -133,6 +133,7 @@ def _config_of_run(cfg: CfgNode, output_dir: Path, num_processes: int) -> CfgNod
         "NUM_GPUS": num_processes if cfg.NUM_GPUS > 0 else 0,
         "TEST.BATCH_SIZE": num_processes * cfg.TEST.BATCH_SIZE,  # of the validation, which does not take place
         "TENSORBOARD.ENABLE": False,
+        "TRAIN.LOGGERS": [],
         "TRAIN.CHECKPOINT_FILE_PATH": "",
     }
     for section in sections_in_use(cfg):

@@ -54,10 +54,10 @@ def train(cfg: CfgNode, device: torch.device, test_records: Sequence[VideoRecord
     with output_locked(Path(cfg.OUTPUT_DIR)) as check_lock:
         run = build_run(cfg, device)
         run.checkpoints.before_save = check_lock
-        log_plan(run)
-        lists = {"train": run.train_loader.dataset.records, "val": run.val_loader.dataset.records}
-        log_repeats(lists if test_records is None else {**lists, "test": test_records})
         with run.metrics:
+            log_plan(run)
+            lists = {"train": run.train_loader.dataset.records, "val": run.val_loader.dataset.records}
+            log_repeats(lists if test_records is None else {**lists, "test": test_records})
             if run.ends_early:
                 log_early_end(run)
             while not run.is_finished:

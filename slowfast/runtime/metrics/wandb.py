@@ -28,8 +28,9 @@ class WandbWriter:
     def __init__(self) -> None:
         self._wandb = import_extra("wandb", extra="wandb", purpose="TRAIN.LOGGERS wandb")
         self._run = None
-        # Else it would ask at the terminal, in the middle of a training.
-        if self._wandb.setup().settings.mode == "online" and not self._wandb.login(prompt=False):
+        # Else it would ask at the terminal, in the middle of a training. Whether the key is right, a network tells later.
+        is_online = self._wandb.setup().settings.mode == "online"
+        if is_online and not self._wandb.login(prompt=False, verify=False):
             raise UserError(
                 "TRAIN.LOGGERS wandb: there is no API key; run wandb login, set WANDB_API_KEY, or set "
                 "WANDB_MODE=offline, whose runs wandb sync uploads later"
@@ -46,8 +47,10 @@ class WandbWriter:
             resume="allow",
             dir=str(source.output_dir),
             name=os.environ.get("WANDB_NAME") or source.name,
-            # Our log says what is to be said; W&B waits less long than we do, so that it closes by itself.
-            settings=self._wandb.Settings(silent=True, console="off", finish_timeout=CLOSE_TIMEOUT_S - 10),
+            # Our log says what is to be said. W&B waits less long than we do, so that it can say what is not uploaded.
+            settings=self._wandb.Settings(
+                silent=True, console="off", finish_timeout=CLOSE_TIMEOUT_S - 10, finish_timeout_raises=True
+            ),
         )
         self._run.config.update(dict(source.config), allow_val_change=True)
         self._run.define_metric("*", step_metric="step")

@@ -16,6 +16,7 @@ from slowfast.runtime.interruption import Interrupted
 from slowfast.runtime.metrics.background import Background
 from slowfast.runtime.metrics.log import LOGGERS, MetricsLog
 from slowfast.runtime.metrics.writer import MetricsSource
+from tests.command_line import run_net, tiny_arguments
 
 
 def metrics_log(folder: Path, *loggers: str, num_epochs: int = 0, num_steps: int = 0) -> MetricsLog:
@@ -96,6 +97,17 @@ def test_tensorboard_gets_the_same_numbers(tmp_path: Path):
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert events.Tags()["scalars"] == ["train/loss"]
     assert [(event.step, event.value) for event in events.Scalars("train/loss")] == [(3, 0.5)]
+
+
+@pytest.mark.slow
+def test_both_keys_of_tensorboard_make_one_file(video_set: Path, tmp_path: Path):
+    overrides = ["SOLVER.MAX_EPOCH", 1, "TEST.ENABLE", False, "TRAIN.LOGGERS", ["tensorboard"]]
+    outcome = run_net(*tiny_arguments(video_set, tmp_path, *overrides, "TENSORBOARD.ENABLE", True))
+    assert (outcome.code, outcome.err) == (0, "")
+    (file,) = (tmp_path / "tensorboard").iterdir()
+    events = EventAccumulator(str(file)).Reload()
+    losses = [json.loads(line).get("loss") for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [event.value for event in events.Scalars("train/loss")] == pytest.approx(losses[:2])
 
 
 # Writers that fail

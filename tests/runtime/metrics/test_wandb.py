@@ -72,6 +72,18 @@ def test_a_training_logs_there_and_says_where(video_set: Path, tmp_path: Path):
     assert {name for name in (b"train/loss", b"val/top1") if name in file.read_bytes()} == {b"train/loss", b"val/top1"}
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("offline")
+def test_a_training_goes_on_without_a_network(video_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name, value in {"MODE": "online", "API_KEY": "0" * 40, "BASE_URL": "http://127.0.0.1:9"}.items():
+        monkeypatch.setenv(f"WANDB_{name}", value)
+    monkeypatch.setenv("WANDB_INIT_TIMEOUT", "2")
+    overrides = ["SOLVER.MAX_EPOCH", 1, "TEST.ENABLE", False, "TRAIN.LOGGERS", ["wandb"]]
+    outcome = run_net(*tiny_arguments(video_set, tmp_path / "run", *overrides))
+    assert outcome.code == 0 and outcome.out.count("WARNING W&B's metrics are not written from here on: ") == 1
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 3
+
+
 @pytest.mark.usefixtures("offline")
 def test_nobody_is_asked_for_a_key_in_the_middle_of_a_training(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("WANDB_MODE", "online")
