@@ -28,7 +28,7 @@ class WandbWriter:
     def __init__(self) -> None:
         self._wandb = import_extra("wandb", extra="wandb", purpose="TRAIN.LOGGERS wandb")
         self._run = None
-        # Else it would ask at the terminal, in the middle of a training. Whether the key is right, a network tells later.
+        # Else it would ask at the terminal, in the middle of a training. Whether a key is right is told later.
         is_online = self._wandb.setup().settings.mode == "online"
         if is_online and not self._wandb.login(prompt=False, verify=False):
             raise UserError(
