@@ -23,14 +23,20 @@ def report(output_dir: Path) -> dict:
     return json.loads((output_dir / "test" / "report.json").read_text())
 
 
+def timeless_report(output_dir: Path) -> dict:
+    """The report without how long the test took."""
+    content = report(output_dir)
+    del content["run"]["seconds"], content["run"]["videos_per_s"]
+    return content
+
+
 def report_wherever_it_lies(output_dir: Path) -> dict:
     """The same, with the name of the checkpoint in place of its path: runs that were copied have equal ones.
 
     How long the test took is left out, too.
     """
-    content = report(output_dir)
+    content = timeless_report(output_dir)
     content["setting"]["checkpoint"] = Path(content["setting"]["checkpoint"]).name
-    del content["run"]["seconds"], content["run"]["videos_per_s"]
     return content
 
 

@@ -46,7 +46,9 @@ LATE_IMPORTS = {
     ("slowfast.benchmarks.loading_speed", "torchcodec"): "optional: what is compared with",
     ("slowfast.benchmarks.loading_speed", "torchcodec.decoders"): "optional: what is compared with",
     ("slowfast.benchmarks.loading_speed", "timm.data.auto_augment"): "what is compared with; takes seconds",
-    ("slowfast.evaluation.accuracy", "sklearn.metrics"): "takes a second, and few runs have several labels per video",
+    ("slowfast.evaluation.intervals", "scipy.stats"): "takes a second, and not all that imports it tests",
+    ("slowfast.evaluation.calibration", "scipy.optimize"): "the same",
+    ("slowfast.evaluation.classes", "scipy.sparse"): "the same",
     ("slowfast.models.weights.timm_models", "timm"): "optional: image ViTs other than CLIP's",
     ("slowfast.models.weights.timm_models", "timm.models"): "optional: image ViTs other than CLIP's",
 }

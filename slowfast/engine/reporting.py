@@ -1,14 +1,15 @@
 """From scores to a report, for tests and validations alike."""
 
 import hashlib
+import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from fvcore.common.config import CfgNode
 from torch import nn
 
-from slowfast.config.load import flatten
 from slowfast.datasets import build_loader
 from slowfast.datasets.build import build_eval_lists, build_list
 from slowfast.datasets.clip_dataset import EvalClipDataset
@@ -22,13 +23,12 @@ from slowfast.evaluation.calibration import fit_temperature
 from slowfast.evaluation.probe_report import report_probes
 from slowfast.evaluation.report import TestReport, TestRun, make_report
 from slowfast.evaluation.report_files import ScoredVideos
-from slowfast.models.weights.integrity import tensor_hashes
 from slowfast.runtime.reproduce import git_commit, versions
 
 logger = logging.getLogger(__name__)
 
-# Where and how fast a run computes; what it computes is in the others.
-_NO_PART_OF_A_TEST = ("OUTPUT_DIR", "NUM_GPUS", "NUM_SHARDS", "LOG_PERIOD")
+# What has a hash of its own, and how many videos and processes share the work.
+_NO_PART_OF_A_TEST = {"weights", "list", "videos", "processes", "TEST.BATCH_SIZE"}
 
 
 def report_on(
@@ -68,19 +68,21 @@ def report_on(
     return report, ScoredVideos(paths, labels, result.scores, probabilities.values, class_names)
 
 
-def run_of(
-    cfg: CfgNode, model: nn.Module, records: Sequence[VideoRecord], *, seconds: float, num_scored: int
-) -> TestRun:
-    """What a test was made of, and how long it took for ``num_scored`` videos; others were scored before."""
-    rows = hashlib.sha256()
-    for record in records:
-        rows.update(f"{record.path}\0{record.label}\n".encode(errors="surrogateescape"))
+def run_of(scored: Mapping[str, Any], *, seconds: float, num_scored: int) -> TestRun:
+    """What a test was made of, and how long it took.
+
+    Args:
+        scored: see ``resumed_test.what_is_scored``.
+        seconds: of its last part, if it was cut off.
+        num_scored: videos in that time.
+    """
+    keys = {name: value for name, value in scored.items() if name not in _NO_PART_OF_A_TEST}
     return TestRun(
         seconds=seconds,
         videos_per_s=num_scored / seconds,
-        weights_sha256=tensor_hashes({"model_state": model.state_dict()})["model_state"],
-        list_sha256=rows.hexdigest(),
-        config_sha256=hashlib.sha256(_told_config(cfg).encode()).hexdigest(),
+        weights_sha256=scored["weights"],
+        list_sha256=scored["list"],
+        config_sha256=hashlib.sha256(json.dumps(keys, sort_keys=True).encode()).hexdigest(),
         git_commit=git_commit(),
         versions=versions(),
     )
@@ -110,8 +112,3 @@ def fitted_temperature(
     report, videos = report_on(result, dataset, scorer, None)
     logger.info("TEST.FIT_TEMPERATURE: the validation list has %s", report.summary())
     return fit_temperature(videos.probabilities, videos.labels) if len(videos.labels) else None
-
-
-def _told_config(cfg: CfgNode) -> str:
-    kept = [(key, value) for key, value in flatten(cfg) if not key.startswith((*_NO_PART_OF_A_TEST, "DATA_LOADER."))]
-    return "\n".join(f"{key} {value!r}" for key, value in sorted(kept))

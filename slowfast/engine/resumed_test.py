@@ -106,7 +106,7 @@ def find_kept_scores(
     kept = KeptScores(folder / FOLDER_NAME / f"rank_{distributed.rank():05d}.scores")
     by = {"checkpoint": source, "device": _name_of(scorer.device)}
     by |= {"torch": str(torch.__version__), "slowfast": slowfast.__version__}
-    heading = {"scored": _what_is_scored(cfg, model, dataset, scorer), "by": by}
+    heading = {"scored": what_is_scored(cfg, model, dataset, scorer), "by": by}
     if not cfg.TEST.AUTO_RESUME:
         kept.forget()
     told = distributed.gather_everywhere([] if kept.heading is None else _differences(kept.heading, heading))
@@ -126,7 +126,7 @@ def find_kept_scores(
     return Resumption(kept, heading, dropped)
 
 
-def _what_is_scored(cfg: CfgNode, model: nn.Module, dataset: EvalClipDataset, scorer: Scorer) -> dict[str, Any]:
+def what_is_scored(cfg: CfgNode, model: nn.Module, dataset: EvalClipDataset, scorer: Scorer) -> dict[str, Any]:
     """All that scores depend on, as JSON values; keys with a capital are the config's."""
     sections = tuple(f"{name}." for name in (*_SECTIONS, *(section.name for section in sections_in_use(cfg))))
     keys = {key: value for key, value in flatten(cfg) if key.startswith(sections) and key not in WITHOUT_EFFECT}

@@ -191,7 +191,11 @@ class TrainRun:
         return Progress(num_epochs, num_steps, rank_state=rank_state, **best), changes
 
     def _num_without_best(self, content: dict[str, Any]) -> int:
-        """What a checkpoint has counted for ``SOLVER.PATIENCE``; a larger ``SOLVER.MAX_EPOCH`` begins anew."""
-        max_epoch = config_of(content).get("SOLVER.MAX_EPOCH")
-        is_longer = isinstance(max_epoch, int) and max_epoch < self.cfg.SOLVER.MAX_EPOCH
-        return 0 if is_longer else content.get("num_without_best", 0)
+        """What a checkpoint has counted for ``SOLVER.PATIENCE``. Where that has ended the training, a larger
+        ``SOLVER.MAX_EPOCH`` begins anew."""
+        num_without_best, config = content.get("num_without_best", 0), config_of(content)
+        max_epoch, patience = (config.get(f"SOLVER.{key}") for key in ("MAX_EPOCH", "PATIENCE"))
+        if not isinstance(max_epoch, int) or not isinstance(patience, int):
+            return num_without_best
+        has_ended = 0 < patience <= num_without_best
+        return 0 if has_ended and max_epoch < self.cfg.SOLVER.MAX_EPOCH else num_without_best

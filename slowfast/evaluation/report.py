@@ -75,7 +75,7 @@ class TestRun:
         videos_per_s: in that time.
         weights_sha256: of names, types and values of the model's tensors; equal for equal models, whatever the file.
         list_sha256: of the paths and labels, in their order.
-        config_sha256: of all keys but those that say where and how fast a run computes.
+        config_sha256: of the keys that scores depend on: the model's, those of DATA and TEST, the number format.
         git_commit: None if the code is not in a git repository.
         versions: of this package, Python, PyTorch and CUDA.
     """

@@ -31,7 +31,9 @@ def value_of(key: str, value: str) -> str:
 
 def test_every_key_that_looks_like_a_path_is_one():
     named = {
-        key for key, value in flatten(load_config()) if re.search("FILE|DIR$|PATH|PREFIX|TEMPLATE|PRETRAIN|ORDER", key)
+        key
+        for key, value in flatten(load_config())
+        if re.search("FILE|DIR$|PATH|PREFIX|TEMPLATE|PRETRAIN|ORDER|CLASS_WEIGHTS", key)
     }
     others = {"DATA.CHANNEL_ORDER", "UNIFORMERV2.BACKBONE_DROP_PATH_RATE", "UNIFORMERV2.DROP_PATH_RATE"}
     others |= {"UNIFORMERV2.DROP_PATH_STYLE", "DATA.PATH_LABEL_SEPARATOR"} | NO_PATHS

@@ -1,5 +1,6 @@
 """A test that was killed goes on with the batches it has scored, and leaves what an uninterrupted one leaves."""
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -11,11 +12,11 @@ from slowfast.config import get_cfg
 from slowfast.config.load import flatten
 from slowfast.engine.resumed_test import WITHOUT_EFFECT
 from tests.command_line import Outcome, run_commands, run_net, tiny_arguments
+from tests.run_state import timeless_report
 from tests.videos import truncate, write_list, write_video
 
 # One video per batch, 6 views each; temporal probes, whose scores are kept, too.
 SLICED = ["TRAIN.ENABLE", False, "TEST.BATCH_SIZE", 6, "TEST.PROBES", "[reversed, frozen]"]
-RESULTS = ("report.json", "predictions.csv")
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +46,9 @@ def killed(arguments: list[object], output_dir: Path, *how: object, num_processe
     return outcome
 
 
-def results(output_dir: Path) -> list[bytes]:
-    return [(output_dir / "test" / name).read_bytes() for name in RESULTS]
+def results(output_dir: Path) -> tuple[str, bytes]:
+    """The report, but for how long the test took, and the predictions."""
+    return json.dumps(timeless_report(output_dir)), (output_dir / "test" / "predictions.csv").read_bytes()
 
 
 def kept_files(output_dir: Path) -> list[str]:
@@ -54,7 +56,7 @@ def kept_files(output_dir: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def whole(arguments: list[object], tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+def whole(arguments: list[object], tmp_path_factory: pytest.TempPathFactory) -> tuple[str, bytes]:
     """The report and the predictions of a test that nothing interrupts."""
     output_dir = tmp_path_factory.mktemp("whole")
     outcome = run_net(*arguments, "OUTPUT_DIR", output_dir)
@@ -77,7 +79,7 @@ def output_dir(after_kill: Path, tmp_path: Path) -> Path:
     return shutil.copytree(after_kill, tmp_path / "run")
 
 
-def test_a_killed_test_goes_on_to_the_same_bytes(whole: list[bytes], output_dir: Path, arguments: list[object]):
+def test_a_killed_test_goes_on_to_the_same_bytes(whole: tuple[str, bytes], output_dir: Path, arguments: list[object]):
     outcome = run_net(*arguments, "OUTPUT_DIR", output_dir)
     assert "4 of 9 videos are scored already, before the test was cut off" in outcome.out
     assert outcome.error.startswith("1 of 9 test videos could not be read")
@@ -86,7 +88,7 @@ def test_a_killed_test_goes_on_to_the_same_bytes(whole: list[bytes], output_dir:
 
 
 @pytest.mark.slow
-def test_a_test_that_was_asked_to_stop_goes_on(whole: list[bytes], arguments: list[object], tmp_path: Path):
+def test_a_test_that_was_asked_to_stop_goes_on(whole: tuple[str, bytes], arguments: list[object], tmp_path: Path):
     outcome = killed(arguments, tmp_path, "SIGTERM", 0, 3)
     assert (outcome.code, outcome.err) == (0, "") and "stopped by SIGTERM" in outcome.out
     assert "3 of 9 videos are scored already" in run_net(*arguments, "OUTPUT_DIR", tmp_path).out
@@ -94,7 +96,7 @@ def test_a_test_that_was_asked_to_stop_goes_on(whole: list[bytes], arguments: li
 
 
 def test_a_test_that_has_scored_all_only_writes(
-    whole: list[bytes], output_dir: Path, arguments: list[object], monkeypatch: pytest.MonkeyPatch
+    whole: tuple[str, bytes], output_dir: Path, arguments: list[object], monkeypatch: pytest.MonkeyPatch
 ):
     """As after a disk that was full at the end."""
     (output_dir / "test" / "report.json").mkdir()  # it cannot be written
@@ -163,7 +165,7 @@ def test_scores_of_other_weights_are_refused(output_dir: Path, arguments: list[o
 
 
 def test_the_same_weights_elsewhere_are_the_same(
-    whole: list[bytes], output_dir: Path, arguments: list[object], tmp_path: Path
+    whole: tuple[str, bytes], output_dir: Path, arguments: list[object], tmp_path: Path
 ):
     old = Path(arguments[arguments.index("TEST.CHECKPOINT_FILE_PATH") + 1])
     new = shutil.copy(old, tmp_path / "copy.pyth")
@@ -182,7 +184,7 @@ def test_scores_of_another_list_are_refused(output_dir: Path, arguments: list[ob
         assert f"another one: {told}; start" in error
 
 
-def test_a_test_begins_anew_where_that_is_asked_for(whole: list[bytes], output_dir: Path, arguments: list[object]):
+def test_a_test_begins_anew_where_that_is_asked_for(whole: tuple[str, bytes], output_dir: Path, arguments: list[object]):
     outcome = run_net(*arguments, "OUTPUT_DIR", output_dir, "TEST.BATCH_SIZE", 12, "TEST.AUTO_RESUME", False)
     assert "scored already" not in outcome.out and "over 8 scored videos" in outcome.out
     assert not (output_dir / "test" / "partial").exists()
@@ -209,7 +211,7 @@ def test_the_test_of_a_training_is_not_refused(
 
 
 def test_scores_of_another_machine_are_used_with_a_warning(
-    whole: list[bytes], output_dir: Path, arguments: list[object], monkeypatch: pytest.MonkeyPatch
+    whole: tuple[str, bytes], output_dir: Path, arguments: list[object], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("slowfast.engine.resumed_test._name_of", lambda device: "NVIDIA H100")
     outcome = run_net(*arguments, "OUTPUT_DIR", output_dir)
