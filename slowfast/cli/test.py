@@ -12,10 +12,10 @@ import torch
 
 from slowfast.config import load_config_or_exit
 from slowfast.config.command_line import add_loading_arguments, exit_with_error
-from slowfast.engine.test import test
 from slowfast.errors import UserError
 from slowfast.evaluation.score_dump import check_dump
 from slowfast.inference.arguments import parse_views
+from slowfast.inference.run_and_publish import test_and_show
 from slowfast.launch.launch import launch
 
 
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
             check_dump(dump)
     except UserError as error:
         exit_with_error(error)
-    launch(load_config_or_exit(args), partial(test, dump=dump))
+    launch(load_config_or_exit(args), partial(test_and_show, dump=dump))
 
 
 def _own_pairs(args: argparse.Namespace) -> list[str]:

@@ -104,6 +104,9 @@ _C.TEST.AUTO_RESUME = True
 _C.TEST.PROBES = []
 # Where the scores of all classes go: csv (a column of predictions.csv), npz (scores.npz, float32) or none (nowhere).
 _C.TEST.SCORES = "csv"
+# Write the page of the test, test/report.html: classes, confusion, frames of mistakes (docs/testing.md). It reads some
+# videos again.
+_C.TEST.PAGE = True
 # Score the validation list, too, on the views of the test, and report how well the probabilities are calibrated with
 # the temperature that suits it best. Refused where the two lists share a video.
 _C.TEST.FIT_TEMPERATURE = False

@@ -5,19 +5,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from fvcore.common.config import CfgNode
 
 from slowfast.config import get_cfg, load_config
 from slowfast.config.load import difference, flatten
-from slowfast.datasets.build import build_file_list
-from slowfast.datasets.reading.source import VideoReadError
-from slowfast.datasets.reading.time_limit import call_within
 from slowfast.errors import UserError
+from slowfast.evaluation.probe_report import GAPS, MEASURES
 from slowfast.evaluation.report import TestReport
 from slowfast.evaluation.report_files import ScoredVideos, report_file
 from slowfast.evaluation.scored_files import load_scored
-from slowfast.inference.inputs import Inputs, gathered
+from slowfast.inference.contact_sheets import contact_sheets
 from slowfast.runtime.files import write_text
 from slowfast.visualization.curves import draw_curves
 from slowfast.visualization.metrics_file import FILE_NAME, load_runs
@@ -25,17 +22,11 @@ from slowfast.visualization.report_page import (
     Headline,
     Page,
     Problem,
-    Sheet,
-    SheetItem,
     picture_of_figure,
-    picture_of_frames,
     render_page,
 )
 
 PAGE_NAME = "report.html"
-NUM_IN_SHEET = 24
-NUM_FRAMES = 4
-HEIGHT_PX = 90
 _FIGURES = {
     "top1": "Top-1",
     "top5": "Top-5",
@@ -72,7 +63,7 @@ def write_page(
     folder = report_file(run).parent
     cfg = _config_of(folder, plugins)
     names = _Names(videos.paths, has_paths)
-    sheets = _sheets(report, videos, names, cfg) if has_frames and cfg is not None else ()
+    sheets = contact_sheets(videos, names, cfg) if has_frames and cfg is not None else ()
     page = Page(
         title=f"{report.setting.data_set}: {os.path.basename(report.setting.checkpoint)}",
         subtitle=_subtitle(report),
@@ -80,6 +71,7 @@ def write_page(
         counts=_counts(report),
         has_intervals=bool(report.intervals),
         problems=_problems(report, names),
+        probes=() if report.probes is None else _probes(report.probes),
         curves=_curves(folder.parent),
         **_classes(report, videos),
         **_confusion(report, videos, names),
@@ -151,6 +143,20 @@ def _problems(report: TestReport, names: _Names) -> list[Problem]:
     return [Problem(what, [(names(path), cause) for path, cause in rows]) for what, rows in kinds if rows]
 
 
+def _probes(probes: Mapping[str, Any]) -> list[list[str]]:
+    """A table: the usual order, and what each probe takes away."""
+    rows = [
+        ["Order of the frames", f"{MEASURES[probes['measure']].capitalize()} %", "Gap, points", "95 %"],
+        ["usual", f"{probes['normal']:.2f}", "", ""],
+    ]
+    for probe, figure in probes["probes"].items():
+        named = f" ({GAPS[probe]})" if probe in GAPS else ""
+        low, high = figure["interval"]
+        told = [f"{figure['value']:.2f}", f"{figure['gap']:.2f}", f"{low:.2f} to {high:.2f}"]
+        rows.append([probe.replace("_", " ") + named, *told])
+    return rows
+
+
 def _curves(folder: Path) -> str:
     """Of the training in the folder, if there was one."""
     if not (folder / FILE_NAME).is_file():
@@ -188,67 +194,6 @@ def _confusion(report: TestReport, videos: ScoredVideos, names: _Names) -> dict[
         "path": [names(path) for path in videos.paths],
     }
     return {"videos": table, "pairs": [(pair.label, pair.predicted) for pair in report.confused]}
-
-
-def _sheets(report: TestReport, videos: ScoredVideos, names: _Names, cfg: CfgNode) -> list[Sheet]:
-    """Frames of the most confident mistakes and the least confident hits; of several labels, a hit is any of them."""
-    if not len(videos.labels):
-        return []
-    predicted = videos.scores.argmax(dim=1)
-    probability = videos.probabilities.gather(1, predicted[:, None])[:, 0].numpy()
-    if videos.labels.ndim == 2:
-        is_right = (videos.labels.gather(1, predicted[:, None])[:, 0] > 0).numpy()
-    else:
-        is_right = (videos.labels == predicted).numpy()
-    order = np.argsort(-probability, kind="stable")
-    mistakes = order[~is_right[order]][:NUM_IN_SHEET]
-    hits = order[is_right[order]][::-1][:NUM_IN_SHEET]
-    chosen = [videos.paths[i] for i in [*mistakes, *hits]]
-    files = build_file_list(cfg, []).open_source
-    with gathered(chosen, files, apply_rotation=cfg.DATA.APPLY_ROTATION) as inputs:
-
-        def items(rows: np.ndarray) -> list[SheetItem]:
-            return [_item(int(i), videos, predicted, probability, names, inputs, cfg) for i in rows]
-
-        frames = f"{NUM_FRAMES} frames of each, evenly from its beginning to its end"
-        told = {
-            "Most confident mistakes": (mistakes, frames),
-            "Least confident hits": (hits, frames),
-        }
-        return [Sheet(title, note, items(rows)) for title, (rows, note) in told.items() if len(rows)]
-
-
-def _item(
-    row: int,
-    videos: ScoredVideos,
-    predicted: Any,
-    probability: np.ndarray,
-    names: _Names,
-    inputs: Inputs,
-    cfg: CfgNode,
-) -> SheetItem:
-    path, label = videos.paths[row], videos.labels[row]
-    shown = [int(label)] if label.ndim == 0 else label.nonzero().flatten().tolist()
-    true = ", ".join(_name(videos, idx) for idx in shown) or "no class"
-    lines = [f"{_name(videos, int(predicted[row]))} {100 * probability[row]:.1f} %", f"is: {true}", names(path)]
-    try:
-        picture = call_within(cfg.DATA_LOADER.VIDEO_TIMEOUT_S or None, _picture, path, inputs)
-    except TimeoutError:
-        return SheetItem("", [*lines, "its frames were not read in time"])
-    except (VideoReadError, OSError) as error:
-        return SheetItem("", [*lines, f"its frames cannot be read: {error}"])
-    return SheetItem(picture, lines)
-
-
-def _picture(path: str, inputs: Inputs) -> str:
-    with inputs.open_source(path) as source:
-        wanted = [int((part + 0.5) * source.num_frames / NUM_FRAMES) for part in range(NUM_FRAMES)]
-        frames = source.read(wanted)
-    return picture_of_frames(list(frames.numpy()), HEIGHT_PX)
-
-
-def _name(videos: ScoredVideos, label: int) -> str:
-    return f"class {label}" if videos.class_names is None else videos.class_names[label]
 
 
 def _facts(report: TestReport, has_paths: bool) -> list[tuple[str, str]]:

@@ -184,7 +184,9 @@ def test_scores_of_another_list_are_refused(output_dir: Path, arguments: list[ob
         assert f"another one: {told}; start" in error
 
 
-def test_a_test_begins_anew_where_that_is_asked_for(whole: tuple[str, bytes], output_dir: Path, arguments: list[object]):
+def test_a_test_begins_anew_where_that_is_asked_for(
+    whole: tuple[str, bytes], output_dir: Path, arguments: list[object]
+):
     outcome = run_net(*arguments, "OUTPUT_DIR", output_dir, "TEST.BATCH_SIZE", 12, "TEST.AUTO_RESUME", False)
     assert "scored already" not in outcome.out and "over 8 scored videos" in outcome.out
     assert not (output_dir / "test" / "partial").exists()

@@ -29,28 +29,33 @@ def test_a_training_publishes_its_best_model(video_set: Path, tmp_path: Path):
     assert "of 6 videos" not in (folder / "README.md").read_text()
 
 
-def test_a_bad_test_video_costs_no_model(video_set: Path, tmp_path: Path):
+def test_a_bad_test_video_costs_no_model_and_no_page(video_set: Path, tmp_path: Path):
     videos = Path(shutil.copytree(video_set, tmp_path / "videos"))
     (videos / "bad.mp4").write_text("no video")
     with (videos / "test.csv").open("a") as rows:
         rows.write("bad.mp4,0\n")
-    overrides = ["SOLVER.MAX_EPOCH", 1, "SOLVER.WARMUP_EPOCHS", 0, "TRAIN.PUBLISH", "True"]
+    overrides = ["SOLVER.MAX_EPOCH", 1, "SOLVER.WARMUP_EPOCHS", 0, "TRAIN.PUBLISH", "True", "TEST.PAGE", "True"]
     outcome = run_net(*tiny_arguments(videos, tmp_path / "run", *overrides))
+    page = tmp_path / "run" / "test" / "report.html"
+    assert f"page for people: {page}" in outcome.out and "bad.mp4" in page.read_text()
     assert outcome.error.startswith("1 of 7 test videos could not be read")
     assert "published function" in load_model(tmp_path / "run" / "model", device="cpu").proof
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("odd model")])
-def test_what_cannot_be_published_is_a_warning(
+def test_what_cannot_be_published_or_shown_is_a_warning(
     error: Exception, video_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     def refuse(*arguments: object, **options: object) -> None:
         raise error
 
     monkeypatch.setattr(f"{run_and_publish.__name__}.publish", refuse)
-    overrides = ["SOLVER.MAX_EPOCH", 1, "SOLVER.WARMUP_EPOCHS", 0, "TRAIN.PUBLISH", "True"]
+    monkeypatch.setattr(f"{run_and_publish.__name__}.write_page", refuse)
+    overrides = ["SOLVER.MAX_EPOCH", 1, "SOLVER.WARMUP_EPOCHS", 0, "TRAIN.PUBLISH", "True", "TEST.PAGE", "True"]
     outcome = run_net(*tiny_arguments(video_set, tmp_path / "run", *overrides))
     assert outcome.code == 0 and (tmp_path / "run" / "test" / "report.json").is_file()
     told = [line for line in outcome.out.splitlines() if "the model is not published" in line]
     assert len(told) == 1 and "uniformer publish CHECKPOINT" in told[0]
     assert not (tmp_path / "run" / "model").exists()
+    told = [line for line in outcome.out.splitlines() if "the page of the test is not written" in line]
+    assert len(told) == 1 and f"uniformer report {tmp_path / 'run'} writes it later" in told[0]
