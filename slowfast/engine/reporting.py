@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from fvcore.common.config import CfgNode
 from torch import nn
 
@@ -20,10 +21,12 @@ from slowfast.engine.scoring import Scorer
 from slowfast.engine.video_scores import VideoScores
 from slowfast.errors import UserError
 from slowfast.evaluation.calibration import fit_temperature
+from slowfast.evaluation.classes import confusion_matrix
 from slowfast.evaluation.probe_report import report_probes
 from slowfast.evaluation.report import TestReport, TestRun, make_report
 from slowfast.evaluation.report_files import ScoredVideos
 from slowfast.runtime.reproduce import git_commit, versions
+from slowfast.visualization.confusion import draw_confusion
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +69,15 @@ def report_on(
         report = replace(report, probes=report_probes(result.scores, result.probes, labels, scorer.orders))
     paths = [record.path for record in records]
     return report, ScoredVideos(paths, labels, result.scores, probabilities.values, class_names)
+
+
+def class_figures(report: TestReport, videos: ScoredVideos) -> tuple[dict[str, float], np.ndarray | None]:
+    """What ``MetricsWriter.write_classes`` takes: accuracies by class, and a picture of the confusion."""
+    accuracy = {row.name: row.accuracy for row in report.classes if row.accuracy is not None}
+    if videos.labels.ndim == 2 or not len(videos.labels):
+        return accuracy, None
+    matrix = confusion_matrix(videos.scores.argmax(dim=1), videos.labels, videos.scores.shape[1])
+    return accuracy, draw_confusion(matrix, [row.name for row in report.classes])
 
 
 def run_of(scored: Mapping[str, Any], *, seconds: float, num_scored: int) -> TestRun:

@@ -17,7 +17,7 @@ from slowfast.engine.build import build_run
 from slowfast.engine.output_dir import output_locked
 from slowfast.engine.precise_bn import update_bn_stats
 from slowfast.engine.rank_agreement import Agreement, StepFlags
-from slowfast.engine.reporting import report_on
+from slowfast.engine.reporting import class_figures, report_on
 from slowfast.engine.resume import restore_state
 from slowfast.engine.run_summary import log_early_end, log_plan, log_repeats
 from slowfast.engine.step import StoppedBetweenSteps, refuse_divergence, refuse_lost_scale, take_step
@@ -254,7 +254,7 @@ def _validate_model(run: TrainRun, model: nn.Module, epoch: int, kind: str) -> f
     result = run.scorer.score_loader(model, run.val_loader)
     if result is None:
         return None
-    report, _ = report_on(result, run.val_loader.dataset, run.scorer, run.class_names)
+    report, videos = report_on(result, run.val_loader.dataset, run.scorer, run.class_names)
     log_videos(report, logging.WARNING)
     logger.info("validation%s: %s", " of the EMA" if kind == "val_ema" else "", report.summary())
     is_multi_label = report.mean_average_precision is not None
@@ -271,6 +271,9 @@ def _validate_model(run: TrainRun, model: nn.Module, epoch: int, kind: str) -> f
         unscored=report.unscored,
         **{name: value for name in _MEANS if (value := getattr(report, name)) is not None},
     )
+    if run.metrics.shows_classes:
+        accuracy, confusion = class_figures(report, videos)
+        run.metrics.write_classes(kind, (epoch + 1) * run.steps_per_epoch, accuracy, confusion)
     if report.unscored:
         logger.warning(
             "the scores of %d of %d validation videos are not finite: the weights%s after epoch %d are no use as they "

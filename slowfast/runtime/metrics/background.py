@@ -2,10 +2,12 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from queue import SimpleQueue
 from typing import Any
+
+import numpy as np
 
 from slowfast.runtime.files import system_cause
 from slowfast.runtime.metrics.writer import CLOSE_TIMEOUT_S, MetricsSource, MetricsWriter
@@ -41,6 +43,11 @@ class Background:
         """Put a line in the queue."""
         if not self._is_off:
             self._tasks.put(partial(self._writer.write, kind, step, **values))
+
+    def write_classes(self, kind: str, step: int, accuracy: Mapping[str, float], confusion: np.ndarray | None) -> None:
+        """Put them in the queue."""
+        if not self._is_off:
+            self._tasks.put(partial(self._writer.write_classes, kind, step, accuracy, confusion))
 
     def close(self, *, has_failed: bool = False) -> None:
         """Wait until all is written, but not for ever."""

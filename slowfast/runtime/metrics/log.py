@@ -1,8 +1,10 @@
 """The metrics log of a run: to metrics.jsonl always, and to the other places that the config names."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
+
+import numpy as np
 
 from slowfast.runtime import distributed
 from slowfast.runtime.interruption import Interrupted
@@ -55,6 +57,16 @@ class MetricsLog:
         """
         for writer in self._writers:
             writer.write(kind, step, **values)
+
+    @property
+    def shows_classes(self) -> bool:
+        """Whether there is a place for ``write_classes``, as there is beside metrics.jsonl."""
+        return len(self._writers) > 1
+
+    def write_classes(self, kind: str, step: int, accuracy: Mapping[str, float], confusion: np.ndarray | None) -> None:
+        """See ``MetricsWriter.write_classes``."""
+        for writer in self._writers:
+            writer.write_classes(kind, step, accuracy, confusion)
 
     def close(self, *, has_failed: bool = False) -> None:
         """Write what is left, and end."""

@@ -3,8 +3,11 @@
 import logging
 import os
 import time
+from collections.abc import Mapping
 from itertools import islice
 from typing import Any
+
+import numpy as np
 
 from slowfast.runtime.extras import import_extra
 from slowfast.runtime.metrics.run_ids import keep_run_id, load_run_id
@@ -73,6 +76,12 @@ class MlflowWriter:
         numbers = numbers_of(kind, values).items()
         metrics = [self._entities.Metric(name, float(value), now_ms, step) for name, value in numbers]
         self._client.log_batch(self._run_id, metrics=metrics)
+
+    def write_classes(self, kind: str, step: int, accuracy: Mapping[str, float], confusion: np.ndarray | None) -> None:
+        """Keep files, as metrics of MLflow take few of the characters that names have: the numbers, and a picture."""
+        self._client.log_dict(self._run_id, dict(accuracy), f"{kind}_accuracy_of/step_{step:08d}.json")
+        if confusion is not None:
+            self._client.log_image(self._run_id, confusion, f"{kind}_confusion/step_{step:08d}.png")
 
     def close(self, *, has_failed: bool = False) -> None:
         """The run is finished or failed."""

@@ -1,7 +1,10 @@
 """Metrics as event files for TensorBoard."""
 
 import threading
+from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from slowfast.runtime.metrics.writer import MetricsSource, numbers_of
 
@@ -27,6 +30,13 @@ class TensorBoardWriter:
         """Add a point to each curve."""
         for name, value in numbers_of(kind, values).items():
             self._writer.add_scalar(name, value, step)
+
+    def write_classes(self, kind: str, step: int, accuracy: Mapping[str, float], confusion: np.ndarray | None) -> None:
+        """Add a point to the curve of each class, and a picture."""
+        for name, value in accuracy.items():
+            self._writer.add_scalar(f"{kind}_accuracy_of/{name}", value, step)
+        if confusion is not None:
+            self._writer.add_image(f"{kind}/confusion", confusion, step, dataformats="HWC")
 
     def close(self, *, has_failed: bool = False) -> None:
         """Write what is left."""

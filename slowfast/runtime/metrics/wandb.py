@@ -3,7 +3,10 @@
 import logging
 import os
 import uuid
+from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from slowfast.errors import UserError
 from slowfast.runtime.extras import import_extra
@@ -60,6 +63,13 @@ class WandbWriter:
     def write(self, kind: str, step: int, **values: Any) -> None:
         """Add a point to each curve."""
         self._run.log({**numbers_of(kind, values), "step": step})
+
+    def write_classes(self, kind: str, step: int, accuracy: Mapping[str, float], confusion: np.ndarray | None) -> None:
+        """Add a point to the curve of each class, and a picture."""
+        values: dict[str, Any] = {f"{kind}_accuracy_of/{name}": value for name, value in accuracy.items()}
+        if confusion is not None:
+            values[f"{kind}/confusion"] = self._wandb.Image(confusion)
+        self._run.log({**values, "step": step})
 
     def close(self, *, has_failed: bool = False) -> None:
         """Upload what is left; the run is finished or failed."""

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 # Longest wait at the end of a training for a place that does not answer.
 CLOSE_TIMEOUT_S = 60.0
 
@@ -52,6 +54,15 @@ class MetricsWriter(Protocol):
             kind: what the line is about: "train", "val" or "val_ema".
             step: optimizer updates done so far.
             values: JSON values; what is not a number may be left out.
+        """
+
+    def write_classes(self, kind: str, step: int, accuracy: Mapping[str, float], confusion: np.ndarray | None) -> None:
+        """Take what a validation tells of the classes one by one; metrics.jsonl leaves it out.
+
+        Args:
+            kind, step: of the line of the validation.
+            accuracy: percent, of each class that has videos, by its name.
+            confusion: a picture of the confusion matrix, uint8 (H, W, 3); None of several labels per video.
         """
 
     def close(self, *, has_failed: bool = False) -> None:

@@ -108,6 +108,10 @@ def test_both_keys_of_tensorboard_make_one_file(video_set: Path, tmp_path: Path)
     events = EventAccumulator(str(file)).Reload()
     losses = [json.loads(line).get("loss") for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [event.value for event in events.Scalars("train/loss")] == pytest.approx(losses[:2])
+    # Of a validation the classes one by one, too.
+    of_classes = [events.Scalars(f"val_accuracy_of/class {label}")[-1].value for label in range(2)]
+    assert sum(of_classes) / 2 == pytest.approx(events.Scalars("val/mean_class_accuracy")[-1].value)
+    assert (events.Images("val/confusion")[-1].height, events.Images("val/confusion")[-1].step) == (800, 2)
 
 
 # Writers that fail

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from slowfast.runtime.metrics.log import MetricsLog
@@ -43,6 +44,7 @@ def write(folder: Path, num_steps: int) -> str:
     with MetricsLog(["mlflow"]).open(MetricsSource(folder, 0, num_steps, config)) as metrics:
         metrics.write("train", num_steps + 1, epoch=1, loss=0.5 + num_steps, note="text is left out")
         metrics.write("val", num_steps + 1, epoch=1, top1=float("nan"))
+        metrics.write_classes("val", num_steps + 1, {"a $ class": 12.5}, np.zeros((8, 8, 3), np.uint8))
     return json.loads((folder / "logger_runs.json").read_text())["mlflow"]
 
 
@@ -59,6 +61,9 @@ def test_lines_go_to_a_run_and_those_of_a_resumed_training_to_the_same(client: A
     assert client.get_experiment(run.info.experiment_id).name == "digits"
     assert points(client, run_id, "train/loss") == [(1, 0.5), (2, 1.5)]
     assert set(run.data.metrics) == {"train/epoch", "train/loss", "val/epoch", "val/top1"}
+    assert client.download_artifacts(run_id, "val_confusion/step_00000002.png")
+    told = json.loads(Path(client.download_artifacts(run_id, "val_accuracy_of/step_00000001.json")).read_text())
+    assert told == {"a $ class": 12.5}
     assert len(run.data.params) == 131 and run.data.params["SOLVER.KEY_129"] == "129"
     assert write(tmp_path / "run", 0) != run_id  # a new training there
     assert len(client.search_runs([run.info.experiment_id])) == 2

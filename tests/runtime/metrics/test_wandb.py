@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from slowfast.errors import UserError
@@ -48,12 +49,15 @@ def test_lines_go_to_a_run_and_those_of_a_resumed_training_to_the_same(tmp_path:
     for num_steps in (0, 1):
         with MetricsLog(["wandb"]).open(MetricsSource(folder, 0, num_steps, {"SOLVER.BASE_LR": 0.125})) as metrics:
             metrics.write("train", num_steps + 1, epoch=1, loss=0.5 + num_steps, note="text is left out")
+            metrics.write_classes("val", num_steps + 1, {"a $ class": 12.5}, np.zeros((8, 8, 3), np.uint8))
     run_id = json.loads((folder / "logger_runs.json").read_text())["wandb"]
     files = offline_runs(folder)
     assert [path.name for path in files] == [f"run-{run_id}.wandb"] * 2
     for num_steps, path in enumerate(files):
         content = path.read_bytes()
         assert b"train/loss" in content and str(0.5 + num_steps).encode() in content
+        assert b"val_accuracy_of/a $ class" in content and b"12.5" in content and b"val/confusion" in content
+        assert len(list(path.parent.glob("files/media/images/val/confusion_*.png"))) == 1
         assert b"SOLVER.BASE_LR" in content and b"0.125" in content and b"left out" not in content
     with MetricsLog(["wandb"]).open(MetricsSource(folder)) as metrics:  # a new training there
         metrics.write("train", 1, epoch=1, loss=0.5)
