@@ -35,6 +35,17 @@ _FIGURES = {
     "mean_average_precision": "Mean average precision",
 }
 
+# Of the table of classes; the one that is drawn as a bar stands beside the name, where narrow screens show it.
+_COLUMNS = {
+    "videos": "Videos",
+    "correct": "Correct",
+    "predicted": "Predicted",
+    "accuracy": "Accuracy %",
+    "precision": "Precision %",
+    "f1": "F1 %",
+    "average_precision": "Average precision %",
+}
+
 
 def write_page(
     run: Path,
@@ -121,10 +132,10 @@ def _headlines(report: TestReport) -> list[Headline]:
             figures.append(Headline(told, "no video" if value != value else f"{value:.2f} %", note))
     if report.calibration is not None:
         calibration = report.calibration
-        note = f"calibration error; {calibration.level:.1f} if it were perfect"
+        note = f"about {calibration.level:.1f} where probabilities are right"
         if calibration.temperature is not None:
             note += f"; {calibration.error_with_temperature:.1f} with temperature {calibration.temperature:.2f}"
-        figures.append(Headline("Confidence", f"{calibration.error:.1f} %", note))
+        figures.append(Headline("Calibration error", f"{calibration.error:.1f} %", note))
     return figures
 
 
@@ -168,18 +179,19 @@ def _curves(folder: Path) -> str:
 
 
 def _classes(report: TestReport, videos: ScoredVideos) -> dict[str, Any]:
-    is_multi_label = videos.labels.ndim == 2
-    columns = ["Class", "Videos", "Correct", "Predicted", "Accuracy %", "Precision %", "F1 %"]
-    rows = [
-        [row.name, row.videos, row.correct, row.predicted, row.accuracy, row.precision, row.f1]
-        + ([row.average_precision] if is_multi_label else [])
-        for row in report.classes
-    ]
-    columns += ["Average precision %"] if is_multi_label else []
-    rows = [[round(cell, 2) if isinstance(cell, float) else cell for cell in row] for row in rows]
-    shown = len(columns) - 1 if is_multi_label else columns.index("Accuracy %")
-    names = [row.name for row in report.classes]
-    return {"columns": columns, "classes": rows, "bar": shown, "sorted_by": shown, "class_names": names}
+    shown = "average_precision" if videos.labels.ndim == 2 else "accuracy"
+    names = [shown, *(name for name in _COLUMNS if name not in (shown, "average_precision"))]
+    return {
+        "columns": ["Class", *(_COLUMNS[name] for name in names)],
+        "classes": [[row.name, *(_rounded(getattr(row, name)) for name in names)] for row in report.classes],
+        "bar": 1,
+        "sorted_by": 1,
+        "class_names": [row.name for row in report.classes],
+    }
+
+
+def _rounded(cell: float | None) -> float | None:
+    return round(cell, 2) if isinstance(cell, float) else cell
 
 
 def _confusion(report: TestReport, videos: ScoredVideos, names: _Names) -> dict[str, Any]:
