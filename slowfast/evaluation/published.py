@@ -147,7 +147,10 @@ def compare(report: TestReport, published: PublishedResult) -> str:
     who = f"{published.model} on {published.data_set}, by {published.publisher}, known by name alone"
     told = f"published {published.top1:.1f}, "
     if report.scored:
-        told += f"measured {report.top1:.1f} ({report.top1 - published.top1:+.1f})"
+        told += f"measured {report.top1:.1f} ({report.top1 - published.top1:+.1f}"
+        if "top1" in report.intervals:
+            told += "; 95 % of such tests: {:.1f} to {:.1f}".format(*report.intervals["top1"])
+        told += ")"
     else:
         told += "measured nothing, for no video was scored"
     differs = list(_other_videos(report, published))
