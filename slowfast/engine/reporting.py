@@ -22,6 +22,7 @@ from slowfast.engine.video_scores import VideoScores
 from slowfast.errors import UserError
 from slowfast.evaluation.calibration import fit_temperature
 from slowfast.evaluation.classes import confusion_matrix
+from slowfast.evaluation.list_hash import unordered_hash
 from slowfast.evaluation.probe_report import report_probes
 from slowfast.evaluation.report import TestReport, TestRun, make_report
 from slowfast.evaluation.report_files import ScoredVideos
@@ -80,11 +81,12 @@ def class_figures(report: TestReport, videos: ScoredVideos) -> tuple[dict[str, f
     return accuracy, draw_confusion(matrix, [row.name for row in report.classes])
 
 
-def run_of(scored: Mapping[str, Any], *, seconds: float, num_scored: int) -> TestRun:
+def run_of(scored: Mapping[str, Any], records: Sequence[VideoRecord], *, seconds: float, num_scored: int) -> TestRun:
     """What a test was made of, and how long it took.
 
     Args:
         scored: see ``resumed_test.what_is_scored``.
+        records: of the list.
         seconds: of its last part, if it was cut off.
         num_scored: videos in that time.
     """
@@ -93,7 +95,7 @@ def run_of(scored: Mapping[str, Any], *, seconds: float, num_scored: int) -> Tes
         seconds=seconds,
         videos_per_s=num_scored / seconds,
         weights_sha256=scored["weights"],
-        list_sha256=scored["list"],
+        list_sha256=unordered_hash(records),
         config_sha256=hashlib.sha256(json.dumps(keys, sort_keys=True).encode()).hexdigest(),
         git_commit=git_commit(),
         versions=versions(),

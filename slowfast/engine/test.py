@@ -133,7 +133,7 @@ def _test_into(folder: Path, cfg: CfgNode, device: torch.device, dump: Path | No
         if result is not None:
             seconds = time.perf_counter() - started
             report, videos = report_on(result, dataset, scorer, build_class_names(cfg), temperature)
-            made_of = run_of(resumption.heading["scored"], seconds=seconds, num_scored=num_left)
+            made_of = run_of(resumption.heading["scored"], dataset.records, seconds=seconds, num_scored=num_left)
             report = replace(report, setting=setting, run=made_of)
             _write(report, videos, folder=folder, scores=cfg.TEST.SCORES, dump=dump)
         distributed.barrier()  # until the report is written, the scores of all processes stay

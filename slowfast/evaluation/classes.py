@@ -164,10 +164,12 @@ def mean_figures(confusion: np.ndarray) -> tuple[MeanFigure, MeanFigure]:
     drawn = resampled_counts(counts)
     is_correct = labels == predicted
     # From cells to classes: how a resample's videos, predictions and hits spread over the classes.
-    videos, guesses = _summed(drawn, labels, num_classes), _summed(drawn, predicted, num_classes)
-    hits = _summed(drawn[:, is_correct], labels[is_correct], num_classes)
-    resampled_accuracy, resampled_f1 = _means(hits, videos, guesses)
-    (accuracy,), (f1,) = _means(*(part[None] for part in (confusion.diagonal(), confusion.sum(1), confusion.sum(0))))
+    videos, guesses = summed_by_class(drawn, labels, num_classes), summed_by_class(drawn, predicted, num_classes)
+    hits = summed_by_class(drawn[:, is_correct], labels[is_correct], num_classes)
+    resampled_accuracy, resampled_f1 = means_of_counts(hits, videos, guesses)
+    (accuracy,), (f1,) = means_of_counts(
+        *(part[None] for part in (confusion.diagonal(), confusion.sum(1), confusion.sum(0)))
+    )
     drawn_alike = {
         "correct": int(confusion.trace()),
         "resampled_correct": hits.sum(axis=1),
@@ -179,8 +181,8 @@ def mean_figures(confusion: np.ndarray) -> tuple[MeanFigure, MeanFigure]:
     )
 
 
-def _summed(drawn: np.ndarray, classes: np.ndarray, num_classes: int) -> np.ndarray:
-    """Of counts of cells (B, C) and the class of each cell, the counts of classes (B, K)."""
+def summed_by_class(drawn: np.ndarray, classes: np.ndarray, num_classes: int) -> np.ndarray:
+    """Of counts of kinds of videos (B, C) and the class of each kind (C,), the counts of classes (B, K)."""
     from scipy.sparse import csr_array
 
     size = (len(classes), num_classes)
@@ -188,8 +190,8 @@ def _summed(drawn: np.ndarray, classes: np.ndarray, num_classes: int) -> np.ndar
     return drawn @ spread
 
 
-def _means(hits: np.ndarray, videos: np.ndarray, guesses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean class accuracy and macro F1 of rows of counts (B, K)."""
+def means_of_counts(hits: np.ndarray, videos: np.ndarray, guesses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean class accuracy and macro F1 of rows of counts (B, K): videos found, shown, and predicted as each class."""
     has_videos, has_any = videos > 0, videos + guesses > 0
     accuracy = np.divide(hits, videos, out=np.zeros(hits.shape), where=has_videos)
     f1 = np.divide(2 * hits, videos + guesses, out=np.zeros(hits.shape), where=has_any)

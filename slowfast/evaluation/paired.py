@@ -52,7 +52,39 @@ def resampled_interval(
     """
     if num_videos < 2:
         return math.nan, math.nan
-    rng = np.random.default_rng(_SEED)
-    counts = rng.multinomial(num_videos, np.full(num_videos, 1 / num_videos), size=NUM_RESAMPLES)
-    reach = _Z * float(np.nanstd(resample(counts), ddof=1))
+    reach = _Z * float(np.nanstd(resample(_drawn(num_videos)), ddof=1))
     return difference - reach, difference + reach
+
+
+def mean_over_classes_interval(
+    difference: float, resample: Callable[[np.ndarray], Sequence[float]], answers: Tensor
+) -> tuple[float, float]:
+    """95 % interval of a difference of means over classes: that of the answers, scaled by the ratio of standard errors.
+
+    Resamples alone would say that two tests with the same answers differ by exactly nothing.
+
+    Args:
+        difference: of all videos, in [-1, 1].
+        resample: as of ``resampled_interval``.
+        answers: (n,), the difference of each video's answers: 1, 0 or -1.
+
+    Returns:
+        Lowest and highest in [-1, 1], NaN with fewer than 2 videos.
+    """
+    if len(answers) < 2:
+        return math.nan, math.nan
+    counts = _drawn(len(answers))
+    error = float(np.nanstd(resample(counts), ddof=1))
+    spread = float(np.std(counts @ answers.double().numpy() / len(answers), ddof=1))
+    low, high = (bound - answers.double().mean().item() for bound in mean_difference_interval(answers))
+    ratio = error / spread if spread > 0 else 1.0
+    # Predictions may differ where no answer is right, which F1 sees.
+    reach = 0.0 if spread > 0 else _Z * error
+    below, above = min(ratio * low, -reach), max(ratio * high, reach)
+    return max(difference + below, -1.0), min(difference + above, 1.0)
+
+
+def _drawn(num_videos: int) -> np.ndarray:
+    """How often each resample has each video, int64 (``NUM_RESAMPLES``, n); the same every time."""
+    shares = np.full(num_videos, 1 / num_videos)
+    return np.random.default_rng(_SEED).multinomial(num_videos, shares, size=NUM_RESAMPLES)

@@ -46,6 +46,8 @@ class TestSetting:
         precision: number format of the forward pass, such as float32.
         class_order: how the rows of the classifier came to the classes of the list; "" if nothing tells.
         is_order_assumed: part of it is assumed, or could not be checked.
+
+    Of an ensemble of tests that differ in a number, it is None; different words are joined by " + ".
     """
 
     __test__ = False  # not a test case, whatever its name says to pytest
@@ -54,16 +56,24 @@ class TestSetting:
     data_set: str
     class_names: str
     reads: str
-    frames: int
+    frames: int | None
     sampling: str
-    size_px: int
-    clips: int
-    crops: int
+    size_px: int | None
+    clips: int | None
+    crops: int | None
     channel_order: str
     combined: str
     precision: str
     class_order: str
     is_order_assumed: bool
+
+    def in_words(self) -> str:
+        """Views, scores and precision, for a line."""
+        clips, crops, frames, size_px = (
+            "various" if number is None else number for number in (self.clips, self.crops, self.frames, self.size_px)
+        )
+        views = f"{clips} x {crops} views of {frames} frames ({self.sampling})"
+        return f"{views} of {size_px} px, {self.combined}, {self.precision}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +84,7 @@ class TestRun:
         seconds: from the first batch to the last scores; of a test that was cut off, of its last part.
         videos_per_s: in that time.
         weights_sha256: of names, types and values of the model's tensors; equal for equal models, whatever the file.
-        list_sha256: of the paths and labels, in their order.
+        list_sha256: of the paths and labels, in any order, see ``unordered_hash``.
         config_sha256: of the keys that scores depend on: the model's, those of DATA and TEST, the number format.
         git_commit: None if the code is not in a git repository.
         versions: of this package, Python, PyTorch and CUDA.
@@ -89,6 +99,26 @@ class TestRun:
     config_sha256: str
     git_commit: str | None
     versions: Mapping[str, str | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A test that is part of an ensemble.
+
+    Attributes:
+        path: of its report, as it was named.
+        weight: of its probabilities; those of all tests sum to 1.
+        scores_sha256: of the file that its scores were read from.
+        top1: its own, in percent.
+        setting, run: of its report.
+    """
+
+    path: str
+    weight: float
+    scores_sha256: str
+    top1: float
+    setting: TestSetting
+    run: TestRun | None = None
 
 
 @dataclass(frozen=True)
@@ -114,7 +144,8 @@ class TestReport:
         calibration: of the probabilities; None of several labels per video, and where no video is scored.
         classes: one by one, in the order of the labels.
         confused: the pairs of classes that are taken for one another most, the most frequent first.
-        run: what it was made of and how long it took; None of a validation.
+        run: what it was made of and how long it took; None of a validation and of an ensemble.
+        sources: the tests that an ensemble is of; otherwise None.
         schema_version: of the form of all this.
     """
 
@@ -140,6 +171,7 @@ class TestReport:
     classes: Sequence[ClassFigures] = ()
     confused: Sequence[ConfusedPair] = ()
     run: TestRun | None = None
+    sources: Sequence[Source] | None = None
     schema_version: int = SCHEMA_VERSION
 
     def summary(self) -> str:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import numpy as np
 import simplejson
@@ -15,7 +15,7 @@ from torch import Tensor
 from slowfast.errors import UserError
 from slowfast.evaluation.calibration import Calibration
 from slowfast.evaluation.classes import ClassFigures, ConfusedPair, class_name
-from slowfast.evaluation.report import SCHEMA_VERSION, TestReport, TestRun, TestSetting
+from slowfast.evaluation.report import SCHEMA_VERSION, Source, TestReport, TestRun, TestSetting
 from slowfast.runtime.files import NAMES, make_folder, write_text, write_whole
 
 REMEDY = "the accuracy is in the log; make room or choose another OUTPUT_DIR, and test again with TRAIN.ENABLE False"
@@ -146,6 +146,8 @@ def load_report(path: Path) -> TestReport:
         is_newer = content.get("schema_version", 1) > SCHEMA_VERSION
         # JSON has no NaN, which the accuracy over no video is.
         rates = {name: float("nan") if content[name] is None else float(content[name]) for name in ("top1", "top5")}
+        if sources := content.get("sources"):
+            content["sources"] = [_source(**source) for source in sources]
         parts = {"setting": TestSetting, "run": TestRun, "calibration": Calibration}
         single = {name: kind(**content[name]) for name, kind in parts.items() if content.get(name) is not None}
         rows = {"classes": ClassFigures, "confused": ConfusedPair}
@@ -161,6 +163,11 @@ def load_report(path: Path) -> TestReport:
     if report.setting is None:
         raise UserError(f"{file}: does not tell what was tested, as reports of older versions; test again")
     return report
+
+
+def _source(setting: dict[str, Any], run: dict[str, Any] | None = None, **told: Any) -> Source:
+    """Of an ensemble, from JSON."""
+    return Source(setting=TestSetting(**setting), run=None if run is None else TestRun(**run), **told)
 
 
 def report_file(path: Path) -> Path:

@@ -3,18 +3,26 @@
 import csv
 import sys
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from slowfast.errors import UserError
+from slowfast.evaluation.classes import class_name
 from slowfast.evaluation.report import TestReport
 from slowfast.evaluation.report_files import ScoredVideos, load_report, report_file
 from slowfast.evaluation.views import to_probabilities
 from slowfast.runtime.files import NAMES
+
+ARCHIVE, TABLE = "scores.npz", "predictions.csv"
+ENDINGS = (".csv", ".npz")
+_TOLERANCE = 1e-3  # of six digits of several hundred probabilities
+
+Rows = tuple[list[str], Tensor, Tensor, list[str] | None]
 
 
 def load_scored(path: Path) -> tuple[TestReport, ScoredVideos]:
@@ -27,32 +35,83 @@ def load_scored(path: Path) -> tuple[TestReport, ScoredVideos]:
         UserError: if there is no report, or its scores were not kept or are damaged, or of another test.
     """
     report = load_report(path)
-    folder = report_file(path).parent
-    archive, table = folder / "scores.npz", folder / "predictions.csv"
-    paths, labels, scores = _read_archive(archive) if archive.is_file() else _read_table(table)
+    file = scores_file(path)
+    paths, labels, scores, _ = _read(file)
     if len(paths) != report.scored:
-        raise UserError(f"{folder}: report.json speaks of {report.scored} scored videos, and there are {len(paths)}")
+        raise UserError(
+            f"{file.parent}: report.json speaks of {report.scored} scored videos, and there are {len(paths)}"
+        )
+    if labels.ndim == 1 and report.mean_average_precision is not None:  # where each video has one of its labels
+        labels = one_hot(labels, scores.shape[1]).float()
     method, _, kind = report.setting.combined.partition(" of ")
     probabilities = to_probabilities(
         scores, has_probabilities=kind == "probabilities", method=method, is_multi_label=labels.ndim == 2
     )
-    names = [row.name for row in report.classes] or None
+    names = _names({row.label: row.name for row in report.classes}, len(report.classes))
     return report, ScoredVideos(paths, labels, scores, probabilities.values, names)
 
 
-def _read_archive(file: Path) -> tuple[list[str], Tensor, Tensor]:
+def load_scores(path: Path) -> tuple[TestReport | None, ScoredVideos]:
+    """The same, or what a file of scores alone tells: a table as ``predictions.csv``, an archive as ``scores.npz``.
+
+    A file does not tell what its scores are. They count as probabilities where each video's sum to 1 (of several
+    labels: where all are from 0 to 1), otherwise as scores that a softmax (a sigmoid) makes probabilities of.
+
+    Args:
+        path: as of ``load_scored``, or a file with one of the ``ENDINGS``; beside its report, that is read, too.
+
+    Returns:
+        The report, None of a file alone; and the videos.
+
+    Raises:
+        UserError: likewise.
+    """
+    if path.is_dir() or path.suffix not in ENDINGS:
+        return load_scored(path)
+    if path.name in (ARCHIVE, TABLE) and (path.parent / "report.json").is_file():
+        return load_scored(path.parent)
+    paths, labels, scores, names = _read(path)
+    are_shares = bool(((scores >= 0) & (scores <= 1 + _TOLERANCE)).all())
+    has_probabilities = are_shares and (labels.ndim == 2 or bool((scores.sum(dim=1) - 1).abs().le(_TOLERANCE).all()))
+    options = {"has_probabilities": has_probabilities, "method": "sum", "is_multi_label": labels.ndim == 2}
+    return None, ScoredVideos(paths, labels, scores, to_probabilities(scores, **options).values, names)
+
+
+def scores_file(path: Path) -> Path:
+    """The file that the scores of a finished test lie in; ``path`` as of ``load_scored``."""
+    folder = report_file(path).parent
+    return folder / ARCHIVE if (folder / ARCHIVE).is_file() else folder / TABLE
+
+
+def _read(file: Path) -> Rows:
+    rows = _read_archive(file) if file.suffix == ".npz" else _read_table(file)
+    paths, labels, scores, names = rows
+    if not paths:
+        return rows
+    fits = scores.ndim == 2 and len(paths) == len(labels) == len(scores) and (labels.ndim == 1 or labels.ndim == 2)
+    if not fits or (labels.ndim == 2 and labels.shape != scores.shape) or (names and len(names) != scores.shape[1]):
+        raise UserError(f"{file}: paths, labels and scores are not of the same videos and classes; test again")
+    if labels.ndim == 1 and not bool(((labels >= 0) & (labels < scores.shape[1])).all()):
+        raise UserError(f"{file}: has labels that are none of its {scores.shape[1]} classes; test again")
+    if not bool(scores.isfinite().all()):
+        raise UserError(f"{file}: has scores that are not finite; test again")
+    return rows
+
+
+def _read_archive(file: Path) -> Rows:
     try:
         with np.load(file, allow_pickle=False) as content:
-            arrays = {name: content[name] for name in ("paths", "labels", "scores")}
-        return arrays["paths"].tolist(), torch.from_numpy(arrays["labels"]), torch.from_numpy(arrays["scores"])
+            arrays = {name: content[name] for name in ("paths", "labels", "scores", "class_names")}
+        labels, scores = torch.from_numpy(arrays["labels"]), torch.from_numpy(arrays["scores"])
+        return arrays["paths"].tolist(), labels, scores, arrays["class_names"].tolist() or None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise UserError(f"{file}: is no file of scores: {error}; test again") from None
 
 
-def _read_table(file: Path) -> tuple[list[str], Tensor, Tensor]:
+def _read_table(file: Path) -> Rows:
     """The same from ``predictions.csv``, whose scores have six digits."""
     csv.field_size_limit(sys.maxsize)  # scores of many classes are longer than its usual limit
-    paths, labels, scores = [], [], []
+    paths, labels, scores, names = [], [], [], {}
     try:
         with file.open(newline="", **NAMES) as lines:
             for number, row in enumerate(csv.DictReader(lines), start=2):
@@ -62,6 +121,8 @@ def _read_table(file: Path) -> tuple[list[str], Tensor, Tensor]:
                     scores.append([float(score) for score in row["scores"].split(" ") if score])
                 except (KeyError, ValueError, AttributeError):
                     raise UserError(f"{file}: row {number} is no prediction of a test; test again") from None
+                if len(labels[-1]) == 1:  # several names are not told apart: a name may have a ";" in it
+                    names[labels[-1][0]] = row.get("label_name") or ""
     except (OSError, csv.Error) as error:
         raise UserError(f"{file}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if scores and not all(scores):
@@ -69,7 +130,10 @@ def _read_table(file: Path) -> tuple[list[str], Tensor, Tensor]:
     if len({len(row) for row in scores}) > 1:
         raise UserError(f"{file}: its rows have scores of different numbers of classes; test again")
     values = torch.tensor(scores, dtype=torch.float32)
-    return paths, _label_tensor(labels, values.shape[-1] if len(values) else 0), values
+    num_classes = values.shape[-1] if len(values) else 0
+    if any(not 0 <= label < num_classes for row in labels for label in row):
+        raise UserError(f"{file}: has labels that are none of its {num_classes} classes; test again")
+    return paths, _label_tensor(labels, num_classes), values, _names(names, num_classes)
 
 
 def _label_tensor(labels: Sequence[Sequence[int]], num_classes: int) -> Tensor:
@@ -79,3 +143,10 @@ def _label_tensor(labels: Sequence[Sequence[int]], num_classes: int) -> Tensor:
     for row, classes in zip(shown, labels, strict=True):
         row[list(classes)] = 1
     return shown
+
+
+def _names(told: Mapping[int, str], num_classes: int) -> list[str] | None:
+    """Of all classes, with numbers in place of those that are not told; None where nobody has named any."""
+    numbers = [class_name(None, label) for label in range(num_classes)]
+    names = [told.get(label) or number for label, number in enumerate(numbers)]
+    return None if names == numbers else names

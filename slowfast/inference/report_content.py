@@ -11,7 +11,7 @@ from slowfast.config import get_cfg, load_config
 from slowfast.config.load import difference, flatten
 from slowfast.errors import UserError
 from slowfast.evaluation.probe_report import GAPS, MEASURES
-from slowfast.evaluation.report import TestReport
+from slowfast.evaluation.report import Source, TestReport
 from slowfast.evaluation.report_files import ScoredVideos, report_file
 from slowfast.evaluation.scored_files import load_scored
 from slowfast.inference.contact_sheets import contact_sheets
@@ -19,12 +19,12 @@ from slowfast.runtime.files import write_text
 from slowfast.visualization.curves import draw_curves
 from slowfast.visualization.metrics_file import FILE_NAME, load_runs
 from slowfast.visualization.report_page import (
-    Headline,
     Page,
     Problem,
     picture_of_figure,
     render_page,
 )
+from slowfast.visualization.templates import Headline
 
 PAGE_NAME = "report.html"
 _FIGURES = {
@@ -77,7 +77,7 @@ def write_page(
     sheets = contact_sheets(videos, names, cfg) if has_frames and cfg is not None else ()
     page = Page(
         title=f"{report.setting.data_set}: {os.path.basename(report.setting.checkpoint)}",
-        subtitle=_subtitle(report),
+        subtitle=report.setting.in_words(),
         figures=_headlines(report),
         counts=_counts(report),
         has_intervals=bool(report.intervals),
@@ -114,12 +114,6 @@ def _config_of(folder: Path, plugins: Sequence[str]) -> CfgNode | None:
         return load_config(folder / "config.yaml", plugins=plugins, may_import=False)
     except UserError:
         return None
-
-
-def _subtitle(report: TestReport) -> str:
-    setting = report.setting
-    views = f"{setting.clips} x {setting.crops} views of {setting.frames} frames ({setting.sampling})"
-    return f"{views} of {setting.size_px} px, {setting.combined}, {setting.precision}"
 
 
 def _headlines(report: TestReport) -> list[Headline]:
@@ -228,7 +222,18 @@ def _facts(report: TestReport, has_paths: bool) -> list[tuple[str, str]]:
             ("Commit", run.git_commit or "not known"),
             ("Versions", ", ".join(f"{name} {value}" for name, value in run.versions.items() if value)),
         ]
+    facts += [(f"Test of weight {source.weight:.4g}", _told(source, has_paths)) for source in report.sources or ()]
     return [(name, value) for name, value in facts if value]
+
+
+def _told(source: Source, has_paths: bool) -> str:
+    """A test of an ensemble."""
+    path, checkpoint = (
+        name if has_paths else os.path.basename(name) for name in (source.path, source.setting.checkpoint)
+    )
+    told = f"{path}: {checkpoint}, {source.setting.in_words()}, top-1 {source.top1:.2f} %"
+    hashes = f"SHA-256 of its scores {source.scores_sha256}"
+    return f"{told}; {hashes}" + ("" if source.run is None else f", of its weights {source.run.weights_sha256}")
 
 
 def _settings(cfg: CfgNode, has_paths: bool) -> list[tuple[str, str]]:

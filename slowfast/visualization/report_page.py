@@ -4,24 +4,16 @@ import base64
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 from typing import Any, NamedTuple
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
 from PIL import Image
 
+from slowfast.visualization.templates import Headline, render
+
 TEMPLATE = "report.html.j2"
 _QUALITY = 72
-
-
-class Headline(NamedTuple):
-    """A figure at the top: its name, its value and how sure it is, in words."""
-
-    name: str
-    value: str
-    note: str
 
 
 class Problem(NamedTuple):
@@ -115,9 +107,7 @@ class Page:
 
 def render_page(page: Page) -> str:
     """HTML; names and paths are text in it, whatever they hold."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8")
-    return environment.from_string(template).render(page=page)
+    return render(TEMPLATE, page)
 
 
 def picture_of_frames(frames: Sequence[np.ndarray], height_px: int) -> str:
