@@ -23,7 +23,7 @@ from slowfast.visualization.templates import Headline
 
 _CLASSES_NOTES = {
     "accuracy": "Percent of the videos of each class that are found. From and to are the paired 95 % interval of the "
-    "difference; of many classes, some lie outside of theirs by chance.",
+    "difference; of many classes, some intervals lie beside 0 by chance.",
     "average_precision": "Average precision of each class that a video shows.",
 }
 
@@ -58,11 +58,9 @@ def write_comparison_page(file: Path, comparison: Comparison) -> None:
     Raises:
         UserError: if it cannot be written.
     """
-    columns = ["Class", "B - A %", "A %", "B %", "From %", "To %", "Videos"]
-    rows = [
-        [row.name, row.difference, row.a, row.b, *(row.interval or (None, None)), row.videos]
-        for row in comparison.classes
-    ]
+    bounds = ["From %", "To %"] if comparison.class_measure == "accuracy" else []
+    columns = ["Class", "B - A %", "A %", "B %", *bounds, "Videos"]
+    rows = [[row.name, row.difference, row.a, row.b, *(row.interval or ()), row.videos] for row in comparison.classes]
     test = comparison.mcnemar
     page = ComparisonPage(
         a=printable(comparison.a),
