@@ -30,8 +30,8 @@ def test_the_published_figure_stands_beside_the_measured_one(weights: Path, vide
     told = (
         f"UniFormerV2-B/16 on Kinetics-400, by its authors, known by name alone: published 85.6, measured {top1:.1f} "
         f"({top1 - 85.6:+.1f}; 95 % of such tests: {low:.1f} to {high:.1f}); differs: 19,781 of 19,787 videos missing, "
-        f"2 x 3 views in place of 4 x 3 views, 2 frames (sparse) in place of 8 frames (sparse), 16 px in place of 224 px; videos, rgb, sum of probabilities, "
-        f"float32 as published"
+        f"2 x 3 views in place of 4 x 3 views, 2 frames (sparse) in place of 8 frames (sparse), 16 px in place of 224 "
+        f"px; videos, rgb, sum of probabilities, float32 as published"
     )
     assert f"INFO {told}\n" in outcome.out
 
