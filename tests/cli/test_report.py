@@ -10,6 +10,7 @@ import pytest
 from slowfast.cli.main import main
 from slowfast.evaluation.classes import class_name
 from tests.command_line import run_net, tiny_arguments
+from tests.evaluation.finished_tests import made_up, write_test
 from tests.run_state import predictions
 from tests.visualization.browser import needs_browser, opened
 
@@ -101,3 +102,15 @@ def test_a_browser_shows_it_without_errors(run: Path, tmp_path: Path):
     chosen = re.search(r"<div id=\"chosen\">(.*?)</div>", document, re.DOTALL)[1]
     taken = [row for row in predictions(run) if (row["label"], row["prediction"]) == ("1", "0")]
     assert f"{class_name(NAMES, 1)} taken for &lt;b&gt;left" in chosen and chosen.count("<li>") == len(taken)
+
+
+@pytest.mark.slow
+def test_a_large_test_has_a_page_that_can_be_sent(tmp_path: Path):
+    """700 classes, 20,000 videos; docs/report.md has the seconds."""
+    names = [f"a name as long as those of Kinetics {label}" for label in range(700)]
+    scores, labels = made_up(1, 20_000, 700, 0.8)
+    paths = [f"validation/{names[label]}/{row:011d}_000010_000020.mp4" for row, label in enumerate(labels.tolist())]
+    write_test(tmp_path, scores, labels, names=names, paths=paths)
+    main(["report", str(tmp_path)])
+    page = tmp_path / "test" / "report.html"
+    assert page.stat().st_size < 10e6 and len(data_of(page.read_text())["videos"]["path"]) == 20_000
