@@ -19,7 +19,7 @@ from slowfast.inference.run_notes import notes_of_run
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Parse the command line, load, publish, prove."""
     parser = argparse.ArgumentParser(prog=prog, description="Write a model folder that says and proves what it is.")
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint of this project, or public weights")
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint, a model folder, or public weights")
     parser.add_argument("folder", metavar="OUT", help="the folder to write; it is new or empty")
     parser.add_argument("--experiment", default="", metavar="NAME", help="folder of exp/ that public weights are of")
     parser.add_argument("--classes", metavar="LIST", help="names of the classes: a shipped list, or a file of them")

@@ -19,6 +19,7 @@ from slowfast.engine.scoring import Scorer
 from slowfast.inference.arguments import check_count, is_one_video, parse_views, raise_if_failed, stream_name
 from slowfast.inference.frame_feed import FrameFeed
 from slowfast.inference.inputs import Inputs, VideoInput, gathered
+from slowfast.inference.origin import Origin
 from slowfast.inference.results import Features, Prediction
 from slowfast.inference.stream import Stream
 from slowfast.models.registry import VideoModel
@@ -41,6 +42,7 @@ class VideoClassifier:
         proof: what the proof of a model folder showed; "" for other sources.
         window_s: seconds that the videos lasted that it was trained on, usually; None if the data set's name tells it,
             or nothing does.
+        origin: what the model folder that it comes from says of its weights.
     """
 
     def __init__(
@@ -53,8 +55,9 @@ class VideoClassifier:
         source: str = "",
         proof: str = "",
         window_s: float | None = None,
+        origin: Origin | None = None,
     ) -> None:
-        self.model, self.cfg, self.source, self.proof = model, cfg, source, proof
+        self.model, self.cfg, self.source, self.proof, self.origin = model, cfg, source, proof, origin or Origin()
         self.class_names, self.class_note, self.window_s = class_names, class_note, window_s
         self.device = next(model.parameters()).device
 

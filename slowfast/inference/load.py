@@ -146,6 +146,7 @@ def _load_folder(
         source=source,
         proof=told,
         window_s=content.window_s,
+        origin=content.origin,
     )
 
 

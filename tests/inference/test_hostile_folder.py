@@ -56,6 +56,9 @@ def refusal(folder: Path, **options: Any) -> str:
         ("class_names", [1, 2, 3, 4, 5], "/config.json: its class names are no list of texts"),
         ("class_names", ["a\ud800", "b", "c", "d", "e"], "/config.json: its class names are no list of texts"),
         ("class_note", ["x"], "/config.json: its class_note is no text"),
+        ("license", 7, "/config.json: its license is no text"),
+        ("notes", {"test": "a\ud800"}, "/config.json: its notes are no texts by name"),
+        ("notes", ["x"], "/config.json: its notes are no texts by name"),
         ("window_s", float("nan"), "/config.json: its window_s is nan; accepted: seconds above 0"),
         ("window_s", "10", "/config.json: its window_s is '10'; accepted: seconds above 0"),
         ("window_s", -1, "/config.json: its window_s is -1; accepted: seconds above 0"),
@@ -121,7 +124,7 @@ def test_the_video_of_a_proof_never_has_the_name_of_another_file(tmp_path: Path)
         folder = publish(small_classifier("uniformerv2"), tmp_path / f"model{suffix}", proof_video=video)
         assert (folder / "proof.mp4").is_file() and load_model(folder, device="cpu").proof
     again = publish(load_model(f"{folder}/", device="cpu"), tmp_path / "again")
-    assert json.loads((again / "config.json").read_text())["source"] == "model"
+    assert json.loads((again / "config.json").read_text())["source"] == "made up"
 
 
 def test_what_is_no_folder_and_no_video_of_a_proof_is_told(tmp_path: Path):
