@@ -238,7 +238,7 @@ def _load_all(configs: dict[str, os.PathLike]) -> list[tuple[str, CfgNode]]:
 
 
 def _fits(cfg: CfgNode, translation: Translation) -> bool:
-    """Whether all weights of the config's model are in the source, of the same shapes."""
+    """Whether the source has the weights of the config's model, of the same shapes, and no others."""
     if translation.family not in ("", cfg.MODEL.MODEL_NAME):
         return False
     key = tuple((name, str(value)) for name, value in flatten(cfg) if shapes_model(name))
@@ -248,7 +248,7 @@ def _fits(cfg: CfgNode, translation: Translation) -> bool:
         _shapes[key] = {name: value.shape for name, value in model.state_dict().items()}
     theirs = {name: value.shape for name, value in translation.weights.items()}
     ours = _shapes[key]
-    return all(theirs.get(name) == shape for name, shape in ours.items())
+    return theirs.items() >= ours.items() and theirs.keys() <= ours.keys() | translation.droppable
 
 
 # Shapes of the weights of models, by the values of the keys that shape them.
