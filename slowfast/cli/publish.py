@@ -5,6 +5,7 @@ uniformer publish CHECKPOINT OUT [--experiment NAME] [--proof_video FILE] [--lic
 """
 
 import argparse
+import shutil
 from collections.abc import Sequence
 
 from slowfast.cli.stream import seconds
@@ -49,7 +50,11 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
             license_name=args.license,
             notes=notes_of_run(args.checkpoint),
         )
-        proof = load_model(folder, plugins=args.plugins, device="cpu").proof
+        try:
+            proof = load_model(folder, plugins=args.plugins, device="cpu").proof
+        except UserError:  # what does not prove itself is not published
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         print(f"{args.folder}: {proof}", flush=True)
         if args.push:
             print(f"pushed: {push_folder(folder, args.push)}")
