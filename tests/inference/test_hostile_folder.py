@@ -79,7 +79,15 @@ def test_settings_are_told_with_their_file_and_ask_for_no_memory_that_the_weight
     assert "(5,) for (1000000,)" in refusal(folder, verify=False)
     rewrite(folder, "config.json", lambda config: config["settings"].update({"MODEL.NUM_CLASSES": 5}))
     rewrite(folder, "config.json", lambda config: config["settings"].update({"DATA.TEST_CROP_SIZE": 10**7}))
-    assert refusal(folder).startswith(": its proof cannot be computed: ")
+    assert refusal(folder) == "/config.json: DATA.TEST_CROP_SIZE is 10000000; accepted: 1 to 10000"
+
+
+def test_a_proof_for_which_there_is_no_memory_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    def check(*arguments: object) -> float:
+        raise MemoryError
+
+    monkeypatch.setattr("slowfast.inference.model_folder.check_proof", check)
+    assert refusal(folder) == ": its proof cannot be computed: no memory"
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "proof.mp4", "proof.safetensors", "proof.json"])
