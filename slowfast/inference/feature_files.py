@@ -170,6 +170,8 @@ def read_features(path: str | os.PathLike) -> FeatureTable:
             return _checked(content["paths"].tolist(), content["clips"], json.loads(str(content["settings"])))
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file") from None
+    except PermissionError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     except _UNREADABLE as error:
         cause = str(error).splitlines()[0] if str(error) else type(error).__name__
         cause = "it is of another kind" if "pickle" in cause else cause  # NumPy's advice is to read it as a program

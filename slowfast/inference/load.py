@@ -19,7 +19,7 @@ from slowfast.datasets.labels import class_key, load_label_list
 from slowfast.errors import UserError
 from slowfast.inference.classifier import VideoClassifier
 from slowfast.inference.hub import PREFIX, fetch_folder
-from slowfast.inference.model_folder import CONFIG, FOLDER_NAME, WEIGHTS, is_model_folder, prove, read_folder
+from slowfast.inference.model_folder import CONFIG, WEIGHTS, is_model_folder, prove, read_folder, why_no_model_folder
 from slowfast.inference.proof import check_bfloat16
 from slowfast.inference.settings import as_overrides
 from slowfast.models import build_model
@@ -116,10 +116,8 @@ def load_model(
 def _load_folder(
     source: str, runtime: list[Any], plugins: Sequence[str], device: torch.device, precision: str, *, verify: bool
 ) -> VideoClassifier:
-    if not is_model_folder(source):
-        inner = os.path.join(source, FOLDER_NAME)
-        nearest = f"; {inner} is one" if is_model_folder(inner) else ""
-        raise UserError(f"{source}: is no model folder, as uniformer publish writes it: it has no config.json{nearest}")
+    if problem := why_no_model_folder(source):
+        raise UserError(f"{source}: {problem}")
     content = read_folder(Path(source))
     if content.plugins and not plugins:
         raise UserError(f"{source}: needs code of its own ({', '.join(content.plugins)}); name it as a plugin")

@@ -115,8 +115,19 @@ def publish(
 
 
 def is_model_folder(path: str | os.PathLike) -> bool:
-    """Whether a folder holds a model that ``publish`` wrote."""
-    return Path(path, CONFIG).is_file()
+    """Whether a folder holds a model that ``publish`` wrote; False if this user may not see it."""
+    return os.path.isfile(os.path.join(path, CONFIG))
+
+
+def why_no_model_folder(path: str) -> str:
+    """Why a folder cannot be loaded as a model; "" for one that ``is_model_folder``."""
+    if is_model_folder(path):
+        return ""
+    if not os.access(path, os.X_OK):
+        return "cannot be read: this user may not enter the folder"
+    inner = os.path.join(path, FOLDER_NAME)
+    nearest = f"; {inner} is one" if is_model_folder(inner) else ""
+    return f"is no model folder, as uniformer publish writes it: it has no config.json{nearest}"
 
 
 def read_folder(folder: Path) -> FolderContent:

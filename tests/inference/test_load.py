@@ -152,8 +152,12 @@ def test_wrong_arguments_are_told(arguments: dict, told: str, tmp_path: Path):
     assert str(error.value).startswith(told)
 
 
-def test_a_folder_that_is_none_is_told(tmp_path: Path):
+def test_a_folder_that_is_none_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(UserError, match=r"is no model folder, as uniformer publish writes it: it has no config\.json$"):
+        slowfast.load_model(tmp_path)
+    # As for another user than root, who may enter every folder.
+    monkeypatch.setattr("os.access", lambda *arguments, **options: False)
+    with pytest.raises(UserError, match=r"cannot be read: this user may not enter the folder$"):
         slowfast.load_model(tmp_path)
 
 
