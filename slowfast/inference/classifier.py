@@ -16,6 +16,7 @@ from slowfast.datasets.build import build_eval_lists, build_file_list
 from slowfast.datasets.clip_dataset import EvalClipDataset
 from slowfast.datasets.records import VideoRecord
 from slowfast.engine.scoring import Scorer
+from slowfast.errors import UserError
 from slowfast.inference.arguments import check_count, is_one_video, parse_views, raise_if_failed, stream_name
 from slowfast.inference.frame_feed import FrameFeed
 from slowfast.inference.inputs import Inputs, VideoInput, gathered
@@ -295,5 +296,9 @@ def _features_of(model: VideoModel, clips: Tensor, *, layer: int | None, has_tok
     """Float32 (N, C), or with tokens (N, C, T, H, W), on the CPU."""
     if layer is None and not has_tokens:
         return model.forward_head(model.forward_features(clips), pre_logits=True).float().cpu()
-    volume = model.forward_intermediates(clips, [-1 if layer is None else layer])[0].float()
+    try:
+        volume = model.forward_intermediates(clips, [-1 if layer is None else layer])[0].float()
+    except NotImplementedError:
+        told = "has no forward_intermediates, which features of a layer and tokens need"
+        raise UserError(f"{type(model).__name__} {told}; accepted: those that the classifier reads") from None
     return (volume if has_tokens else volume.mean(dim=(2, 3, 4))).cpu()
