@@ -6,9 +6,10 @@ uniformer COMMAND [...]
 import difflib
 import errno
 import importlib
+import signal
 import sys
 from collections.abc import Sequence
-from types import ModuleType
+from contextlib import suppress
 from typing import NamedTuple, NoReturn
 
 from slowfast import __version__
@@ -16,6 +17,7 @@ from slowfast.cli.standard_output import is_unread, stop_printing
 from slowfast.config.command_line import exit_with_error
 from slowfast.errors import UserError
 from slowfast.runtime.distribution import DISTRIBUTION, told_other_distributions
+from slowfast.runtime.interruption import Stopped, stop_signals_end_at_once, stop_signals_raised, told_stop
 
 
 class Command(NamedTuple):
@@ -24,9 +26,6 @@ class Command(NamedTuple):
     module: str
     what: str
 
-
-# 128 + the number of SIGINT, as shells have it.
-STOPPED = 130
 
 COMMANDS = {
     "run": Command("run_net", "train and test a model"),
@@ -70,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     Raises:
         SystemExit: with status 2 and one line for a subcommand that there is not, and where standard output cannot be
-            written; with 1 where nobody reads it any more; with 130 after Ctrl-C.
+            written; with 1 where nobody reads it any more; after Ctrl-C, SIGTERM and SIGHUP with 130, 143 and 129.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help"):
@@ -84,20 +83,24 @@ def main(argv: Sequence[str] | None = None) -> None:
     for length in (2, 1):
         name = " ".join(words[:length])
         if name in COMMANDS:
-            module = importlib.import_module(f"slowfast.cli.{COMMANDS[name].module}")
-            _call(module, words[length:], f"uniformer {name}")
+            _call(COMMANDS[name].module, words[length:], f"uniformer {name}")
             return
     _refuse(words)
 
 
-def _call(module: ModuleType, words: Sequence[str], prog: str) -> None:
-    """Call a subcommand; what it prints is written before it counts as done."""
+def _call(name: str, words: Sequence[str], prog: str) -> None:
+    """Import and call a subcommand; what it prints is written before it counts as done."""
+    with stop_signals_end_at_once():
+        module = importlib.import_module(f"slowfast.cli.{name}")
     try:
-        module.main(words, prog)
-        sys.stdout.flush()
-    except KeyboardInterrupt:  # those that have something to save have done so
-        print("stopped by Ctrl-C", file=sys.stderr)
-        sys.exit(STOPPED)
+        with stop_signals_raised():
+            module.main(words, prog)
+            sys.stdout.flush()
+    except KeyboardInterrupt as stop:  # those that have something to save or to remove have done so
+        number = stop.number if isinstance(stop, Stopped) else signal.SIGINT
+        with suppress(OSError):  # of a terminal that is closed
+            print(told_stop(number), file=sys.stderr)
+        sys.exit(128 + number)  # as shells have it
     except BrokenPipeError:
         if not is_unread():  # another pipe's
             raise

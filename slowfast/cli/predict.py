@@ -51,9 +51,11 @@ def named_videos(names: Sequence[str]) -> list[VideoInput]:
     """What the words of a command line mean: files, folders of videos or of images, and "-" for standard input.
 
     Raises:
-        UserError: for a folder that cannot be listed, nothing on standard input, or an address.
+        UserError: for a folder that cannot be listed, nothing on standard input, standard input twice, or an address.
     """
     videos: list[VideoInput] = []
+    if names.count("-") > 1:
+        raise UserError(f"-: is named {names.count('-')} times, and standard input is read once; accepted: once")
     for name in names:
         if name == "-":
             content = sys.stdin.buffer.read()

@@ -5,6 +5,7 @@ uniformer publish CHECKPOINT OUT [--experiment NAME] [--proof_video FILE] [--lic
 """
 
 import argparse
+import shutil
 from collections.abc import Sequence
 
 from slowfast.cli.stream import seconds
@@ -19,7 +20,7 @@ from slowfast.inference.run_notes import notes_of_run
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     """Parse the command line, load, publish, prove."""
     parser = argparse.ArgumentParser(prog=prog, description="Write a model folder that says and proves what it is.")
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint of this project, or public weights")
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a checkpoint, a model folder, or public weights")
     parser.add_argument("folder", metavar="OUT", help="the folder to write; it is new or empty")
     parser.add_argument("--experiment", default="", metavar="NAME", help="folder of exp/ that public weights are of")
     parser.add_argument("--classes", metavar="LIST", help="names of the classes: a shipped list, or a file of them")
@@ -49,7 +50,11 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
             license_name=args.license,
             notes=notes_of_run(args.checkpoint),
         )
-        proof = load_model(folder, plugins=args.plugins, device="cpu").proof
+        try:
+            proof = load_model(folder, plugins=args.plugins, device="cpu").proof
+        except UserError:  # what does not prove itself is not published
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         print(f"{args.folder}: {proof}", flush=True)
         if args.push:
             print(f"pushed: {push_folder(folder, args.push)}")

@@ -16,7 +16,7 @@ from slowfast.inference.stream import Stream
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
-    """Parse the command line, classify until the source ends or Ctrl-C; exit status 1 if it gave no prediction."""
+    """Parse the command line, classify until the source ends; exit status 1 if it gave no prediction."""
     args = _parser(prog).parse_args(argv)
     source = sys.stdin.buffer if args.source == "-" else args.source
     windows = {"window_s": args.window_s, "stride_s": args.stride_s}
@@ -31,8 +31,7 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
         stop_printing()
     except OSError as error:
         exit_with_error(UserError(f"the predictions cannot be written: {error.strerror or error}"))
-    for told in stream.summary():
-        print(f"warning: {args.source}: {told}", file=sys.stderr)
+    _tell_summary(stream, args.source)
     sys.exit(0 if stream.num_windows and not stream.num_not_finite else 1)
 
 
@@ -75,7 +74,14 @@ def _follow(stream: Stream, args: argparse.Namespace) -> None:
         for window in stream:
             print(_as_json(window) if args.json else _as_line(window), flush=True)
     except KeyboardInterrupt:
-        print(file=sys.stderr)
+        if stream.num_windows:  # else it would be told that no window was full
+            _tell_summary(stream, args.source)
+        raise
+
+
+def _tell_summary(stream: Stream, source: str) -> None:
+    for told in stream.summary():
+        print(f"warning: {source}: {told}", file=sys.stderr)
 
 
 def _as_line(window: WindowPrediction) -> str:

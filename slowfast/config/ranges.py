@@ -32,6 +32,11 @@ def at_least(low: int) -> Range:
     return Range(lambda value: value >= low, f"at least {low}")
 
 
+def within(low: int, high: int) -> Range:
+    """Numbers from ``low`` to ``high``; beyond it a computer would compute for minutes before it has no memory left."""
+    return Range(lambda value: low <= value <= high, f"{low} to {high}")
+
+
 ABOVE_ZERO = Range(lambda value: value > 0, "above 0")
 PROBABILITY = Range(lambda value: 0 <= value <= 1, "in [0, 1]")
 FRACTION = Range(lambda value: 0 < value <= 1, "in (0, 1]")
@@ -51,14 +56,14 @@ RANGES = {
     "TRAIN.CHECKPOINT_SECONDS": at_least(0),
     "TRAIN.NUM_CHECKPOINTS_KEPT": at_least(0),
     "TEST.BATCH_SIZE": at_least(1),
-    "TEST.NUM_ENSEMBLE_VIEWS": at_least(1),
+    "TEST.NUM_ENSEMBLE_VIEWS": within(1, 10_000),
     "DATA.STH_VIDEO_FPS": at_least(0),
     "DATA.IMAGE_START": at_least(0),
-    "DATA.NUM_FRAMES": at_least(1),
-    "DATA.SAMPLING_RATE": at_least(1),
+    "DATA.NUM_FRAMES": within(1, 10_000),
+    "DATA.SAMPLING_RATE": within(1, 10_000),
     "DATA.STD": ABOVE_ZERO,
-    "DATA.TRAIN_CROP_SIZE": at_least(1),
-    "DATA.TEST_CROP_SIZE": at_least(1),
+    "DATA.TRAIN_CROP_SIZE": within(1, 10_000),
+    "DATA.TEST_CROP_SIZE": within(1, 10_000),
     "DATA.TRAIN_JITTER_SCALES": at_least(1),
     "DATA.TRAIN_JITTER_SCALES_RELATIVE": FRACTION,
     "DATA.TRAIN_JITTER_ASPECT_RELATIVE": ABOVE_ZERO,
@@ -75,7 +80,7 @@ RANGES = {
     "MIXUP.PROB": PROBABILITY,
     "MIXUP.SWITCH_PROB": PROBABILITY,
     "MIXUP.LABEL_SMOOTH_VALUE": RATE,
-    "MODEL.NUM_CLASSES": at_least(1),
+    "MODEL.NUM_CLASSES": within(1, 1_000_000),
     "MODEL.LABEL_SMOOTHING": RATE,
     "MODEL.CHECKPOINT_NUM": at_least(0),
     "MODEL.EMA_DECAY": RATE,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from fvcore.common.config import CfgNode
 
 from slowfast.config.coerce import KeyType, none_or, number_or_list, to_float, to_str
-from slowfast.config.ranges import ABOVE_ZERO, RATE, at_least
+from slowfast.config.ranges import ABOVE_ZERO, RATE, within
 from slowfast.config.sections import RecipeRange, Section, register_section
 
 NUM_STAGES = 4
@@ -112,9 +112,9 @@ register_section(
         },
         paths=["UNIFORMER.PRETRAIN_NAME"],
         ranges={
-            "UNIFORMER.DEPTH": at_least(1),
-            "UNIFORMER.EMBED_DIM": at_least(1),
-            "UNIFORMER.HEAD_DIM": at_least(1),
+            "UNIFORMER.DEPTH": within(1, 1000),
+            "UNIFORMER.EMBED_DIM": within(1, 100_000),
+            "UNIFORMER.HEAD_DIM": within(1, 100_000),
             "UNIFORMER.MLP_RATIO": ABOVE_ZERO,
             "UNIFORMER.DROPOUT_RATE": RATE,
             "UNIFORMER.ATTENTION_DROPOUT_RATE": RATE,

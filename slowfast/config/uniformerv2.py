@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from fvcore.common.config import CfgNode
 
-from slowfast.config.ranges import ABOVE_ZERO, RATE, at_least
+from slowfast.config.ranges import ABOVE_ZERO, RATE, at_least, within
 from slowfast.config.sections import RecipeRange, Section, register_section
 from slowfast.errors import UserError
 
@@ -226,17 +226,17 @@ register_section(
         },
         paths=["UNIFORMERV2.PRETRAIN"],
         ranges={
-            "UNIFORMERV2.WIDTH": at_least(1),
-            "UNIFORMERV2.LAYERS": at_least(1),
-            "UNIFORMERV2.HEADS": at_least(1),
-            "UNIFORMERV2.PATCH_SIZE": at_least(1),
-            "UNIFORMERV2.NATIVE_SIZE": at_least(1),
+            "UNIFORMERV2.WIDTH": within(1, 100_000),
+            "UNIFORMERV2.LAYERS": within(1, 1000),
+            "UNIFORMERV2.HEADS": within(1, 100_000),
+            "UNIFORMERV2.PATCH_SIZE": within(1, 10_000),
+            "UNIFORMERV2.NATIVE_SIZE": within(1, 10_000),
             "UNIFORMERV2.NORM_EPS": ABOVE_ZERO,
             "UNIFORMERV2.DW_REDUCTION": at_least(1),
             "UNIFORMERV2.BACKBONE_DROP_PATH_RATE": RATE,
-            "UNIFORMERV2.N_LAYERS": at_least(0),
-            "UNIFORMERV2.N_DIM": at_least(1),
-            "UNIFORMERV2.N_HEAD": at_least(1),
+            "UNIFORMERV2.N_LAYERS": within(0, 1000),
+            "UNIFORMERV2.N_DIM": within(1, 100_000),
+            "UNIFORMERV2.N_HEAD": within(1, 100_000),
             "UNIFORMERV2.MLP_FACTOR": ABOVE_ZERO,
             "UNIFORMERV2.MLP_DROPOUT": RATE,
             "UNIFORMERV2.DROP_PATH_RATE": RATE,

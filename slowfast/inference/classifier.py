@@ -16,10 +16,12 @@ from slowfast.datasets.build import build_eval_lists, build_file_list
 from slowfast.datasets.clip_dataset import EvalClipDataset
 from slowfast.datasets.records import VideoRecord
 from slowfast.engine.scoring import Scorer
+from slowfast.errors import UserError
 from slowfast.evaluation.views import to_probabilities
 from slowfast.inference.arguments import check_count, is_one_video, parse_views, raise_if_failed, stream_name
 from slowfast.inference.frame_feed import FrameFeed
 from slowfast.inference.inputs import Inputs, VideoInput, gathered
+from slowfast.inference.origin import Origin
 from slowfast.inference.results import Features, Prediction
 from slowfast.inference.stream import Stream
 from slowfast.models.registry import VideoModel
@@ -42,6 +44,7 @@ class VideoClassifier:
         proof: what the proof of a model folder showed; "" for other sources.
         window_s: seconds that the videos lasted that it was trained on, usually; None if the data set's name tells it,
             or nothing does.
+        origin: what the model folder that it comes from says of its weights.
     """
 
     def __init__(
@@ -54,8 +57,9 @@ class VideoClassifier:
         source: str = "",
         proof: str = "",
         window_s: float | None = None,
+        origin: Origin | None = None,
     ) -> None:
-        self.model, self.cfg, self.source, self.proof = model, cfg, source, proof
+        self.model, self.cfg, self.source, self.proof, self.origin = model, cfg, source, proof, origin or Origin()
         self.class_names, self.class_note, self.window_s = class_names, class_note, window_s
         self.device = next(model.parameters()).device
 
@@ -293,5 +297,9 @@ def _features_of(model: VideoModel, clips: Tensor, *, layer: int | None, has_tok
     """Float32 (N, C), or with tokens (N, C, T, H, W), on the CPU."""
     if layer is None and not has_tokens:
         return model.forward_head(model.forward_features(clips), pre_logits=True).float().cpu()
-    volume = model.forward_intermediates(clips, [-1 if layer is None else layer])[0].float()
+    try:
+        volume = model.forward_intermediates(clips, [-1 if layer is None else layer])[0].float()
+    except NotImplementedError:
+        told = "has no forward_intermediates, which features of a layer and tokens need"
+        raise UserError(f"{type(model).__name__} {told}; accepted: those that the classifier reads") from None
     return (volume if has_tokens else volume.mean(dim=(2, 3, 4))).cpu()

@@ -139,7 +139,7 @@ def export_model(classifier: VideoClassifier, path: str | os.PathLike, form: str
         model = use_reference(classifier.model).eval().requires_grad_(False)
         fold_batch_norms(model)
         program = _traced(ClipNetwork(model, data.MEAN, data.STD).eval(), clip, classifier)
-        has_free_frames = not isinstance(_input_shape(program)[2], int)
+        has_free_frames = _has_free_frames(program)
         ours = ClipNetwork(classifier.model, data.MEAN, data.STD)
         expected = ours(clip)
         metadata = export_metadata(classifier, clip, expected, has_free_frames=has_free_frames)
@@ -147,7 +147,7 @@ def export_model(classifier: VideoClassifier, path: str | os.PathLike, form: str
         run = load(temporary)
         error = _checked_error(run(clip), expected, path, "the proof's logits")
         # Two clips at once, and each of two frames more.
-        longer = torch.cat([clip, clip[:, :, :2]], dim=2) if has_free_frames else clip
+        longer = _two_frames_more(clip) if has_free_frames else clip
         others = torch.cat([longer, longer.flip(0, 2)])
         what = f"the logits of clips {tuple(others.shape)}"
         _checked_error(run(others), ours(others), path, what)
@@ -168,18 +168,40 @@ def _proof_clip(classifier: VideoClassifier) -> Tensor:
 
 def _traced(network: ClipNetwork, clip: Tensor, classifier: VideoClassifier) -> ExportedProgram:
     """As a program for any number of clips, and of frames where the model does not hang on it."""
-    sizes = {0: Dim("clips", min=1, max=MAX_CLIPS), 2: Dim.AUTO}
+    is_one_frame = clip.shape[2] == 1  # which the tracer takes for granted
     try:
-        # Of one clip the tracer would take for granted that there is one.
-        return torch.export.export(network, (clip.repeat(2, 1, 1, 1, 1),), dynamic_shapes=(sizes,), strict=False)
+        program = _program(network, clip, has_free_frames=not is_one_frame)
+        if _has_free_frames(program) and not _takes(program, _two_frames_more(clip)):
+            # From two frames downsampling makes one, and what was traced is the case of one.
+            program = _program(network, clip, has_free_frames=False)
     except RuntimeError as error:
         name = classifier.cfg.MODEL.MODEL_NAME
         raise UserError(f"{name}: torch.export cannot trace it: {str(error).strip().splitlines()[0]}") from error
+    return program
 
 
-def _input_shape(program: ExportedProgram) -> torch.Size:
+def _program(network: ClipNetwork, clip: Tensor, *, has_free_frames: bool) -> ExportedProgram:
+    sizes = {0: Dim("clips", min=1, max=MAX_CLIPS)} | ({2: Dim.AUTO} if has_free_frames else {})
+    # Of one clip the tracer would take for granted that there is one.
+    return torch.export.export(network, (clip.repeat(2, 1, 1, 1, 1),), dynamic_shapes=(sizes,), strict=False)
+
+
+def _takes(program: ExportedProgram, clip: Tensor) -> bool:
+    try:
+        program.module()(clip)
+    except (AssertionError, RuntimeError):  # a guard of the tracer, or what there is in place of one
+        return False
+    return True
+
+
+def _two_frames_more(clip: Tensor) -> Tensor:
+    return torch.cat([clip, clip[:, :, :2]], dim=2)
+
+
+def _has_free_frames(program: ExportedProgram) -> bool:
     (name,) = program.graph_signature.user_inputs
-    return next(node.meta["val"].shape for node in program.graph.nodes if node.name == name)
+    shape = next(node.meta["val"].shape for node in program.graph.nodes if node.name == name)
+    return not isinstance(shape[2], int)
 
 
 def _write_onnx(program: ExportedProgram, metadata: dict[str, object], path: Path) -> None:

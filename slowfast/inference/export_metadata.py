@@ -6,7 +6,12 @@ import os
 from fvcore.common.config import CfgNode
 from torch import Tensor
 
-from slowfast.datasets.catalog import DATASET_REGISTRY, build_dense_sampler, build_sparse_sampler
+from slowfast.datasets.catalog import (
+    DATASET_REGISTRY,
+    build_dense_sampler,
+    build_resampled_opener,
+    build_sparse_sampler,
+)
 from slowfast.inference.classifier import VideoClassifier
 from slowfast.inference.settings import settings_of
 from slowfast.runtime.reproduce import versions
@@ -57,8 +62,16 @@ def export_metadata(
 
 
 def _sampling(cfg: CfgNode) -> dict[str, object]:
-    """Which frames make a clip: sparse, one of each of T equal parts of the video; or dense, every stride-th frame."""
-    build = DATASET_REGISTRY.find("TEST.DATASET", cfg.TEST.DATASET).build_sampler
-    kind = {build_dense_sampler: "dense", build_sparse_sampler: "sparse"}.get(build, "of its own")
-    stride = {"stride": cfg.DATA.SAMPLING_RATE} if kind == "dense" else {}
-    return {"kind": kind, "dataset": cfg.TEST.DATASET, **stride}
+    """Which frames make a clip: sparse, one of each of T equal parts of the video; or dense, every stride-th frame.
+
+    Of a dense clip alone, ``has_offset_views`` says that it lies in the middle of the video, else it begins with it.
+    ``fps`` is there where frames are those of another rate than the file's.
+    """
+    entry = DATASET_REGISTRY.find("TEST.DATASET", cfg.TEST.DATASET)
+    kind = {build_dense_sampler: "dense", build_sparse_sampler: "sparse"}.get(entry.build_sampler, "of its own")
+    sampling: dict[str, object] = {"kind": kind, "dataset": cfg.TEST.DATASET}
+    if kind == "dense":
+        sampling |= {"stride": cfg.DATA.SAMPLING_RATE, "has_offset_views": cfg.DATA.USE_OFFSET_SAMPLING}
+    if cfg.DATA.STH_VIDEO_FPS and build_resampled_opener in (entry.build_opener, entry.build_video_opener):
+        sampling["fps"] = cfg.DATA.STH_VIDEO_FPS
+    return sampling

@@ -65,20 +65,22 @@ class FeatureWriter:
     def __init__(self, target: Path, settings: Mapping[str, Any]) -> None:
         if target.suffix not in SUFFIXES:
             raise UserError(f"{target}: accepted: files that end in {' or '.join(SUFFIXES)}")
-        if os.path.lexists(target):
-            raise UserError(f"{target}: is there already; remove it, or name another file")
         self.target, self.settings = target, dict(settings)
+        self._check_free()
         self.folder = target.with_name(target.name + ".parts")
         self._waiting: list[Features] = []
-        self.num_left_out = 0
-        self._lock = FolderLock(self.folder, key="the folder beside --output,")
+        self.num_left_out = self._num_named = 0
+        self._lock = FolderLock(self.folder, key="--output")
 
     def __enter__(self) -> "FeatureWriter":
         self._lock.__enter__()
         try:
+            self._check_free()  # another run may just have ended
             self._check_settings()
-            self._parts = sorted(self.folder.glob("part-*.npz"))
-            self.done = {path for part in self._parts for path in read_features(part).paths}
+            self._parts = sorted(self.folder.glob("part-" + "[0-9]" * 6 + ".npz"))
+            # One in their middle may have been removed.
+            self._num_named = 1 + max((int(part.stem[5:]) for part in self._parts), default=-1)
+            self.done = {path for part in self._parts for path in _read_part(part).paths}
         except BaseException:
             self._lock.__exit__()
             raise
@@ -94,6 +96,10 @@ class FeatureWriter:
             self._lock.__exit__()
             with suppress(OSError):
                 self.folder.rmdir()
+
+    def _check_free(self) -> None:
+        if os.path.lexists(self.target):
+            raise UserError(f"{self.target}: is there already; remove it, or name another file")
 
     def _check_settings(self) -> None:
         path = self.folder / SETTINGS
@@ -119,7 +125,8 @@ class FeatureWriter:
         """Write what waits."""
         if self._waiting:
             clips = _stacked([each.clips.numpy() for each in self._waiting], [each.path for each in self._waiting])
-            path = self.folder / f"part-{len(self._parts):06d}.npz"
+            path = self.folder / f"part-{self._num_named:06d}.npz"
+            self._num_named += 1
             _write(path, FeatureTable([each.path for each in self._waiting], clips, self.settings))
             self._parts.append(path)
             self.done |= {each.path for each in self._waiting}
@@ -163,10 +170,19 @@ def read_features(path: str | os.PathLike) -> FeatureTable:
             return _checked(content["paths"].tolist(), content["clips"], json.loads(str(content["settings"])))
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file") from None
+    except PermissionError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     except _UNREADABLE as error:
         cause = str(error).splitlines()[0] if str(error) else type(error).__name__
         cause = "it is of another kind" if "pickle" in cause else cause  # NumPy's advice is to read it as a program
         raise UserError(f"{path}: is no file of features, as uniformer features writes it ({cause})") from None
+
+
+def _read_part(path: Path) -> FeatureTable:
+    try:
+        return read_features(path)
+    except UserError as error:
+        raise UserError(f"{error}; remove it, and its videos are computed again") from None
 
 
 def _checked(paths: object, clips: np.ndarray, settings: object) -> FeatureTable:

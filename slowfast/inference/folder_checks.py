@@ -28,8 +28,12 @@ def check_config(config: Mapping[str, Any], path: Path, form: str) -> None:
         raise UserError(f"{path}: lacks its settings or plugins; {AGAIN}")
     if not (names is None or _is_texts(names)):
         raise UserError(f"{path}: its class names are no list of texts; {AGAIN}")
-    if not isinstance(config.get("class_note", ""), str):
-        raise UserError(f"{path}: its class_note is no text; {AGAIN}")
+    for key in ("class_note", "source", "license"):
+        if not _is_texts([config.get(key, "")]):
+            raise UserError(f"{path}: its {key} is no text; {AGAIN}")
+    notes = config.get("notes", {})
+    if not (isinstance(notes, dict) and _is_texts([*notes, *notes.values()])):
+        raise UserError(f"{path}: its notes are no texts by name; {AGAIN}")
     if not (window_s is None or (_is_finite(window_s) and window_s > 0)):
         raise UserError(f"{path}: its window_s is {window_s!r}; accepted: seconds above 0, or null; {AGAIN}")
 

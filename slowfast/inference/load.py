@@ -19,7 +19,7 @@ from slowfast.datasets.labels import class_key, load_label_list
 from slowfast.errors import UserError
 from slowfast.inference.classifier import VideoClassifier
 from slowfast.inference.hub import PREFIX, fetch_folder
-from slowfast.inference.model_folder import CONFIG, FOLDER_NAME, WEIGHTS, is_model_folder, prove, read_folder
+from slowfast.inference.model_folder import CONFIG, WEIGHTS, is_model_folder, prove, read_folder, why_no_model_folder
 from slowfast.inference.proof import check_bfloat16
 from slowfast.inference.settings import as_overrides
 from slowfast.models import build_model
@@ -116,10 +116,8 @@ def load_model(
 def _load_folder(
     source: str, runtime: list[Any], plugins: Sequence[str], device: torch.device, precision: str, *, verify: bool
 ) -> VideoClassifier:
-    if not is_model_folder(source):
-        inner = os.path.join(source, FOLDER_NAME)
-        nearest = f"; {inner} is one" if is_model_folder(inner) else ""
-        raise UserError(f"{source}: is no model folder, as uniformer publish writes it: it has no config.json{nearest}")
+    if problem := why_no_model_folder(source):
+        raise UserError(f"{source}: {problem}")
     content = read_folder(Path(source))
     if content.plugins and not plugins:
         raise UserError(f"{source}: needs code of its own ({', '.join(content.plugins)}); name it as a plugin")
@@ -146,6 +144,7 @@ def _load_folder(
         source=source,
         proof=told,
         window_s=content.window_s,
+        origin=content.origin,
     )
 
 
@@ -237,7 +236,7 @@ def _load_all(configs: dict[str, os.PathLike]) -> list[tuple[str, CfgNode]]:
 
 
 def _fits(cfg: CfgNode, translation: Translation) -> bool:
-    """Whether all weights of the config's model are in the source, of the same shapes."""
+    """Whether the source has the weights of the config's model, of the same shapes, and no others."""
     if translation.family not in ("", cfg.MODEL.MODEL_NAME):
         return False
     key = tuple((name, str(value)) for name, value in flatten(cfg) if shapes_model(name))
@@ -247,7 +246,7 @@ def _fits(cfg: CfgNode, translation: Translation) -> bool:
         _shapes[key] = {name: value.shape for name, value in model.state_dict().items()}
     theirs = {name: value.shape for name, value in translation.weights.items()}
     ours = _shapes[key]
-    return all(theirs.get(name) == shape for name, shape in ours.items())
+    return theirs.items() >= ours.items() and theirs.keys() <= ours.keys() | translation.droppable
 
 
 # Shapes of the weights of models, by the values of the keys that shape them.

@@ -15,14 +15,13 @@ TEMPLATE = "model_card.md.j2"
 MAX_NAMED = 8
 
 
-def model_card(classifier: VideoClassifier, config: Mapping[str, Any], proof: Proof, notes: Mapping[str, Any]) -> str:
+def model_card(classifier: VideoClassifier, config: Mapping[str, Any], proof: Proof) -> str:
     """Markdown: what the model is, how to use it, how it was trained and measured, and what its proof holds.
 
     Args:
         classifier: the model.
         config: content of its config.json.
         proof: of the folder.
-        notes: heading -> text or value, put below "How it was made".
     """
     cfg, names = classifier.cfg, classifier.class_names
     is_dense = DATASET_REGISTRY.find("TEST.DATASET", cfg.TEST.DATASET).build_sampler is build_dense_sampler
@@ -47,7 +46,7 @@ def model_card(classifier: VideoClassifier, config: Mapping[str, Any], proof: Pr
         source=config["source"],
         license=config["license"],
         versions=", ".join(f"{name} {value}" for name, value in config["versions"].items() if value),
-        notes=notes,
+        notes=config["notes"],
         tolerance=f"{TOLERANCE:g}",
         bfloat16_error=f"{proof.bfloat16_error:.1g}",
     )

@@ -32,6 +32,7 @@ from slowfast.inference.folder_files import (
     write_tensors,
 )
 from slowfast.inference.model_card import model_card
+from slowfast.inference.origin import Origin
 from slowfast.inference.proof import Proof, check_proof, make_proof, read_trace
 from slowfast.inference.proof_video import write_proof_video
 from slowfast.inference.settings import settings_of
@@ -56,6 +57,7 @@ class FolderContent:
         video: of the proof.
         proof: what the model made of it.
         plugins: files of code that the model needs.
+        origin: of the weights.
         window_s: seconds that the videos lasted that it was trained on; None if nobody said.
     """
 
@@ -66,6 +68,7 @@ class FolderContent:
     video: Path
     proof: Proof
     plugins: Sequence[str]
+    origin: Origin
     window_s: float | None = None
 
 
@@ -84,8 +87,8 @@ def publish(
         classifier: on the CPU, in float32.
         folder: that does not exist yet, or is empty.
         proof_video: the video of the proof; None makes one up.
-        license_name: of the weights, such as Apache-2.0.
-        notes: more for the model card: how the model was trained and what it reached.
+        license_name: of the weights, such as Apache-2.0; "" takes that of the folder that the model comes from.
+        notes: more for the model card: how the model was trained and what it reached, besides what that folder says.
         replaces: a model folder that is there already is replaced.
 
     Returns:
@@ -99,7 +102,8 @@ def publish(
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     try:
         temporary.mkdir(parents=True)
-        _write(classifier, temporary, proof_video, license_name, notes or {})
+        name = os.path.basename(classifier.source.rstrip(os.sep))
+        _write(classifier, temporary, proof_video, classifier.origin.completed(name, license_name, notes or {}))
         if folder.is_dir():
             shutil.rmtree(folder)
         os.rename(temporary, folder)
@@ -111,8 +115,19 @@ def publish(
 
 
 def is_model_folder(path: str | os.PathLike) -> bool:
-    """Whether a folder holds a model that ``publish`` wrote."""
-    return Path(path, CONFIG).is_file()
+    """Whether a folder holds a model that ``publish`` wrote; False if this user may not see it."""
+    return os.path.isfile(os.path.join(path, CONFIG))
+
+
+def why_no_model_folder(path: str) -> str:
+    """Why a folder cannot be loaded as a model; "" for one that ``is_model_folder``."""
+    if is_model_folder(path):
+        return ""
+    if not os.access(path, os.X_OK):
+        return "cannot be read: this user may not enter the folder"
+    inner = os.path.join(path, FOLDER_NAME)
+    nearest = f"; {inner} is one" if is_model_folder(inner) else ""
+    return f"is no model folder, as uniformer publish writes it: it has no config.json{nearest}"
 
 
 def read_folder(folder: Path) -> FolderContent:
@@ -150,6 +165,7 @@ def read_folder(folder: Path) -> FolderContent:
         video=video,
         proof=Proof(trace, *errors),
         plugins=config["plugins"],
+        origin=Origin(config.get("source", ""), config.get("license", ""), config.get("notes", {})),
         window_s=config.get("window_s"),
     )
 
@@ -188,8 +204,7 @@ def _write(
     classifier: VideoClassifier,
     folder: Path,
     proof_video: str | os.PathLike | None,
-    license_name: str,
-    notes: Mapping[str, Any],
+    origin: Origin,
 ) -> None:
     model, cfg = classifier.model, classifier.cfg
     weights = {name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()}
@@ -198,8 +213,9 @@ def _write(
         "architecture": cfg.MODEL.MODEL_NAME,
         "class_names": None if classifier.class_names is None else list(classifier.class_names),
         "class_note": classifier.class_note,
-        "source": os.path.basename(os.path.normpath(classifier.source)) if classifier.source else "",
-        "license": license_name,
+        "source": origin.source,
+        "license": origin.license_name,
+        "notes": dict(origin.notes),
         "settings": settings_of(cfg),
         "window_s": classifier.window_s,
         "plugins": [os.path.basename(path) for path in cfg.PLUGINS],
@@ -219,7 +235,7 @@ def _write(
         told = str(error).replace(str(video), str(proof_video or video), 1)
         raise UserError(f"the video of the proof, {told}") from None
     write_tensors(folder / TRACE, proof.trace.tensors(), like=folder / CONFIG)
-    (folder / CARD).write_text(model_card(classifier, config, proof, notes), encoding="utf-8")
+    (folder / CARD).write_text(model_card(classifier, config, proof), encoding="utf-8")
     hashes = {
         "files": {name: file_hash(folder / name) for name in (CONFIG, TRACE, video.name)},
         "tensors": {name: tensor_hash(value) for name, value in weights.items()},

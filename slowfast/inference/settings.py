@@ -1,6 +1,6 @@
 """The part of a config that says what a trained model computes for a video."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from fvcore.common.config import CfgNode
@@ -22,7 +22,6 @@ INPUT_KEYS = (
     "DATA.TEST_CROP_SIZE",
     "DATA.ENSEMBLE_METHOD",
     "DATA.MULTI_LABEL",
-    "MODEL.LOSS_FUNC",  # goes with MULTI_LABEL
     "TEST.DATASET",
     "TEST.NUM_ENSEMBLE_VIEWS",
     "TEST.NUM_SPATIAL_CROPS",
@@ -34,7 +33,6 @@ INPUT_KEYS = (
 SCORE_KEYS = (
     "DATA.ENSEMBLE_METHOD",
     "DATA.MULTI_LABEL",
-    "MODEL.LOSS_FUNC",
     "TEST.NUM_ENSEMBLE_VIEWS",  # a caller may ask for another number
     "TEST.NUM_SPATIAL_CROPS",
     "TEST.ADD_SOFTMAX",
@@ -58,11 +56,12 @@ def feature_settings_of(cfg: CfgNode) -> dict[str, Any]:
 
 
 def as_overrides(settings: Mapping[str, Any]) -> list[Any]:
-    """Keys and values, one after the other."""
-    return list(_alternating(settings))
+    """Keys and values, one after the other, of a config for using the model.
 
-
-def _alternating(settings: Mapping[str, Any]) -> Iterator[Any]:
-    for key, value in settings.items():
-        if decides_scores(key):
-            yield from (key, value)
+    The loss of its training is none of them: it may need mixup, or code that is not here. Several labels per video go
+    with one of ours.
+    """
+    values = {key: value for key, value in settings.items() if decides_scores(key)}
+    if values.get("DATA.MULTI_LABEL"):
+        values["MODEL.LOSS_FUNC"] = "bce_logit"
+    return [part for pair in values.items() for part in pair]

@@ -212,7 +212,8 @@ class Stream:
             self.num_not_finite += 1
             return None
         classes, probabilities = self._name_classes(scores)
-        start_s = times[frames[0]] - self.grid.offsets[0] / self.grid.fps
+        # Some files say of a few frames that they are shown at the same time.
+        start_s = max(times[frames[0]] - self.grid.offsets[0] / self.grid.fps, 0.0)
         end_s = times[frames[-1]] + (self.grid.num_frames - self.grid.offsets[-1]) / self.grid.fps
         self.num_windows += 1
         return WindowPrediction(start_s, end_s, classes, scores, probabilities, logits[0], self.num_dropped)

@@ -1,16 +1,19 @@
 """Being asked to stop: by a scheduler, before it ends or pre-empts a job, or at a terminal.
 
-The handlers only take a note. Training looks at it between steps, saves where it stands and raises ``Interrupted``,
-which the launch turns into a clean exit; the same command then resumes from there. Who waits for another process looks
-at it, too (``slowfast.runtime.waiting``).
+The handlers of a run only take a note. Training looks at it between steps, saves where it stands and raises
+``Interrupted``, which the launch turns into a clean exit; the same command then resumes from there. Who waits for
+another process looks at it, too (``slowfast.runtime.waiting``).
+
+What is no run ends at once, wherever it is, and on its way removes what it has begun (``stop_signals_raised``).
 """
 
 import contextlib
 import os
 import signal
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
 # SIGUSR2 is what SLURM is asked to send before it ends or pre-empts a job.
@@ -38,6 +41,75 @@ class Interrupted(Exception):
     def __init__(self, cause: str) -> None:
         super().__init__(cause)
         self.cause = cause
+
+
+class Stopped(KeyboardInterrupt):
+    """This process was asked to end by another signal than Ctrl-C's, and unwinds as of that one.
+
+    Args:
+        number: the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = signal.Signals(number)
+
+
+@contextlib.contextmanager
+def stop_signals_raised() -> Iterator[None]:
+    """Raise ``Stopped`` where SIGTERM or SIGHUP would end the process and leave its temporary files behind.
+
+    Signals within a second are one request, so that what is removed on the way out is not broken off.
+    """
+    last_at = -ONE_REQUEST_S
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal last_at
+        now = time.monotonic()
+        is_new, last_at = now - last_at >= ONE_REQUEST_S, now
+        if is_new:
+            raise Stopped(number)
+
+    with _handling((signal.SIGTERM, signal.SIGHUP), handle):
+        yield
+
+
+@contextlib.contextmanager
+def stop_signals_end_at_once() -> Iterator[None]:
+    """End with one line and the exit status of shells while there is nothing to save or to remove.
+
+    For imports: an exception that is raised within them may get lost, or leave a traceback.
+    """
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        os.write(2, f"{told_stop(number)}\n".encode())
+        os._exit(128 + number)
+
+    with _handling((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), handle):
+        yield
+
+
+def told_stop(number: int) -> str:
+    """The one line of a program that was asked to end."""
+    return f"stopped by {'Ctrl-C' if number == signal.SIGINT else signal.Signals(number).name}"
+
+
+@contextlib.contextmanager
+def _handling(numbers: Sequence[int], handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Handle signals that would end the process; in another thread than the main one nothing changes.
+
+    Those that are ignored, as SIGHUP under ``nohup``, or handled by others stay so.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.getsignal(number) for number in (numbers if is_main else ())}
+    mine = [number for number, known in before.items() if known in (signal.SIG_DFL, signal.default_int_handler)]
+    try:
+        for number in mine:
+            signal.signal(number, handle)
+        yield
+    finally:
+        for number in mine:
+            signal.signal(number, before[number])
 
 
 def stop_signal() -> signal.Signals | None:

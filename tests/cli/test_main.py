@@ -1,14 +1,21 @@
 """The command ``uniformer``: its subcommands, and words that are none."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import slowfast
 from slowfast.cli.main import COMMANDS
+from slowfast.inference import publish
 from tests.command_line import uniformer
+from tests.inference.models import small_classifier
 
 ROOT = Path(__file__).parents[2]
 
@@ -79,3 +86,56 @@ def test_another_distribution_of_our_package_is_told(tmp_path: Path, monkeypatch
         "warning: the package slowfast is installed by pyslowfast, too, and the files of both mix; pip uninstall "
         "pyslowfast uniformer-video, then install uniformer-video again\n"
     )
+
+
+STOPS = [(signal.SIGINT, "Ctrl-C", 130), (signal.SIGTERM, "SIGTERM", 143), (signal.SIGHUP, "SIGHUP", 129)]
+
+
+@pytest.mark.parametrize(("number", "told", "status"), STOPS)
+def test_a_signal_unwinds_a_command(
+    number: int, told: str, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    """What it has begun is removed, also where a second signal follows the first at once, as from a scheduler."""
+    removed = []
+
+    def work(words: Sequence[str], prog: str) -> None:
+        try:
+            os.kill(os.getpid(), number)
+            time.sleep(10)
+        finally:
+            if number != signal.SIGINT:
+                os.kill(os.getpid(), number)
+            removed.append("its temporary files")
+
+    monkeypatch.setitem(sys.modules, "slowfast.cli.predict", SimpleNamespace(main=work))
+    before = signal.getsignal(number)
+    assert uniformer("predict") == status
+    assert capsys.readouterr().err == f"stopped by {told}\n" and removed == ["its temporary files"]
+    assert signal.getsignal(number) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "told", "status"), STOPS[:2])
+def test_a_stopped_process_leaves_nothing_half_done(number: int, told: str, status: int, tmp_path: Path):
+    """Stopped while it imports, and in the middle of its work."""
+    model = publish(small_classifier("uniformerv2"), tmp_path / "model")
+    (tmp_path / "tmp").mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path / "tmp")}
+    words = ["-c", "from slowfast.cli.main import main; main()", "export", "n.pt2", "--to", "torch", "--model", model]
+    for is_at_work in (False, True):
+        command = [sys.executable, *map(str, words)]
+        process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not _has_begun(process.pid, tmp_path, is_at_work=is_at_work):
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+        assert (process.returncode, err) == (status, f"stopped by {told}\n")
+        assert {path.name for path in tmp_path.iterdir()} == {"model", "tmp"}
+
+
+def _has_begun(pid: int, folder: Path, *, is_at_work: bool) -> bool:
+    """Whether a process imports PyTorch, or has begun to write."""
+    if is_at_work:
+        return any(folder.glob(".n.pt2*"))
+    return "libtorch" in Path(f"/proc/{pid}/maps").read_text()

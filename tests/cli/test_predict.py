@@ -73,6 +73,9 @@ def test_standard_input(folder: Path, capsys: pytest.CaptureFixture, monkeypatch
     monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO()))
     code, _, err = run(capsys, "predict", "-", "--model", folder)
     assert code == 2 and err == "error: -: standard input is empty; accepted: the bytes of a video file\n"
+    code, out, err = run(capsys, "predict", "-", VIDEOS[0], "-", "--model", folder)
+    assert (code, out) == (2, "")
+    assert err == "error: -: is named 2 times, and standard input is read once; accepted: once\n"
 
 
 def test_what_is_no_video_is_told_and_the_others_go_on(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
@@ -271,3 +274,17 @@ def test_publish(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
     code, out, err = run(capsys, "publish", folder, tmp_path / "bad", "--push", "bad")
     assert (code, out) == (2, "") and err.startswith("error: 'hf:bad'; accepted: hf:owner/name")
     assert not (tmp_path / "bad").exists()
+
+
+def test_a_folder_that_does_not_prove_itself_is_removed(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    def load(source: str | Path, **options: object) -> VideoClassifier:
+        if source == tmp_path / "other":
+            raise UserError("differs from the published model in its logits")
+        return load_model(source, **options)
+
+    monkeypatch.setattr("slowfast.cli.publish.load_model", load)
+    code, out, err = run(capsys, "publish", folder, tmp_path / "other")
+    assert (code, out, err) == (2, "", "error: differs from the published model in its logits\n")
+    assert not list(tmp_path.iterdir())

@@ -146,6 +146,13 @@ REFUSED = [
         "UNIFORMER.EMBED_DIM is [64, 128, 320, 512] and UNIFORMER.HEAD_DIM 48; make the channels of stages 3 and 4",
     ),
     ([*V1, "DATA.TRAIN_CROP_SIZE", 200], "DATA.TRAIN_CROP_SIZE is 200; accepted: multiples of 32 px, the stride of"),
+    # Numbers for which no memory is enough, which would take minutes to be found out
+    (["DATA.NUM_FRAMES", 10**9], "DATA.NUM_FRAMES is 1000000000; accepted: 1 to 10000"),
+    (["DATA.TEST_CROP_SIZE", 2**40], "DATA.TEST_CROP_SIZE is 1099511627776; accepted: 1 to 10000"),
+    (["TEST.NUM_ENSEMBLE_VIEWS", 10**9], "TEST.NUM_ENSEMBLE_VIEWS is 1000000000; accepted: 1 to 10000"),
+    (["MODEL.NUM_CLASSES", 10**9], "MODEL.NUM_CLASSES is 1000000000; accepted: 1 to 1000000"),
+    ([*V1, "UNIFORMER.DEPTH", [3, 4, 10**9, 3]], "UNIFORMER.DEPTH is [3, 4, 1000000000, 3]; accepted: each item 1 to"),
+    (v2(CUSTOM, LAYERS=10**9), "UNIFORMERV2.LAYERS is 1000000000; accepted: 1 to 1000"),
     # UniFormerV2
     (
         ["UNIFORMERV2.BACKBONE", "vit_b32"],

@@ -13,8 +13,10 @@ import slowfast
 from slowfast.datasets import VideoReader
 from slowfast.errors import UserError
 from slowfast.inference import VideoClassifier
+from slowfast.models.registry import VideoModel
 from tests.command_line import Outcome
 from tests.inference.full_disk import files_end_at
+from tests.inference.models import small_classifier
 from tests.run_state import predictions
 
 VIEWS = "10x3"
@@ -159,3 +161,13 @@ def test_bytes_for_which_there_is_no_room_are_told(classifier: VideoClassifier, 
     content = Path(test_rows[0][0]).read_bytes()
     with files_end_at(100), pytest.raises(UserError, match=r"input 0: its bytes cannot be kept in .*: File too large"):
         classifier.predict(content)
+
+
+def test_a_model_from_outside_without_intermediates_has_the_features_of_its_classifier(monkeypatch: pytest.MonkeyPatch):
+    classifier = small_classifier("uniformer")
+    monkeypatch.setattr(type(classifier.model), "forward_intermediates", VideoModel.forward_intermediates)
+    frames = np.zeros((8, 40, 40, 3), np.uint8)
+    assert classifier.features(frames, views="1x1").video.shape == (48,)
+    for options in ({"layer": 0}, {"tokens": True}):
+        with pytest.raises(UserError, match=r"^Uniformer has no forward_intermediates, which features of a layer and "):
+            classifier.features(frames, views="1x1", **options)

@@ -17,9 +17,11 @@ from torch import Tensor, nn
 from slowfast.cli.main import main
 from slowfast.config import load_config
 from slowfast.config.shipped import experiment_configs
+from slowfast.datasets.build import build_file_list
 from slowfast.engine.scoring import build_normalize
 from slowfast.errors import UserError
 from slowfast.inference import VideoClassifier, export, export_model, load_model, publish
+from slowfast.inference.export_metadata import export_metadata
 from slowfast.inference.proof import relative_error
 from slowfast.models import build_model
 from tests.inference.full_disk import files_end_at
@@ -112,7 +114,8 @@ def test_the_metadata_say_how_to_use_it(network: tuple[str, Path, export.Export]
     assert about["mean"] == list(cfg.DATA.MEAN) and about["std"] == list(cfg.DATA.STD)
     assert about["views"] == {"clips": 2, "crops": 3} and about["activation"] == "softmax"
     if family == "uniformer":
-        assert about["sampling"] == {"kind": "dense", "dataset": "kinetics", "stride": 4}
+        sampling = {"kind": "dense", "dataset": "kinetics", "stride": 4, "has_offset_views": False}
+        assert about["sampling"] == sampling
         assert about["average_over_views"] == "logits"
     else:
         assert about["sampling"] == {"kind": "sparse", "dataset": "kinetics_sparse"}
@@ -241,9 +244,45 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture):
         assert stop.value.code == 2 and told in capsys.readouterr().err
 
 
+def code_of_the_documentation() -> str:
+    return DOCS.read_text().partition("```python\nimport json\n")[2].partition("```")[0]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"TEST.DATASET": "kinetics"},
+        {"TEST.DATASET": "kinetics", "DATA.USE_OFFSET_SAMPLING": True},
+        {"TEST.DATASET": "sth", "DATA.STH_VIDEO_FPS": 24.0},
+    ],
+)
+def test_the_reader_of_the_documentation_takes_the_frames_of_a_prediction(changes: dict):
+    skip_without_onnx()
+    reader: dict = {}
+    exec(f"import json\n{code_of_the_documentation()}", reader)
+    model = small_classifier("uniformer", changes=changes)
+    about = export_metadata(
+        model, torch.zeros(1, 3, 4, 2, 2, dtype=torch.uint8), torch.zeros(1, 5), has_free_frames=True
+    )
+    sampler = build_file_list(model.cfg, []).sampler
+    for num in (1, 3, 15, 16, 17, 90):
+        assert reader["indices"](num, about) == sampler(num, view_idx=0, num_views=1, rng=None)
+    assert about["sampling"].get("fps") == (24 if changes["TEST.DATASET"] == "sth" else None)
+
+
+@pytest.mark.parametrize("form", ENDINGS)
+def test_a_model_of_two_frames_of_which_downsampling_makes_one(form: str, tmp_path: Path):
+    """What is traced is the case of one frame after it, and no other number of frames is promised."""
+    if form == "onnx":
+        skip_without_onnx()
+    model = small_classifier("uniformerv2", changes={"DATA.NUM_FRAMES": 2, "UNIFORMERV2.TEMPORAL_DOWNSAMPLE": True})
+    told = export_model(model, tmp_path / f"network{ENDINGS[form]}", form)
+    assert not told.has_free_frames and told.error < 1e-5
+
+
 def test_the_reader_of_the_documentation_gives_the_models_probabilities(video_set: Path, tmp_path: Path):
     """Its code runs on its own, with the packages that it names; here for weights in a file beside the network."""
-    code = DOCS.read_text().partition("```python\nimport json\n")[2].partition("```")[0]
+    code = code_of_the_documentation()
     with patch.object(export, "EXTERNAL_DATA_BYTES", 0):
         path, told = exported(tmp_path, "uniformerv2", "onnx")
     data = path.with_name("network.onnx.data")

@@ -97,3 +97,36 @@ def test_parts_of_other_settings_are_not_mixed(key: str, tmp_path: Path):
         writer.add(Features("b.mp4", torch.ones(1, 2)))
         assert writer.finish(["b.mp4"]).paths == ["b.mp4"] and writer.num_left_out == 1
     assert json.loads(json.dumps(dict(read_features(target).settings)))["model"] == "x"
+
+
+def test_a_damaged_part_is_removed_and_its_videos_are_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("slowfast.inference.feature_files.PART_VIDEOS", 1)
+    videos = {name: Features(name, torch.full((1, 2), float(number))) for number, name in enumerate("abcd")}
+    with FeatureWriter(tmp_path / "f.npz", {}) as writer:
+        for name in "abc":
+            writer.add(videos[name])
+    part = tmp_path / "f.npz.parts" / "part-000000.npz"
+    part.write_bytes(part.read_bytes()[:100])
+    told = rf"^{part}: is no file of features, .*; remove it, and its videos are computed again$"
+    with pytest.raises(UserError, match=told), FeatureWriter(tmp_path / "f.npz", {}):
+        pass
+    part.unlink()
+    with FeatureWriter(tmp_path / "f.npz", {}) as writer:
+        assert writer.done == {"b", "c"}
+        for name in "ad":
+            writer.add(videos[name])
+        table = writer.finish(list("abcd"))
+    assert table.paths == list("abcd") and table.clips[:, 0, 0].tolist() == [0, 1, 2, 3]
+
+
+def test_two_runs_do_not_write_the_same_file(tmp_path: Path):
+    video = Features("a", torch.ones(1, 2))
+    first, second = FeatureWriter(tmp_path / "f.npz", {}), FeatureWriter(tmp_path / "f.npz", {})
+    with first:
+        with pytest.raises(UserError, match=r"f\.npz\.parts is in use: .* or choose another --output;"), second:
+            pass
+        first.add(video)
+        first.finish(["a"])
+    with pytest.raises(UserError, match=r"f\.npz: is there already; remove it"), second:
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["f.npz"]

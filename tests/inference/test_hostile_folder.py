@@ -56,6 +56,9 @@ def refusal(folder: Path, **options: Any) -> str:
         ("class_names", [1, 2, 3, 4, 5], "/config.json: its class names are no list of texts"),
         ("class_names", ["a\ud800", "b", "c", "d", "e"], "/config.json: its class names are no list of texts"),
         ("class_note", ["x"], "/config.json: its class_note is no text"),
+        ("license", 7, "/config.json: its license is no text"),
+        ("notes", {"test": "a\ud800"}, "/config.json: its notes are no texts by name"),
+        ("notes", ["x"], "/config.json: its notes are no texts by name"),
         ("window_s", float("nan"), "/config.json: its window_s is nan; accepted: seconds above 0"),
         ("window_s", "10", "/config.json: its window_s is '10'; accepted: seconds above 0"),
         ("window_s", -1, "/config.json: its window_s is -1; accepted: seconds above 0"),
@@ -71,12 +74,20 @@ def test_settings_are_told_with_their_file_and_ask_for_no_memory_that_the_weight
     rewrite(folder, "config.json", lambda config: config["settings"].update({"DATA.MEAN": "x"}))
     assert refusal(folder).startswith("/config.json: DATA.MEAN takes a list, each item a finite number")
     rewrite(folder, "config.json", lambda config: config["settings"].pop("DATA.MEAN"))
-    rewrite(folder, "config.json", lambda config: config["settings"].update({"MODEL.NUM_CLASSES": 10**12}))
+    rewrite(folder, "config.json", lambda config: config["settings"].update({"MODEL.NUM_CLASSES": 10**6}))
     rewrite(folder, "config.json", lambda config: config.update(class_names=None))
-    assert "(5,) for (1000000000000,)" in refusal(folder, verify=False)
+    assert "(5,) for (1000000,)" in refusal(folder, verify=False)
     rewrite(folder, "config.json", lambda config: config["settings"].update({"MODEL.NUM_CLASSES": 5}))
     rewrite(folder, "config.json", lambda config: config["settings"].update({"DATA.TEST_CROP_SIZE": 10**7}))
-    assert refusal(folder).startswith(": its proof cannot be computed: ")
+    assert refusal(folder) == "/config.json: DATA.TEST_CROP_SIZE is 10000000; accepted: 1 to 10000"
+
+
+def test_a_proof_for_which_there_is_no_memory_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    def check(*arguments: object) -> float:
+        raise MemoryError
+
+    monkeypatch.setattr("slowfast.inference.model_folder.check_proof", check)
+    assert refusal(folder) == ": its proof cannot be computed: no memory"
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "proof.mp4", "proof.safetensors", "proof.json"])
@@ -121,7 +132,7 @@ def test_the_video_of_a_proof_never_has_the_name_of_another_file(tmp_path: Path)
         folder = publish(small_classifier("uniformerv2"), tmp_path / f"model{suffix}", proof_video=video)
         assert (folder / "proof.mp4").is_file() and load_model(folder, device="cpu").proof
     again = publish(load_model(f"{folder}/", device="cpu"), tmp_path / "again")
-    assert json.loads((again / "config.json").read_text())["source"] == "model"
+    assert json.loads((again / "config.json").read_text())["source"] == "made up"
 
 
 def test_what_is_no_folder_and_no_video_of_a_proof_is_told(tmp_path: Path):

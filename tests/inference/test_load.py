@@ -10,11 +10,13 @@ import slowfast
 from slowfast.config import load_config
 from slowfast.config.shipped import experiment_configs
 from slowfast.datasets.labels import load_label_list
+from slowfast.engine.checkpoint import CheckpointFolder
 from slowfast.errors import UserError
 from slowfast.inference import publish
+from slowfast.inference.settings import as_overrides, settings_of
 from slowfast.models import build_model
-from tests.inference.models import small_classifier
-from tests.models.weights.layouts import B16_NAMES, TINY_V2, golden_weights, saved, tiny_cfg
+from tests.inference.models import CLASS_NAMES, small_classifier
+from tests.models.weights.layouts import B16_NAMES, TINY_V1, TINY_V2, golden_weights, saved, tiny_cfg
 
 
 def small_experiment(folder: Path, class_names: str, **changes: object) -> tuple[str, Path]:
@@ -93,6 +95,42 @@ def test_weights_alone_ask_for_their_experiment(tmp_path: Path):
     assert told.endswith(f"its weights fit {fitting}")
 
 
+def test_weights_of_a_deeper_model_do_not_fit_a_shallower_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """UniFormer-B has all weights of UniFormer-S, of the same shapes, and more."""
+    depths = {"shallow": [1, 1, 1, 1], "deep": [1, 2, 1, 1]}
+    configs, models = {}, {}
+    for name, depth in depths.items():
+        models[name] = build_model(tiny_cfg(TINY_V1 | {"UNIFORMER.DEPTH": depth}))
+        configs[name] = tmp_path / f"{name}.yaml"
+        nested: dict = {}
+        for key, value in (TINY_V1 | {"UNIFORMER.DEPTH": depth}).items():
+            section, _, leaf = key.partition(".")
+            nested.setdefault(section, {})[leaf] = value
+        configs[name].write_text(yaml.safe_dump(nested))
+    monkeypatch.setattr("slowfast.inference.load.experiment_configs", lambda: configs)
+    for name, model in models.items():
+        with pytest.raises(UserError, match=rf"its weights fit {name}$"):
+            slowfast.load_model(saved(tmp_path, model.state_dict()), device="cpu")
+
+
+def test_what_a_folder_keeps_of_each_experiments_config_is_a_config():
+    for name, path in experiment_configs().items():
+        cfg = load_config(path)
+        kept = settings_of(cfg)
+        assert settings_of(load_config(None, as_overrides(kept))) == kept, name
+
+
+@pytest.mark.parametrize("family", ["uniformer", "uniformerv2"])
+def test_a_model_that_was_trained_with_mixup_is_loaded(family: str, tmp_path: Path):
+    """From its checkpoint and from its folder, which need no loss."""
+    changes = {"MIXUP.ENABLE": True, "MODEL.LOSS_FUNC": "soft_cross_entropy"}
+    trained = small_classifier(family, changes=changes)
+    content = {"model_state": trained.model.state_dict(), "epoch": 0, "step": 0, "class_names": CLASS_NAMES}
+    checkpoint = CheckpointFolder(tmp_path).save(content | {"config": trained.cfg.dump()}, is_epoch=True)
+    for source in (checkpoint, publish(trained, tmp_path / "model")):
+        assert slowfast.load_model(source, device="cpu").class_names == CLASS_NAMES
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -114,8 +152,12 @@ def test_wrong_arguments_are_told(arguments: dict, told: str, tmp_path: Path):
     assert str(error.value).startswith(told)
 
 
-def test_a_folder_that_is_none_is_told(tmp_path: Path):
+def test_a_folder_that_is_none_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(UserError, match=r"is no model folder, as uniformer publish writes it: it has no config\.json$"):
+        slowfast.load_model(tmp_path)
+    # As for another user than root, who may enter every folder.
+    monkeypatch.setattr("os.access", lambda *arguments, **options: False)
+    with pytest.raises(UserError, match=r"cannot be read: this user may not enter the folder$"):
         slowfast.load_model(tmp_path)
 
 

@@ -325,6 +325,20 @@ def test_a_video_of_ones_own_proves_as_well(published: Path, video_set: Path, tm
     assert "published function" in load(folder).proof and "| licence | MIT |" in (folder / "README.md").read_text()
 
 
+@pytest.mark.slow
+def test_a_folder_that_is_published_again_says_the_same_of_its_weights(tmp_path: Path):
+    classifier = small_classifier("uniformerv2")
+    classifier.source, classifier.window_s = "runs/odd\udcff.pyth", 6.5
+    notes = {"test": "top-1 97 %", "seed": 3}
+    first = publish(classifier, tmp_path / "first", license_name="MIT", notes=notes)
+    again = publish(load(first), tmp_path / "again", notes={"seed": 4})
+    assert (again / "README.md").read_text() == (first / "README.md").read_text().replace("seed: 3", "seed: 4")
+    told = [json.loads((folder / "config.json").read_text()) for folder in (first, again)]
+    assert told[1] == told[0] | {"notes": {"test": "top-1 97 %", "seed": "4"}} and told[1]["license"] == "MIT"
+    other = publish(load(first), tmp_path / "other", license_name="Apache-2.0")
+    assert "| licence | Apache-2.0 |" in (other / "README.md").read_text()
+
+
 def test_a_full_disk_is_one_line_and_leaves_nothing(published: Path, tmp_path: Path):
     classifier = small_classifier(published.name)
     with files_end_at(20_000), pytest.raises(UserError, match=r"model: cannot be written: .*File too large"):

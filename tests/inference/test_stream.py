@@ -482,6 +482,13 @@ def test_the_command_prints_one_line_per_window(model_folder: Path, video: Path,
     assert printed.err.startswith(f"note: {video}: the stride is 0.24 s, not 0.2 s: ")
 
 
+def test_no_window_begins_before_the_stream():
+    """The second frame of this file is shown when the first one is."""
+    clip = next((Path(__file__).parents[1] / "clips").glob("*.avi"))
+    stream = small_classifier("uniformerv2").stream(clip, window_s=2)
+    assert next(iter(stream)).start_s == 0
+
+
 @pytest.mark.slow
 def test_the_command_tells_mistakes_in_one_line(model_folder: Path, video: Path, capsys):
     words = ["--model", model_folder, "--device", "cpu", "--no_verify"]

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from slowfast.datasets import VideoReader
 from slowfast.datasets.labels import load_label_list
 from slowfast.datasets.preparation.official_annotations import find_file
+from slowfast.datasets.reading.source import VideoReadError
 from slowfast.engine.checkpoint import CheckpointFolder
 from slowfast.engine.run_comparison import compare_runs
 from slowfast.errors import UserError
 from slowfast.evaluation.report_files import load_report
+from slowfast.inference.feature_files import read_features
 from slowfast.models.weights.files import read_checkpoint
 from slowfast.runtime.files import why_no_folder
 from slowfast.runtime.folder_lock import FolderLock
@@ -50,6 +53,10 @@ def test_what_lies_in_a_closed_folder_is_a_mistake_of_one_line(closed_folder: Pa
             read(inside if read is not load_label_list else str(inside))
     with pytest.raises(UserError, match="inside"):
         compare_runs(inside, closed_folder)
+    with pytest.raises(VideoReadError, match=r"^Permission denied$"):
+        VideoReader(inside)
+    with pytest.raises(UserError, match=r"inside: cannot be read: Permission denied$"):
+        read_features(inside)
 
 
 def test_checkpoints_that_may_not_be_listed_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -127,7 +127,7 @@ def _cause_and_remedy(path: str, error: Exception) -> str:
     if isinstance(error, FileNotFoundError) and _ADDRESS.match(path):
         return f"{cause_of(error)}; addresses are opened only with DATA.ALLOW_STREAMS True"
     if not os.path.exists(path):  # for names such as a camera's or those of sequences FFmpeg says that it may not
-        return os.strerror(errno.ENOENT)
+        return _why_not_there(path)
     if getattr(error, "errno", None) == errno.EINVAL:  # FFmpeg's for a format that is not on the list, among others
         return (
             "is no file of a known video format; playlists, pictures and whatever else names other files or addresses "
@@ -136,6 +136,17 @@ def _cause_and_remedy(path: str, error: Exception) -> str:
     if isinstance(error, av.InvalidDataError):
         return cause_of(error) + _what_is_missing(path)
     return cause_of(error)
+
+
+def _why_not_there(path: str) -> str:
+    """What the system says of a path that does not exist, or lies in a folder that this user may not enter."""
+    try:
+        os.stat(path)
+    except OSError as error:
+        return error.strerror
+    except ValueError:  # a name that no file has
+        pass
+    return os.strerror(errno.ENOENT)
 
 
 def _what_is_missing(path: str) -> str:
