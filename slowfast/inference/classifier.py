@@ -269,13 +269,8 @@ class VideoClassifier:
 
     def _config_for(self, views: str | tuple[int, int] | None, batch_size: int) -> CfgNode:
         check_count("batch_size", batch_size)
-        num_clips, num_crops = self.numbers_of_views(views)
-        values = {
-            "TEST.NUM_ENSEMBLE_VIEWS": num_clips,
-            "TEST.NUM_SPATIAL_CROPS": num_crops,
-            "TEST.BATCH_SIZE": batch_size,
-        }
-        own = dict(flatten(self.cfg)) | values
+        keys = ("TEST.NUM_ENSEMBLE_VIEWS", "TEST.NUM_SPATIAL_CROPS", "TEST.BATCH_SIZE")
+        own = dict(flatten(self.cfg)) | dict(zip(keys, (*self.numbers_of_views(views), batch_size), strict=True))
         own.pop("PLUGINS", None)
         return load_config(None, [part for pair in own.items() for part in pair])
 
