@@ -9,6 +9,19 @@ from torch import Tensor
 from slowfast.evaluation.intervals import Interval, interval_by_video
 
 
+def best_classes(scores: Tensor, k: int) -> Tensor:
+    """The classes of the highest scores, the best first; of equal scores the smaller label, as ``argmax`` has it.
+
+    Args:
+        scores: (..., K), higher is better.
+        k: how many; all K if it is more.
+
+    Returns:
+        int64 (..., min(k, K)).
+    """
+    return scores.argsort(dim=-1, descending=True, stable=True)[..., :k]
+
+
 def top_k_correct(scores: Tensor, labels: Tensor, k: int) -> Tensor:
     """Whether the label, or any of a video's labels, is among the k classes of the highest scores.
 
@@ -19,7 +32,7 @@ def top_k_correct(scores: Tensor, labels: Tensor, k: int) -> Tensor:
     Returns:
         bool (N,).
     """
-    top = scores.topk(min(k, scores.shape[1]), dim=1).indices
+    top = best_classes(scores, k)
     if labels.ndim == 2:
         return (labels.gather(1, top) > 0).any(dim=1)
     return (top == labels[:, None]).any(dim=1)

@@ -17,6 +17,7 @@ from slowfast.datasets.clip_dataset import EvalClipDataset
 from slowfast.datasets.records import VideoRecord
 from slowfast.engine.scoring import Scorer
 from slowfast.errors import UserError
+from slowfast.evaluation.accuracy import best_classes
 from slowfast.evaluation.views import to_probabilities
 from slowfast.inference.arguments import check_count, is_one_video, parse_views, raise_if_failed, stream_name
 from slowfast.inference.frame_feed import FrameFeed
@@ -263,8 +264,8 @@ class VideoClassifier:
     def _named(self, scores: Tensor, topk: int) -> tuple[list[tuple[str, float]], Tensor]:
         """The best classes of scores (K,), and the probabilities of all."""
         probabilities = self.probabilities(scores)
-        best = probabilities.topk(min(topk, len(probabilities)))
-        pairs = zip(best.values.tolist(), best.indices.tolist(), strict=True)
+        best = best_classes(probabilities, topk)
+        pairs = zip(probabilities[best].tolist(), best.tolist(), strict=True)
         return [(self.class_name(idx), value) for value, idx in pairs], probabilities
 
     def _config_for(self, views: str | tuple[int, int] | None, batch_size: int) -> CfgNode:

@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
-from slowfast.evaluation.accuracy import _average_precisions, average_precision, top_k_accuracy, top_k_correct
+from slowfast.evaluation.accuracy import (
+    _average_precisions,
+    average_precision,
+    best_classes,
+    top_k_accuracy,
+    top_k_correct,
+)
 
 SCORES = torch.tensor([[0.1, 0.7, 0.2], [0.5, 0.1, 0.4], [0.3, 0.4, 0.35], [0.2, 0.2, 0.6]])
 LABELS = torch.tensor([1, 1, 2, 0])
@@ -28,6 +34,15 @@ def test_accuracy_is_in_percent():
 
 def test_with_fewer_classes_than_k_all_count():
     assert top_k_accuracy(SCORES, LABELS, 5) == 100.0
+
+
+def test_of_equal_scores_the_first_class_is_the_best_as_predictions_have_it():
+    generator = torch.Generator().manual_seed(0)
+    for num_classes in (3, 40, 700):
+        scores = torch.randint(0, 2, (30, num_classes), generator=generator).float()
+        labels = torch.randint(0, num_classes, (30,), generator=generator)
+        assert torch.equal(best_classes(scores, 1)[:, 0], scores.argmax(dim=1))
+        assert torch.equal(top_k_correct(scores, labels, 1), scores.argmax(dim=1) == labels)
 
 
 def test_no_video_has_no_accuracy():
