@@ -1,5 +1,6 @@
 """The tests of parts of a list, as the one test of the whole list that they make up."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from itertools import chain
@@ -62,6 +63,8 @@ def _refuse_other_tests(parts: Sequence[FinishedTest]) -> None:
     for part in parts:
         if part.report.run is None:
             raise UserError(f"{part.name}: does not tell the hashes of its checkpoint and config; test again")
+        if not re.fullmatch("[0-9a-f]{64}", part.report.run.list_sha256):
+            raise UserError(f"{part.name}: run.list_sha256 is {part.report.run.list_sha256!r}, no SHA-256; test again")
     first, scored = parts[0], [part for part in parts if part.report.scored]
     if not scored:
         raise UserError(f"{first.name}: has no scored video, nor have the other parts")
@@ -135,7 +138,7 @@ def _run(runs: Sequence[TestRun]) -> TestRun:
     return replace(
         runs[0],
         seconds=seconds,
-        videos_per_s=sum(run.videos_per_s * run.seconds for run in runs) / seconds,
+        videos_per_s=sum(run.videos_per_s * run.seconds for run in runs) / seconds if seconds else 0.0,
         list_sha256=joined_hash(run.list_sha256 for run in runs),
         git_commit=_all_of([run.git_commit for run in runs]),
         versions={name: _all_of([run.versions.get(name) for run in runs]) for name in _names(runs)},

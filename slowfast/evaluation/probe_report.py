@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 import torch
@@ -18,9 +18,27 @@ MEASURES = {"top1": "top-1", "mean_average_precision": "mean average precision"}
 GAPS = {"shuffled": "order gap", "reversed": "reversal gap"}
 
 
+class ProbeFigure(TypedDict):
+    """One probe; see ``report_probes``."""
+
+    value: float
+    gap: float
+    interval: tuple[float, float]
+    orders: list[list[int]]
+
+
+class ProbeReport(TypedDict):
+    """All probes of a test; see ``report_probes``."""
+
+    measure: Literal["top1", "mean_average_precision"]
+    videos: int
+    normal: float
+    probes: dict[str, ProbeFigure]
+
+
 def report_probes(
     scores: Tensor, probes: Mapping[str, Tensor], labels: Tensor, orders: Mapping[str, Sequence[int]]
-) -> dict[str, Any]:
+) -> ProbeReport:
     """Compare probes with the usual clips, video by video.
 
     The figure of several permutations is the mean of their figures, not that of their mean scores: a mean of scores is
@@ -43,14 +61,14 @@ def report_probes(
     probes = {name: each[is_finite] for name, each in probes.items()}
     is_multi_label = labels.ndim == 2
     compare = _compare_precisions if is_multi_label else _compare_answers
-    figures: dict[str, Any] = {}
+    figures: dict[str, ProbeFigure] = {}
     normal = math.nan
     for probe, names in _permutations_of(probes).items():
         normal, value, interval = compare(scores, [probes[name] for name in names], labels)
         figures[probe] = {
             "value": value,
             "gap": normal - value,
-            "interval": list(interval),
+            "interval": interval,
             "orders": [list(orders[name]) for name in names],
         }
     measure = "mean_average_precision" if is_multi_label else "top1"
@@ -91,7 +109,7 @@ def _compare_precisions(
     return normal, value, resampled_interval(normal - value, differences, len(labels))
 
 
-def describe_probes(report: Mapping[str, Any], num_scored: int) -> list[str]:
+def describe_probes(report: ProbeReport, num_scored: int) -> list[str]:
     """A small table for the log.
 
     Args:
@@ -113,7 +131,7 @@ def describe_probes(report: Mapping[str, Any], num_scored: int) -> list[str]:
     return lines
 
 
-def gaps_in_words(report: Mapping[str, Any]) -> str:
+def gaps_in_words(report: ProbeReport) -> str:
     """The gaps that have names, for a line: ", order gap 12.30 [10.10, 14.50], ..."; "" if none was measured."""
     told = ""
     for probe, name in GAPS.items():

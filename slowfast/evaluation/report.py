@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from torch import Tensor
 
@@ -19,7 +18,7 @@ from slowfast.evaluation.classes import (
     shown_table,
 )
 from slowfast.evaluation.intervals import Interval, wilson
-from slowfast.evaluation.probe_report import gaps_in_words
+from slowfast.evaluation.probe_report import ProbeReport, gaps_in_words
 from slowfast.evaluation.views import Probabilities
 
 logger = logging.getLogger(__name__)
@@ -163,7 +162,7 @@ class TestReport:
     unscored_videos: Sequence[tuple[str, str]] = ()
     mean_average_precision: float | None = None
     setting: TestSetting | None = None
-    probes: Mapping[str, Any] | None = None
+    probes: ProbeReport | None = None
     mean_class_accuracy: float | None = None
     macro_f1: float | None = None
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)

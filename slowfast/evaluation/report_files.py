@@ -6,17 +6,18 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import BinaryIO, TextIO
 
 import numpy as np
 import simplejson
 from torch import Tensor
 
 from slowfast.errors import UserError
-from slowfast.evaluation.calibration import Calibration
-from slowfast.evaluation.classes import ClassFigures, ConfusedPair, class_name
-from slowfast.evaluation.report import SCHEMA_VERSION, Source, TestReport, TestRun, TestSetting
-from slowfast.runtime.files import NAMES, make_folder, write_text, write_whole
+from slowfast.evaluation.accuracy import best_classes
+from slowfast.evaluation.classes import class_name
+from slowfast.evaluation.json_values import from_json
+from slowfast.evaluation.report import SCHEMA_VERSION, TestReport
+from slowfast.runtime.files import NAMES, make_folder, system_cause, write_text, write_whole
 
 REMEDY = "the accuracy is in the log; make room or choose another OUTPUT_DIR, and test again with TRAIN.ENABLE False"
 
@@ -112,10 +113,10 @@ class PredictionWriter:
         """
         shown = [] if label is None else [label] if label.ndim == 0 else label.nonzero()
         labels = [int(idx) for idx in shown]
-        best = probabilities.topk(min(NUM_NAMED, len(probabilities)))
+        best = best_classes(probabilities, NUM_NAMED)
         named = [
             cell
-            for idx, value in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+            for idx, value in zip(best.tolist(), probabilities[best].tolist(), strict=True)
             for cell in (class_name(self._names, idx), f"{value:.6g}")
         ]
         self._writer.writerow(
@@ -143,31 +144,28 @@ def load_report(path: Path) -> TestReport:
     file = report_file(path)
     try:
         content = simplejson.loads(file.read_text(encoding="utf-8"))
-        is_newer = content.get("schema_version", 1) > SCHEMA_VERSION
-        # JSON has no NaN, which the accuracy over no video is.
-        rates = {name: float("nan") if content[name] is None else float(content[name]) for name in ("top1", "top5")}
-        if sources := content.get("sources"):
-            content["sources"] = [_source(**source) for source in sources]
-        parts = {"setting": TestSetting, "run": TestRun, "calibration": Calibration}
-        single = {name: kind(**content[name]) for name, kind in parts.items() if content.get(name) is not None}
-        rows = {"classes": ClassFigures, "confused": ConfusedPair}
-        several = {name: [kind(**row) for row in content.get(name, [])] for name, kind in rows.items()}
-        report = None if is_newer else TestReport(**{**content, **rates, **single, **several})
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        raise UserError(f"{file}: is no report of a test of this version; test again") from None
+        version = from_json(int, content.get("schema_version", 1), "schema_version")
+        report = None if version > SCHEMA_VERSION else from_json(TestReport, content)
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        told = system_cause(error)
+        raise UserError(f"{file}: is no report of a test of this version; test again ({told})") from None
     if report is None:
         raise UserError(
-            f"{file}: is of a newer version (schema_version {content['schema_version']}); accepted: up to "
-            f"{SCHEMA_VERSION}; install the version that wrote it"
+            f"{file}: is of a newer version (schema_version {version}); accepted: up to {SCHEMA_VERSION}; install the "
+            f"version that wrote it"
         )
     if report.setting is None:
         raise UserError(f"{file}: does not tell what was tested, as reports of older versions; test again")
+    _check_classes(file, report)
     return report
 
 
-def _source(setting: dict[str, Any], run: dict[str, Any] | None = None, **told: Any) -> Source:
-    """Of an ensemble, from JSON."""
-    return Source(setting=TestSetting(**setting), run=None if run is None else TestRun(**run), **told)
+def _check_classes(file: Path, report: TestReport) -> None:
+    """Whoever reads a report takes the numbers of classes for places in its table."""
+    number = len(report.classes)
+    in_table = all(max(pair.label, pair.predicted) < number for pair in report.confused)
+    if not in_table or any(row.label != place for place, row in enumerate(report.classes)):
+        raise UserError(f"{file}: its classes are not in the order of their labels; test again")
 
 
 def report_file(path: Path) -> Path:

@@ -123,7 +123,7 @@ def _notes(report_a: TestReport | None, report_b: TestReport | None) -> list[str
         if report is None:
             notes.append(f"{name} is a file of scores, which does not tell what was tested")
             continue
-        notes.append(f"{name} is {printable(report.setting.checkpoint)}, {report.setting.in_words()}")
+        notes.append(f"{name} is {printable(report.setting.checkpoint)}, {printable(report.setting.in_words())}")
         if report.failed or report.unscored:
             notes.append(
                 f"{name} has no scores of {report.failed + report.unscored} of its {report.expected} videos, which "

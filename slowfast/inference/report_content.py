@@ -10,7 +10,7 @@ from fvcore.common.config import CfgNode
 from slowfast.config import get_cfg, load_config
 from slowfast.config.load import difference, flatten
 from slowfast.errors import UserError
-from slowfast.evaluation.probe_report import GAPS, MEASURES
+from slowfast.evaluation.probe_report import GAPS, MEASURES, ProbeReport
 from slowfast.evaluation.report import Source, TestReport
 from slowfast.evaluation.report_files import ScoredVideos, report_file
 from slowfast.evaluation.scored_files import load_scored
@@ -127,7 +127,7 @@ def _headlines(report: TestReport) -> list[Headline]:
     if report.calibration is not None:
         calibration = report.calibration
         note = f"about {calibration.level:.1f} where probabilities are right"
-        if calibration.temperature is not None:
+        if calibration.temperature is not None and calibration.error_with_temperature is not None:
             note += f"; {calibration.error_with_temperature:.1f} with temperature {calibration.temperature:.2f}"
         figures.append(Headline("Calibration error", f"{calibration.error:.1f} %", note))
     return figures
@@ -148,7 +148,7 @@ def _problems(report: TestReport, names: _Names) -> list[Problem]:
     return [Problem(what, [(names(path), cause) for path, cause in rows]) for what, rows in kinds if rows]
 
 
-def _probes(probes: Mapping[str, Any]) -> list[list[str]]:
+def _probes(probes: ProbeReport) -> list[list[str]]:
     """A table: the usual order, and what each probe takes away."""
     rows = [
         ["Order of the frames", f"{MEASURES[probes['measure']].capitalize()} %", "Gap, points", "95 %"],

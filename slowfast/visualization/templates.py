@@ -15,7 +15,7 @@ class Headline(NamedTuple):
 
 
 def render(template: str, page: object) -> str:
-    """HTML of a page; what it shows is text in it, whatever it holds.
+    """HTML of a page that can be written as UTF-8; what it shows is text in it, whatever it holds.
 
     Args:
         template: file of this package.
@@ -24,7 +24,9 @@ def render(template: str, page: object) -> str:
     environment = Environment(
         loader=FunctionLoader(_source), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    return environment.get_template(template).render(page=page)
+    html = environment.get_template(template).render(page=page)
+    # A file's name may be of bytes that are no UTF-8, and JSON of halves of characters: both are shown as escapes.
+    return html.encode(errors="backslashreplace").decode()
 
 
 def _source(name: str) -> str:

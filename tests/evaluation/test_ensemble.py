@@ -87,7 +87,7 @@ def test_videos_that_failed_in_all_are_counted(tmp_path: Path):
     bad = [("bad.mp4", "has no video stream")]
     runs = [write_test(tmp_path / name, scores, labels, failures=bad) for name in "ab"]
     report, _ = write_ensemble(runs, tmp_path / "e")
-    assert (report.expected, report.scored, report.failures) == (7, 6, [["bad.mp4", "has no video stream"]])
+    assert (report.expected, report.scored, report.failures) == (7, 6, bad)
     other = write_test(tmp_path / "c", scores, labels, failures=[("odd.mp4", "gone")])
     with pytest.raises(UserError, match=r"c: bad\.mp4 has no scores \(failed\) in .*a alone"):
         write_ensemble([runs[0], other], tmp_path / "f")

@@ -126,7 +126,11 @@ def test_equal_weights_under_several_names_are_one_checkpoint(tmp_path: Path):
 def test_temporal_probes_are_left_out_and_that_is_said(tmp_path: Path):
     parts = [part(tmp_path / "1", slice(0, 10)), part(tmp_path / "2", slice(10, 30))]
     file = parts[1] / "test" / "report.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), "probes": {"probes": {}}}))
+    file.write_text(
+        json.dumps(
+            {**json.loads(file.read_text()), "probes": {"measure": "top1", "videos": 20, "normal": 50.0, "probes": {}}}
+        )
+    )
     report, notes = merge_reports(parts, tmp_path / "merged")
     assert report.probes is None
     assert notes == ["temporal probes of 1 tests are left out: their scores are not kept"]

@@ -84,7 +84,7 @@ def test_several_labels_have_mean_average_precisions():
     assert figure["value"] == pytest.approx(shuffled) and figure["gap"] == pytest.approx(report["normal"] - shuffled)
     low, high = figure["interval"]
     assert 0 < low < figure["gap"] < high < 100
-    assert report["probes"]["reversed"]["interval"] == [0, 0]
+    assert report["probes"]["reversed"]["interval"] == (0, 0)
     assert "mean average precision" in describe_probes(report, 60)[0]
 
 
