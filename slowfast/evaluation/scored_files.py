@@ -3,6 +3,8 @@
 import csv
 import sys
 import zipfile
+import zlib
+from array import array as numbers
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,11 +18,15 @@ from slowfast.evaluation.classes import class_name
 from slowfast.evaluation.report import TestReport
 from slowfast.evaluation.report_files import ScoredVideos, load_report, report_file
 from slowfast.evaluation.views import to_probabilities
-from slowfast.runtime.files import NAMES
+from slowfast.runtime.files import NAMES, system_cause
 
 ARCHIVE, TABLE = "scores.npz", "predictions.csv"
 ENDINGS = (".csv", ".npz")
 _TOLERANCE = 1e-3  # of six digits of several hundred probabilities
+# Types (as NumPy's one letter) and dimensions of the arrays.
+_KINDS = {"paths": ("U", (1,)), "labels": ("iufb", (1, 2)), "scores": ("iuf", (2,)), "class_names": ("U", (1,))}
+# A test does not compress; a file of a few megabytes that becomes gigabytes was made for harm.
+_MOST_COMPRESSED = 100
 
 Rows = tuple[list[str], Tensor, Tensor, list[str] | None]
 
@@ -37,10 +43,7 @@ def load_scored(path: Path) -> tuple[TestReport, ScoredVideos]:
     report = load_report(path)
     file = scores_file(path)
     paths, labels, scores, _ = _read(file)
-    if len(paths) != report.scored:
-        raise UserError(
-            f"{file.parent}: report.json speaks of {report.scored} scored videos, and there are {len(paths)}"
-        )
+    _refuse_another_test(file, report, labels, scores)
     if labels.ndim == 1 and report.mean_average_precision is not None:  # where each video has one of its labels
         labels = one_hot(labels, scores.shape[1]).float()
     method, _, kind = report.setting.combined.partition(" of ")
@@ -77,6 +80,25 @@ def load_scores(path: Path) -> tuple[TestReport | None, ScoredVideos]:
     return None, ScoredVideos(paths, labels, scores, to_probabilities(scores, **options).values, names)
 
 
+def _refuse_another_test(file: Path, report: TestReport, labels: Tensor, scores: Tensor) -> None:
+    """What was written in one go may have been copied, or cut off, apart."""
+    where = f"{file.parent}: report.json speaks of"
+    if len(labels) != report.scored:
+        raise UserError(f"{where} {report.scored} scored videos, and there are {len(labels)}")
+    if not len(labels) or not report.classes:  # as of older versions
+        return
+    if scores.shape[1] != len(report.classes):
+        raise UserError(f"{where} {len(report.classes)} classes, and {file.name} has scores of {scores.shape[1]}")
+    shown = labels > 0 if labels.ndim == 2 else one_hot(labels, scores.shape[1])
+    has_others = shown.sum(dim=0).tolist() != [row.videos for row in report.classes]
+    if has_others or (labels.ndim == 2 and report.mean_class_accuracy is not None):
+        raise UserError(f"{where} other labels than {file.name} has: they are of two tests; test again")
+    if file.name == ARCHIVE:  # in a table scores are rounded, and may be equal that were not
+        found = scores.argmax(dim=1).bincount(minlength=scores.shape[1]).tolist()
+        if found != [row.predicted for row in report.classes]:
+            raise UserError(f"{where} other predictions than {file.name} has: they are of two tests; test again")
+
+
 def scores_file(path: Path) -> Path:
     """The file that the scores of a finished test lie in; ``path`` as of ``load_scored``."""
     folder = report_file(path).parent
@@ -100,12 +122,28 @@ def _read(file: Path) -> Rows:
 
 def _read_archive(file: Path) -> Rows:
     try:
+        with zipfile.ZipFile(file) as archive:
+            if sum(part.file_size for part in archive.infolist()) > _MOST_COMPRESSED * file.stat().st_size:
+                raise UserError(f"{file}: is compressed as no scores are; test again")
         with np.load(file, allow_pickle=False) as content:
-            arrays = {name: content[name] for name in ("paths", "labels", "scores", "class_names")}
-        labels, scores = torch.from_numpy(arrays["labels"]), torch.from_numpy(arrays["scores"])
-        return arrays["paths"].tolist(), labels, scores, arrays["class_names"].tolist() or None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise UserError(f"{file}: is no file of scores: {error}; test again") from None
+            arrays = {name: _array(content, name) for name in _KINDS}
+    except UserError:
+        raise
+    except (OSError, EOFError, ValueError, KeyError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{file}: is no file of scores: {system_cause(error)}; test again") from None
+    labels, scores = arrays["labels"], torch.from_numpy(arrays["scores"].astype(np.float32))
+    labels = torch.from_numpy(labels.astype(np.int64 if labels.ndim == 1 else np.float32))
+    return arrays["paths"].tolist(), labels, scores, arrays["class_names"].tolist() or None
+
+
+def _array(content: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+    """One of the arrays, of a type that can be what its name says."""
+    array = content[name]
+    kinds, dimensions = _KINDS[name]
+    is_count = name != "labels" or array.ndim == 2 or array.dtype.kind in "iu"
+    if array.dtype.kind not in kinds or array.ndim not in dimensions or not is_count:
+        raise ValueError(f"its {name} are {array.ndim}-dimensional, of {array.dtype}")
+    return array
 
 
 def _read_table(file: Path) -> Rows:
@@ -113,12 +151,13 @@ def _read_table(file: Path) -> Rows:
     csv.field_size_limit(sys.maxsize)  # scores of many classes are longer than its usual limit
     paths, labels, scores, names = [], [], [], {}
     try:
-        with file.open(newline="", **NAMES) as lines:
+        # Spreadsheets put a mark before the first column.
+        with file.open(newline="", encoding="utf-8-sig", errors=NAMES["errors"]) as lines:
             for number, row in enumerate(csv.DictReader(lines), start=2):
                 try:
                     paths.append(row["path"])
                     labels.append([int(label) for label in row["label"].split(";") if label])
-                    scores.append([float(score) for score in row["scores"].split(" ") if score])
+                    scores.append(numbers("f", map(float, row["scores"].split())))
                 except (KeyError, ValueError, AttributeError):
                     raise UserError(f"{file}: row {number} is no prediction of a test; test again") from None
                 if len(labels[-1]) == 1:  # several names are not told apart: a name may have a ";" in it
@@ -129,7 +168,7 @@ def _read_table(file: Path) -> Rows:
         raise UserError(f"{file}: has no scores of all classes; test again with TEST.SCORES csv or npz")
     if len({len(row) for row in scores}) > 1:
         raise UserError(f"{file}: its rows have scores of different numbers of classes; test again")
-    values = torch.tensor(scores, dtype=torch.float32)
+    values = torch.from_numpy(np.array(scores, dtype=np.float32))
     num_classes = values.shape[-1] if len(values) else 0
     if any(not 0 <= label < num_classes for row in labels for label in row):
         raise UserError(f"{file}: has labels that are none of its {num_classes} classes; test again")

@@ -1,12 +1,15 @@
 """Scores that a test has written are read back as they were."""
 
 import os
+import pickle
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import one_hot
 
 from slowfast.errors import UserError
 from slowfast.evaluation.report import TestSetting, make_report
@@ -105,11 +108,21 @@ def test_probabilities_in_a_file_alone_stay_what_they_are(tmp_path: Path):
         ({"labels": [0, 1]}, "paths, labels and scores are not of the same videos and classes"),
         ({"paths": ["a"]}, "paths, labels and scores are not of the same videos and classes"),
         ({"class_names": ["a"]}, "paths, labels and scores are not of the same videos and classes"),
-        ({"scores": [1.0, 2.0, 3.0]}, "paths, labels and scores are not of the same videos and classes"),
+        ({"scores": [1.0, 2.0, 3.0]}, "is no file of scores: its scores are 1-dimensional, of float64"),
         ({"scores": [[1.0, float("nan"), 3.0]] * 3}, "has scores that are not finite"),
         ({"paths": np.array([None] * 3)}, "is no file of scores"),
         ({"labels": ["a", "b", "c"]}, "is no file of scores"),
         ({"scores": "none"}, "is no file of scores"),
+        (
+            {"scores": SCORES.numpy().astype(complex)},
+            "is no file of scores: its scores are 2-dimensional, of complex128",
+        ),
+        ({"labels": [0.5, 1.0, 1.0]}, "is no file of scores: its labels are 1-dimensional, of float64"),
+        ({"labels": [0, 7, 1j]}, "is no file of scores: its labels"),
+        ({"labels": [True, False, True]}, "is no file of scores: its labels are 1-dimensional, of bool"),
+        ({"paths": [b"a", b"b", b"c"]}, "is no file of scores: its paths are 1-dimensional, of |S1"),
+        ({"paths": [["a", "b"]] * 3}, "is no file of scores: its paths are 2-dimensional"),
+        ({"class_names": [1, 2, 3]}, "is no file of scores: its class_names are"),
     ],
 )
 def test_an_archive_of_something_else_is_told(arrays: dict, told: str, tmp_path: Path):
@@ -144,6 +157,54 @@ def test_damaged_files_are_told(tmp_path: Path):
     archive.write_bytes(archive.read_bytes()[:100])
     with pytest.raises(UserError, match=r"scores\.npz: is no file of scores"):
         load_scored(tmp_path / "b")
+
+
+def test_an_archive_that_is_none_is_told(tmp_path: Path):
+    file = tmp_path / "odd.npz"
+    for content in (b"", pickle.dumps([1]), b"PK\x03\x04" + bytes(100)):
+        file.write_bytes(content)
+        with pytest.raises(UserError, match=r"odd\.npz: is no file of scores: File is not a zip file; test again"):
+            load_scores(file)
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("scores.npy", bytes(10**7))
+    with pytest.raises(UserError, match=r"odd\.npz: is compressed as no scores are"):
+        load_scores(file)
+
+
+def test_numbers_of_another_machine_are_read(tmp_path: Path):
+    scores, labels = SCORES.numpy().astype(">f8"), np.array([0, 2, 1], dtype=">u8")
+    np.savez(tmp_path / "a.npz", paths=PATHS, class_names=NAMES, scores=scores, labels=labels)
+    _, found = load_scores(tmp_path / "a.npz")
+    assert torch.equal(found.scores, SCORES) and found.labels.tolist() == [0, 2, 1]
+
+
+@pytest.mark.parametrize("kind", ["csv", "npz"])
+def test_scores_of_another_test_with_as_many_videos_are_refused(kind: str, tmp_path: Path):
+    name = {"csv": "predictions.csv", "npz": "scores.npz"}[kind]
+    file = written(tmp_path / "a", ONE, scores=kind) / "test" / name
+    others = {"other labels": written(tmp_path / "b", ONE // 2, scores=kind) / "test" / name}
+    report, videos = load_scored(tmp_path / "a")
+    if kind == "npz":
+        # A table with one label in each row is of one label per video.
+        others["other labels than"] = written(tmp_path / "c", one_hot(ONE).float(), scores=kind) / "test" / name
+        turned = replace(videos, scores=videos.scores.flip(1))
+        write_report(tmp_path / "d", report, turned, scores=kind)
+        others["other predictions"] = tmp_path / "d" / name
+    wide = replace(videos, scores=torch.ones(3, 4), probabilities=torch.ones(3, 4) / 4, class_names=None)
+    write_report(tmp_path / "e", report, wide, scores=kind)
+    others[f"3 classes, and {name} has scores of 4"] = tmp_path / "e" / name
+    for told, other in others.items():
+        file.write_bytes(other.read_bytes())
+        with pytest.raises(UserError, match=f"a/test: report.json speaks of {told}"):
+            load_scored(tmp_path / "a")
+
+
+def test_a_table_that_a_spreadsheet_has_saved_is_read(tmp_path: Path):
+    file = written(tmp_path, ONE) / "test" / "predictions.csv"
+    _, videos = load_scored(tmp_path)
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\r\n", b"\n"))
+    _, again = load_scored(tmp_path)
+    assert again.paths == videos.paths and torch.equal(again.scores, videos.scores)
 
 
 def test_a_report_of_a_newer_version_is_told(tmp_path: Path):
