@@ -1,6 +1,5 @@
 """Contact sheets of a test: frames of the videos that tell most about its mistakes."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from slowfast.datasets.reading.source import VideoReadError
 from slowfast.datasets.reading.time_limit import call_within
 from slowfast.evaluation.report_files import ScoredVideos
 from slowfast.inference.inputs import Inputs, gathered
+from slowfast.inference.shown_names import ShownNames
 from slowfast.visualization.report_page import Sheet, SheetItem, picture_of_frames
 
 NUM_IN_SHEET = 24
@@ -18,12 +18,12 @@ NUM_FRAMES = 4
 HEIGHT_PX = 90
 
 
-def contact_sheets(videos: ScoredVideos, names: Callable[[str], str], cfg: CfgNode) -> list[Sheet]:
+def contact_sheets(videos: ScoredVideos, names: ShownNames, cfg: CfgNode) -> list[Sheet]:
     """Frames of the most confident mistakes and the least confident hits; of several labels, a hit is any of them.
 
     Args:
         videos: scored ones.
-        names: what videos are called, from their paths.
+        names: what videos are called.
         cfg: the test's config, which says how videos are read.
     """
     if not len(videos.labels):
@@ -57,7 +57,7 @@ def _item(
     videos: ScoredVideos,
     predicted: Any,
     probability: np.ndarray,
-    names: Callable[[str], str],
+    names: ShownNames,
     inputs: Inputs,
     cfg: CfgNode,
 ) -> SheetItem:
@@ -69,8 +69,8 @@ def _item(
         picture = call_within(cfg.DATA_LOADER.VIDEO_TIMEOUT_S or None, _picture, path, inputs)
     except TimeoutError:
         return SheetItem("", [*lines, "its frames were not read in time"])
-    except (VideoReadError, OSError) as error:
-        return SheetItem("", [*lines, f"its frames cannot be read: {error}"])
+    except (VideoReadError, OSError, ValueError) as error:  # the last of paths that no system takes
+        return SheetItem("", [*lines, f"its frames cannot be read: {names.text(str(error), path)}"])
     return SheetItem(picture, lines)
 
 

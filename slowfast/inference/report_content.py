@@ -1,7 +1,7 @@
 """What ``report.html`` shows of a finished test: from its files, and from the videos where they can be read."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from slowfast.evaluation.report import Source, TestReport
 from slowfast.evaluation.report_files import ScoredVideos, report_file
 from slowfast.evaluation.scored_files import load_scored
 from slowfast.inference.contact_sheets import contact_sheets
+from slowfast.inference.shown_names import ShownNames
 from slowfast.runtime.files import write_text
 from slowfast.visualization.curves import draw_curves
 from slowfast.visualization.metrics_file import FILE_NAME, load_runs
@@ -73,7 +74,7 @@ def write_page(
     report, videos = load_scored(run)
     folder = report_file(run).parent
     cfg = _config_of(folder, plugins)
-    names = _Names(videos.paths, has_paths)
+    names = ShownNames(videos.paths, has_paths)
     sheets = contact_sheets(videos, names, cfg) if has_frames and cfg is not None else ()
     page = Page(
         title=f"{report.setting.data_set}: {os.path.basename(report.setting.checkpoint)}",
@@ -87,25 +88,12 @@ def write_page(
         **_classes(report, videos),
         **_confusion(report, videos, names),
         sheets=sheets,
-        facts=_facts(report, has_paths),
-        settings=() if cfg is None else _settings(cfg, has_paths),
+        facts=_facts(report, names),
+        settings=() if cfg is None else names.settings(dict(flatten(difference(cfg, get_cfg())))),
     )
     output = folder / PAGE_NAME if output is None else output
     write_text(output, render_page(page))
     return output
-
-
-class _Names:
-    """What videos are called on the page: text that can be written as UTF-8, whatever their paths are."""
-
-    def __init__(self, paths: Sequence[str], has_paths: bool) -> None:
-        self._numbers = {path: number for number, path in enumerate(paths, start=1)}
-        self._has_paths = has_paths
-
-    def __call__(self, path: str) -> str:
-        if self._has_paths:
-            return path.encode(errors="surrogateescape").decode(errors="backslashreplace")
-        return f"video {self._numbers.setdefault(path, len(self._numbers) + 1)}"
 
 
 def _config_of(folder: Path, plugins: Sequence[str]) -> CfgNode | None:
@@ -139,13 +127,15 @@ def _counts(report: TestReport) -> str:
     return f"{told}; {', '.join(f'{number} {what}' for what, number in odd.items())}."
 
 
-def _problems(report: TestReport, names: _Names) -> list[Problem]:
+def _problems(report: TestReport, names: ShownNames) -> list[Problem]:
     kinds = (
         ("Could not be read", report.failures),
         ("Have scores that are not finite", report.unscored_videos),
         ("End early and were scored up to there", report.truncations),
     )
-    return [Problem(what, [(names(path), cause) for path, cause in rows]) for what, rows in kinds if rows]
+    return [
+        Problem(what, [(names(path), names.text(cause, path)) for path, cause in rows]) for what, rows in kinds if rows
+    ]
 
 
 def _probes(probes: ProbeReport) -> list[list[str]]:
@@ -188,7 +178,7 @@ def _rounded(cell: float | None) -> float | None:
     return round(cell, 2) if isinstance(cell, float) else cell
 
 
-def _confusion(report: TestReport, videos: ScoredVideos, names: _Names) -> dict[str, Any]:
+def _confusion(report: TestReport, videos: ScoredVideos, names: ShownNames) -> dict[str, Any]:
     if videos.labels.ndim == 2 or not len(videos.labels):
         return {}
     predicted = videos.scores.argmax(dim=1)
@@ -202,13 +192,12 @@ def _confusion(report: TestReport, videos: ScoredVideos, names: _Names) -> dict[
     return {"videos": table, "pairs": [(pair.label, pair.predicted) for pair in report.confused]}
 
 
-def _facts(report: TestReport, has_paths: bool) -> list[tuple[str, str]]:
+def _facts(report: TestReport, names: ShownNames) -> list[tuple[str, str]]:
     setting, run = report.setting, report.run
-    checkpoint = setting.checkpoint if has_paths else os.path.basename(setting.checkpoint)
     facts = [
-        ("Checkpoint", checkpoint),
+        ("Checkpoint", names.file(setting.checkpoint)),
         ("Data set", f"{setting.data_set}, {setting.reads}"),
-        ("Classes", " ".join(filter(None, (setting.class_names, setting.class_order)))),
+        ("Classes", " ".join(filter(None, (names.file(setting.class_names), names.text(setting.class_order))))),
         ("Channel order", setting.channel_order),
     ]
     if report.calibration is not None:
@@ -222,24 +211,13 @@ def _facts(report: TestReport, has_paths: bool) -> list[tuple[str, str]]:
             ("Commit", run.git_commit or "not known"),
             ("Versions", ", ".join(f"{name} {value}" for name, value in run.versions.items() if value)),
         ]
-    facts += [(f"Test of weight {source.weight:.4g}", _told(source, has_paths)) for source in report.sources or ()]
+    facts += [(f"Test of weight {source.weight:.4g}", _told(source, names)) for source in report.sources or ()]
     return [(name, value) for name, value in facts if value]
 
 
-def _told(source: Source, has_paths: bool) -> str:
+def _told(source: Source, names: ShownNames) -> str:
     """A test of an ensemble."""
-    path, checkpoint = (
-        name if has_paths else os.path.basename(name) for name in (source.path, source.setting.checkpoint)
-    )
+    path, checkpoint = names.file(source.path), names.file(source.setting.checkpoint)
     told = f"{path}: {checkpoint}, {source.setting.in_words()}, top-1 {source.top1:.2f} %"
     hashes = f"SHA-256 of its scores {source.scores_sha256}"
     return f"{told}; {hashes}" + ("" if source.run is None else f", of its weights {source.run.weights_sha256}")
-
-
-def _settings(cfg: CfgNode, has_paths: bool) -> list[tuple[str, str]]:
-    own: Mapping[str, Any] = dict(flatten(difference(cfg, get_cfg())))
-    return [(key, str(value)) for key, value in own.items() if has_paths or not _is_path(value)]
-
-
-def _is_path(value: object) -> bool:
-    return isinstance(value, str) and os.sep in value
