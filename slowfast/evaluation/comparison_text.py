@@ -66,7 +66,7 @@ def others_in_words(comparison: Comparison) -> str:
 
 def interval_in_words(interval: Range) -> str:
     """Of percentage points."""
-    return f"[{interval[0]:+.2f}, {interval[1]:+.2f}]"
+    return "" if interval[0] != interval[0] else f"[{interval[0]:+.2f}, {interval[1]:+.2f}]"
 
 
 def _figures(figures: Sequence[FigureDifference]) -> list[str]:

@@ -69,9 +69,9 @@ def mean_over_classes_interval(
         answers: (n,), the difference of each video's answers: 1, 0 or -1.
 
     Returns:
-        Lowest and highest in [-1, 1], NaN with fewer than 2 videos.
+        Lowest and highest in [-1, 1], NaN without videos.
     """
-    if len(answers) < 2:
+    if len(answers) == 0:
         return math.nan, math.nan
     counts = _drawn(len(answers))
     error = float(np.nanstd(resample(counts), ddof=1))

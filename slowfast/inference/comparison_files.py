@@ -89,7 +89,8 @@ def _headlines(comparison: Comparison) -> list[Headline]:
     figures = []
     for figure in comparison.figures:
         name = FIGURES[figure.name]
-        note = "95 %: {:+.2f} to {:+.2f}".format(*figure.interval)
+        has_interval = figure.interval[0] == figure.interval[0]  # one video has none of mean average precision
+        note = "95 %: {:+.2f} to {:+.2f}".format(*figure.interval) if has_interval else ""
         figures.append(Headline(name[0].upper() + name[1:], f"{figure.difference:+.2f}", note))
     return figures
 

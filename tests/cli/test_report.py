@@ -9,6 +9,7 @@ import pytest
 
 from slowfast.cli.main import main
 from slowfast.evaluation.classes import class_name
+from slowfast.inference.report_content import write_page
 from tests.command_line import run_net, tiny_arguments
 from tests.evaluation.finished_tests import made_up, write_test
 from tests.run_state import predictions
@@ -114,3 +115,22 @@ def test_a_large_test_has_a_page_that_can_be_sent(tmp_path: Path):
     main(["report", str(tmp_path)])
     page = tmp_path / "test" / "report.html"
     assert page.stat().st_size < 10e6 and len(data_of(page.read_text())["videos"]["path"]) == 20_000
+
+
+@needs_browser
+@pytest.mark.slow
+def test_names_from_right_to_left_and_long_ones_keep_lines_in_order(tmp_path: Path):
+    scores, labels = made_up(0, 40, 4, 0.5)
+    names = ["שלום", "\u202eabc", "x" * 300, "left"]
+    page = write_page(write_test(tmp_path / "run", scores, labels, names=names), output=tmp_path / "page.html")
+    script = """
+        document.querySelector("#pairs button").click();
+        document.querySelectorAll("#classes button")[2].click();
+    """
+    document, console = opened(page, tmp_path, script)
+    assert console == ""
+    lines = re.findall(r"<li><button>(.*?)</button>", document)
+    assert any("\u2068שלום\u2069 taken for" in line for line in lines) and not any("x" * 60 in line for line in lines)
+    assert all("\u202e" not in line.replace("\u2068\u202eabc\u2069", "") for line in lines)
+    assert f'title="{names[2]}">{"x" * 59}…</td>' in document
+    assert re.findall(r'aria-sort="(.*?)"><button>(.*?)</button>', document) == [("ascending", "Videos")]

@@ -168,3 +168,13 @@ def test_paired_intervals_of_means_over_classes_cover_the_true_difference(which:
         low, high = mean_over_classes_interval(value, partial(difference, (a, b)), moved)
         num_covered += low <= np.mean(found) <= high
     assert num_covered >= 920
+
+
+def test_one_video_has_intervals_of_all_answers_and_none_of_average_precision():
+    scores, labels = made_up(0, 1, 3, 1.0)
+    lines = describe_comparison(compared(scores, scores, labels))
+    assert not any("nan" in line for line in lines)
+    assert sum("+0.00 [-65.33, +65.33]" in line for line in lines) == 4
+    several = describe_comparison(compared(scores, scores, torch.nn.functional.one_hot(labels, 3).float()))
+    assert not any("nan" in line for line in several)
+    assert any(line.startswith("  mean average precision") and line.rstrip().endswith("+0.00") for line in several)
