@@ -7,11 +7,13 @@ The exit status is 0 for a comparison, whatever it says, and 2 for a mistake.
 
 import argparse
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 from slowfast.config.command_line import exit_with_error
 from slowfast.errors import UserError
 from slowfast.evaluation.comparison_text import describe_comparison
+from slowfast.evaluation.scored_files import refuse_own_file
 from slowfast.inference.comparison_files import compare_files, write_comparison, write_comparison_page
 
 
@@ -31,6 +33,8 @@ def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:
     args = parser.parse_args(argv)
     try:
         comparison = compare_files(args.a, args.b, in_common=args.common)
+        for source, output in product((args.a, args.b), filter(None, (args.html, args.json))):
+            refuse_own_file(source, output)
         if args.json is not None:
             write_comparison(args.json, comparison)
         if args.html is not None:

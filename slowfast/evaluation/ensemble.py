@@ -77,7 +77,8 @@ def _shares(weights: Sequence[float] | None, number: int) -> list[float]:
         raise UserError(f"--weights: has {len(weights)} weights for {number} tests; accepted: one per test, in order")
     if wrong := [weight for weight in weights if not (math.isfinite(weight) and weight > 0)]:
         raise UserError(f"--weights: {wrong[0]:g} is no weight; accepted: numbers above 0")
-    return [weight / sum(weights) for weight in weights]
+    parts = [weight / max(weights) for weight in weights]  # whose sum is no infinity
+    return [part / sum(parts) for part in parts]
 
 
 def _refuse_other_list(first: FinishedTest, other: FinishedTest) -> None:

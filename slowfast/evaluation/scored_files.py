@@ -1,6 +1,7 @@
 """Reading back what a test has written of every video."""
 
 import csv
+import os
 import sys
 import zipfile
 import zlib
@@ -22,6 +23,7 @@ from slowfast.runtime.files import NAMES, system_cause
 
 ARCHIVE, TABLE = "scores.npz", "predictions.csv"
 ENDINGS = (".csv", ".npz")
+_OWN = (ARCHIVE, TABLE, "config.yaml")
 _TOLERANCE = 1e-3  # of six digits of several hundred probabilities
 # Types (as NumPy's one letter) and dimensions of the arrays.
 _KINDS = {"paths": ("U", (1,)), "labels": ("iufb", (1, 2)), "scores": ("iuf", (2,)), "class_names": ("U", (1,))}
@@ -78,6 +80,22 @@ def load_scores(path: Path) -> tuple[TestReport | None, ScoredVideos]:
     has_probabilities = are_shares and (labels.ndim == 2 or bool((scores.sum(dim=1) - 1).abs().le(_TOLERANCE).all()))
     options = {"has_probabilities": has_probabilities, "method": "sum", "is_multi_label": labels.ndim == 2}
     return None, ScoredVideos(paths, labels, scores, to_probabilities(scores, **options).values, names)
+
+
+def refuse_own_file(path: Path, output: Path) -> None:
+    """Refuse to write over what a test has left.
+
+    Args:
+        path: as of ``load_scores``.
+        output: where something else is to be written.
+
+    Raises:
+        UserError: if that is the report of the test, its scores, or its config.
+    """
+    file = path if path.is_file() else report_file(path)
+    own = {os.path.realpath(file), *(os.path.realpath(file.parent / name) for name in ("report.json", *_OWN))}
+    if os.path.realpath(output) in own:
+        raise UserError(f"{output}: is a file of the test itself, which would be lost; name another file")
 
 
 def _refuse_another_test(file: Path, report: TestReport, labels: Tensor, scores: Tensor) -> None:

@@ -13,7 +13,7 @@ from slowfast.errors import UserError
 from slowfast.evaluation.probe_report import GAPS, MEASURES, ProbeReport
 from slowfast.evaluation.report import Source, TestReport
 from slowfast.evaluation.report_files import ScoredVideos, report_file
-from slowfast.evaluation.scored_files import load_scored
+from slowfast.evaluation.scored_files import load_scored, refuse_own_file
 from slowfast.inference.contact_sheets import contact_sheets
 from slowfast.inference.shown_names import ShownNames
 from slowfast.runtime.files import write_text
@@ -69,10 +69,13 @@ def write_page(
         The file.
 
     Raises:
-        UserError: if there is no report, its scores were not kept, or the page cannot be written.
+        UserError: if there is no report, its scores were not kept, or the page cannot be written, or would replace one
+            of the test's own files.
     """
     report, videos = load_scored(run)
     folder = report_file(run).parent
+    output = folder / PAGE_NAME if output is None else output
+    refuse_own_file(run, output)
     cfg = _config_of(folder, plugins)
     names = ShownNames(videos.paths, has_paths)
     sheets = contact_sheets(videos, names, cfg) if has_frames and cfg is not None else ()
@@ -91,7 +94,6 @@ def write_page(
         facts=_facts(report, names),
         settings=() if cfg is None else names.settings(dict(flatten(difference(cfg, get_cfg())))),
     )
-    output = folder / PAGE_NAME if output is None else output
     write_text(output, render_page(page))
     return output
 

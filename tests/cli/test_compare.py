@@ -106,6 +106,8 @@ def test_mistakes_are_one_line(runs: list[Path], tmp_path: Path, capsys: pytest.
         ((runs[0], tmp_path / "none.csv"), "none.csv: cannot be read: No such file or directory"),
         ((*runs, "--html", "/dev/full/a"), "/dev/full"),
         ((*runs, "--json", "/dev/full/a"), "/dev/full"),
+        ((*runs, "--json", runs[1] / "test" / "report.json"), "is a file of the test itself, which would be lost"),
+        ((*runs, "--html", runs[0] / "test" / "scores.npz"), "is a file of the test itself, which would be lost"),
     ):
         assert uniformer("compare", *words) == 2
         out, err = capsys.readouterr()

@@ -15,6 +15,7 @@ from tests.evaluation.finished_tests import made_up, write_test
 from tests.run_state import predictions
 from tests.visualization.browser import needs_browser, opened
 
+OWN = ("report.json", "predictions.csv", "config.yaml")
 NAMES = ['<b>left</b> & "co"</script><script>alert(1)</script>', "größer"]
 
 
@@ -78,7 +79,8 @@ def test_videos_that_are_gone_have_no_frames_and_the_page_says_so(run: Path, tmp
 
 
 def test_mistakes_are_one_line(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture):
-    for words, told in (([tmp_path], "has no report of a test"), ([run, "-o", "/dev/full/a"], "/dev/full")):
+    own = [([run, "-o", run / "test" / name], "is a file of the test itself") for name in OWN]
+    for words, told in (([tmp_path], "has no report of a test"), ([run, "-o", "/dev/full/a"], "/dev/full"), *own):
         with pytest.raises(SystemExit) as stop:
             main(["report", *map(str, words)])
         err = capsys.readouterr().err

@@ -109,6 +109,12 @@ def test_weights_are_numbers_above_0(weights: list[float], told: str, runs: list
     assert str(error.value).startswith(told) and not (tmp_path / "e").exists()
 
 
+def test_weights_may_be_of_any_size(runs: list[Path], tmp_path: Path):
+    for number, weights in enumerate(([1e308, 1e308], [5e-324, 5e-324])):
+        report, _ = write_ensemble(runs, tmp_path / f"{number}", weights)
+        assert [source.weight for source in report.sources] == [0.5, 0.5] and report.top1 > 50
+
+
 def test_other_tests_are_refused_and_nothing_is_written(runs: list[Path], tmp_path: Path):
     scores, labels = made_up(0, 39, 4, 0.6)
     fewer = write_test(tmp_path / "fewer", scores, labels, names=NAMES)
