@@ -264,9 +264,8 @@ class VideoClassifier:
     def _named(self, scores: Tensor, topk: int) -> tuple[list[tuple[str, float]], Tensor]:
         """The best classes of scores (K,), and the probabilities of all."""
         probabilities = self.probabilities(scores)
-        best = best_classes(probabilities, topk)
-        pairs = zip(probabilities[best].tolist(), best.tolist(), strict=True)
-        return [(self.class_name(idx), value) for value, idx in pairs], probabilities
+        best = best_classes(probabilities, topk).tolist()
+        return [(self.class_name(idx), float(probabilities[idx])) for idx in best], probabilities
 
     def _config_for(self, views: str | tuple[int, int] | None, batch_size: int) -> CfgNode:
         check_count("batch_size", batch_size)
