@@ -1,4 +1,7 @@
-"""Config of UniFormer (arXiv 2201.04676) and its lightweight models: their keys, what they may be, and published learning rates."""
+"""Config of UniFormer (arXiv 2201.04676) and its lightweight models.
+
+Their keys, what these may be, and the published learning rates.
+"""
 
 from collections.abc import Sequence
 
@@ -47,7 +50,7 @@ def _defaults() -> CfgNode:
     # list for each stage, [] for the first two. The first block of stage 3 keeps all (1); what a list has beyond
     # DEPTH counts nothing.
     section.PRUNE_RATIO = [[], [], [1.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5], [0.5, 0.5, 0.5]]
-    # Lightweight models: weight of each block's attention in the running score of the tokens, in [0, 1]; lists as above.
+    # Lightweight models: weight of a block's attention in the running score of the tokens, in [0, 1]; lists as above.
     section.TRADE_OFF = [[], [], [1.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5], [0.5, 0.5, 0.5]]
     # Uniformer_light_ls_fp32: value at which LayerScale starts, above 0.
     section.INIT_VALUE = 0.1

@@ -143,7 +143,7 @@ def num_kept(num_tokens: int, keep_ratio: float) -> int:
 def _updated(
     class_token: Tensor, informative: Tensor, representative: Tensor, update: Update
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The new class token and informative tokens, the attention to the latter, and what the representative one gains."""
+    """New class token and informative tokens, the attention to the latter, and what the representative one gains."""
     sequence, attention, step = update(torch.cat([class_token, informative, representative], dim=1))
     return sequence[:, :1], sequence[:, 1:-1], attention[:, :-1], step
 
@@ -156,7 +156,7 @@ def _weighted_sum(tokens: Tensor, weights: Tensor) -> Tensor:
 
 def _take(tokens: Tensor, rows: Tensor, num_rows: int) -> Tensor:
     """Rows (N * K,) of N * L tokens, as (N, K, C)."""
-    return tokens.flatten(0, 1).index_select(0, rows).unflatten(0, (-1, num_rows))
+    return tokens.flatten(0, 1).index_select(0, rows).unflatten(0, (len(tokens), num_rows))
 
 
 def _put(tokens: Tensor, rows: Tensor, values: Tensor) -> Tensor:

@@ -19,6 +19,7 @@ from slowfast.models.registry import MODEL_REGISTRY
 from slowfast.models.uniformer_blocks import LocalBlock, PatchEmbed
 from slowfast.models.uniformer_light_blocks import ConvStem, PrunedGlobalBlock
 from slowfast.models.uniformer_stages import FourStageModel, check_clips, init_uniformer_weights, per_stage
+from slowfast.models.weights.uniformer import UNIFORMER_LIGHT_WEIGHTS
 
 
 class UniformerLight(FourStageModel):
@@ -37,6 +38,7 @@ class UniformerLight(FourStageModel):
         UserError: if a per-stage argument does not fit the stages or ``head_dim`` does not divide.
     """
 
+    weights = UNIFORMER_LIGHT_WEIGHTS
     classifier_names = ("head", "head_cls")
     has_fixed_frames = True
 

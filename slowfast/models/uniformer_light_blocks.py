@@ -80,7 +80,7 @@ class ScoringAttention(Attention):
         self.attend = FusedScoringAttention(self.attend.scale, self.attend.dropout_rate)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """x: (B, L, C), the class token first; returns the same shape, and (B, L - 1), see ``FusedScoringAttention``."""
+        """x: (B, L, C), the class token first; returns the same shape, and (B, L - 1) as ``FusedScoringAttention``."""
         q, k, v = self.heads(x)
         if self.keeps_float32:
             with torch.autocast(x.device.type, enabled=False):
