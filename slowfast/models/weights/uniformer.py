@@ -64,7 +64,7 @@ def _light_from_authors(weights: Mapping[str, Tensor], _config: Mapping[str, Any
     """The authors' video weights of a lightweight model, or their ImageNet weights, which have no LayerScale."""
     if not any(value.ndim == 4 for value in weights.values()):
         family = LAYER_SCALE_MODEL if "blocks1.0.gamma_1" in weights else LIGHT_MODELS[0]
-        return Translation("the authors' lightweight UniFormer", dict(weights), family=family, origin="authors")
+        return Translation("the authors' UniFormer, lightweight", dict(weights), family=family, origin="authors")
     layout = "ImageNet weights of a lightweight UniFormer"
     may_lack = r"blocks\d\.\d+\.gamma_[12]"
     return Translation(layout, dict(weights), family=LIGHT_MODELS[0], may_lack=may_lack)

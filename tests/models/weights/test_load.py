@@ -23,6 +23,8 @@ from tests.models.weights.layouts import (
 )
 
 HEADS = ("head", "head_cls")  # of the lightweight models
+PRUNING = ((), (), (1, *(0.5,) * 7), (0.5,) * 2)
+XXS_BLOCKS = {"depth": (2, 5, 8, 2), "prune_ratio": PRUNING, "trade_off": PRUNING}
 V2_HEAD = "backbone.transformer.proj.2"
 K400 = load_label_list("kinetics400_uniformer")
 
@@ -43,13 +45,15 @@ def assert_equal_weights(model, expected):
     [
         ("uniformer_s_k400_16x224", lambda: tiny_v1(MODEL__NUM_CLASSES=400)),
         ("uniformer_s_split_8x224", lambda: tiny_v1(MODEL__NUM_CLASSES=400, UNIFORMER__SPLIT=True)),
+        ("uniformer_xxs_4x128", lambda: tiny_light(num_classes=400, layer_scale=0.1, **XXS_BLOCKS)),
+        ("uniformer_xxs_8x160", lambda: tiny_light(num_classes=400, **XXS_BLOCKS)),
         ("uniformerv2_b16_k400_8x224", lambda: tiny_v2(B16_NAMES, MODEL__NUM_CLASSES=400)),
         (
             "uniformerv2_b16_frozen_8x224",
             lambda: tiny_v2(B16_NAMES, MODEL__NUM_CLASSES=400, UNIFORMERV2__FROZEN=True),
         ),
     ],
-    ids=["v1", "v1_split", "v2", "v2_frozen"],
+    ids=["v1", "v1_split", "light_layer_scale", "light", "v2", "v2_frozen"],
 )
 def test_checkpoints_of_the_authors(tmp_path, wrapper, golden, build):
     model = build()
@@ -269,7 +273,7 @@ def test_a_lightweight_checkpoint_is_told_from_the_others(tmp_path, has_layer_sc
     path = saved(tmp_path, {"model_state": weights})
     model = tiny_light(layer_scale=0.1 if has_layer_scale else None)
     report = load_source(model, path, rules(order="same"))
-    assert report.layout == "the authors' lightweight UniFormer"
+    assert report.layout == "the authors' UniFormer, lightweight"
     assert_equal_weights(model, weights)
     kind = "Uniformer_light_ls_fp32" if has_layer_scale else "Uniformer_light"
     with pytest.raises(UserError, match=rf"holds weights of {kind}, but MODEL.MODEL_NAME is Uniformer$"):
