@@ -1,10 +1,10 @@
-"""BatchNorm of a trained model as a part of the linear layer that reads it: the same function with a layer less."""
+"""BatchNorm of a trained model as a part of the layer beside it: the same function with a layer less."""
 
 from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
@@ -41,6 +41,24 @@ def fold_batch_norms(model: nn.Module) -> list[str]:
                 module.set_submodule(norm_name, nn.Identity())
                 folded.append(f"{prefix}.{norm_name}".lstrip("."))
     return folded
+
+
+def normed_conv(x: Tensor, conv: nn.Conv3d, norm: nn.Module) -> Tensor:
+    """``norm(conv(x))``; in evaluation, a BatchNorm is computed as a part of the convolution.
+
+    With s = weight / sqrt(variance + eps), s (W x + b - mean) + bias = (s W) x + (s (b - mean) + bias). Padding makes
+    no difference: the norm comes after it.
+
+    Args:
+        x: (N, C_in, T, H, W).
+        conv: with a bias.
+        norm: of its output.
+    """
+    if norm.training or not isinstance(norm, nn.BatchNorm3d) or norm.running_mean is None or not norm.affine:
+        return norm(conv(x))
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    weight, bias = conv.weight * scale.view(-1, 1, 1, 1, 1), scale * (conv.bias - norm.running_mean) + norm.bias
+    return conv._conv_forward(x, weight, bias)
 
 
 def _can_fold(norm: nn.Module, reader: nn.Module) -> bool:

@@ -184,14 +184,26 @@ class GlobalBlock(nn.Module):
 
 
 class PatchEmbed(nn.Module):
-    """Downsample by a strided convolution, kernel (kt, kh, kw) and stride (st, sh, sw), then LayerNorm."""
+    """Downsample by a strided convolution, then LayerNorm.
+
+    Args:
+        in_channels, dim: channels before and after.
+        kernel_size, stride: (kt, kh, kw) and (st, sh, sw).
+        proj: the convolution, where it is not an ``nn.Conv3d`` of these.
+    """
 
     def __init__(
-        self, in_channels: int, dim: int, kernel_size: tuple[int, int, int], stride: tuple[int, int, int]
+        self,
+        in_channels: int,
+        dim: int,
+        kernel_size: tuple[int, int, int],
+        stride: tuple[int, int, int],
+        proj: nn.Conv3d | None = None,
     ) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(dim)
-        self.proj = nn.Conv3d(in_channels, dim, kernel_size, stride, padding=(kernel_size[0] // 2, 0, 0))
+        padding = (kernel_size[0] // 2, 0, 0)
+        self.proj = nn.Conv3d(in_channels, dim, kernel_size, stride, padding) if proj is None else proj
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (N, C, T, H, W); returns (N, dim, T / st, H / sh, W / sw), channels-last in memory."""

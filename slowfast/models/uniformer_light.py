@@ -16,6 +16,7 @@ from slowfast.config.uniformer import LAYER_SCALE_MODEL, LIGHT_MODELS, NUM_STAGE
 from slowfast.errors import UserError
 from slowfast.models.layers import linear_drop_path_rates
 from slowfast.models.registry import MODEL_REGISTRY
+from slowfast.models.strided_conv import PatchConv3d
 from slowfast.models.uniformer_blocks import LocalBlock, PatchEmbed
 from slowfast.models.uniformer_light_blocks import ConvStem, PrunedGlobalBlock
 from slowfast.models.uniformer_stages import FourStageModel, check_clips, init_uniformer_weights, per_stage
@@ -71,11 +72,12 @@ class UniformerLight(FourStageModel):
         self.num_classes, self.num_features, self.num_layers = num_classes, embed_dim[-1], sum(depth)
         self.checkpoint_num = tuple(checkpoint_num)
 
-        kernel_size = (3, 2, 2) if std else (1, 2, 2)
         self.patch_embed1 = ConvStem(3, embed_dim[0])
-        self.patch_embed2 = PatchEmbed(embed_dim[0], embed_dim[1], kernel_size, stride=(1, 2, 2))
-        self.patch_embed3 = PatchEmbed(embed_dim[1], embed_dim[2], kernel_size, stride=(1, 2, 2))
-        self.patch_embed4 = PatchEmbed(embed_dim[2], embed_dim[3], kernel_size, stride=(1, 2, 2))
+        for stage_idx in range(1, NUM_STAGES):
+            channels = embed_dim[stage_idx - 1 : stage_idx + 1]
+            proj = None if std else PatchConv3d(*channels, kernel_size=(2, 2))
+            patch_embed = PatchEmbed(*channels, kernel_size=(3, 2, 2), stride=(1, 2, 2), proj=proj)
+            self.add_module(f"patch_embed{stage_idx + 1}", patch_embed)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dim[2]))
         self.cls_upsample = nn.Linear(embed_dim[2], embed_dim[3])
         self.pos_drop = nn.Dropout(dropout_rate)

@@ -7,28 +7,54 @@ Parameter names are those of the published checkpoints. Volumes are (N, C, T, H,
 import torch
 from torch import Tensor, nn
 
+from slowfast.models.batch_norm import normed_conv
 from slowfast.models.depthwise import DepthwiseConv3d
 from slowfast.models.layers import DotProductAttention, DropPath, FusedAttention
+from slowfast.models.reference import FastPrimitive
+from slowfast.models.strided_conv import StridedConv3d
 from slowfast.models.token_pruning import TokenPruning, halved_score, rank_tokens, updated_score
 from slowfast.models.uniformer_blocks import Attention, Mlp, scaled
 
 
-class ConvStem(nn.Module):
+class ConvStem(FastPrimitive, nn.Module):
     """The first patch embedding: two 3x3x3 convolutions, each with BatchNorm, which halve height and width twice and
-    time once."""
+    time once.
+
+    In evaluation the BatchNorm layers are a part of the convolutions before them.
+    """
 
     def __init__(self, in_channels: int, dim: int) -> None:
         super().__init__()
         self.proj = nn.Sequential(
-            nn.Conv3d(in_channels, dim // 2, kernel_size=3, stride=(1, 2, 2), padding=1),
+            StridedConv3d(in_channels, dim // 2, stride_t=1),
             nn.BatchNorm3d(dim // 2),
             nn.GELU(),
-            nn.Conv3d(dim // 2, dim, kernel_size=3, stride=2, padding=1),
+            StridedConv3d(dim // 2, dim, stride_t=2),
             nn.BatchNorm3d(dim),
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (N, C, T, H, W); returns (N, dim, T / 2, H / 4, W / 4), channels-last in memory."""
+        first, first_norm, gelu, second, second_norm = self.proj
+        x = normed_conv(x.contiguous(memory_format=torch.channels_last_3d), first, first_norm)
+        # GELU has a fast kernel for contiguous memory alone.
+        x = gelu(x.movedim(1, -1)).movedim(-1, 1)
+        return normed_conv(x, second, second_norm)
+
+    def reference(self) -> nn.Module:
+        """The layers one after the other."""
+        return PlainConvStem(self.proj)
+
+
+class PlainConvStem(nn.Module):
+    """The reference of ``ConvStem``, whose layers it takes over."""
+
+    def __init__(self, proj: nn.Sequential) -> None:
+        super().__init__()
+        self.proj = proj
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As ``ConvStem.forward``."""
         return self.proj(x.contiguous(memory_format=torch.channels_last_3d))
 
 

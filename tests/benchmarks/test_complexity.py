@@ -43,8 +43,9 @@ def test_published_sizes_are_reproduced(name):
     assert complexity.fvcore_multiply_adds == golden["macs_reference"]
     if golden["config"]["MODEL.MODEL_NAME"] == "Uniformer":
         assert complexity.multiply_adds == complexity.plain_multiply_adds < complexity.fvcore_multiply_adds
-    elif golden["config"]["MODEL.MODEL_NAME"].startswith("Uniformer_light"):  # the class token's scores count twice
-        assert complexity.plain_multiply_adds < complexity.multiply_adds < 1.001 * complexity.plain_multiply_adds
+    elif golden["config"]["MODEL.MODEL_NAME"].startswith("Uniformer_light"):
+        # The class token's scores are computed beside the attention, and kernels of the stem padded with zeros.
+        assert complexity.plain_multiply_adds < complexity.multiply_adds < 1.11 * complexity.plain_multiply_adds
     else:  # the folded cross attention needs no keys and values of all tokens
         assert complexity.multiply_adds < complexity.plain_multiply_adds
     assert all(parameter.device.type == "meta" for parameter in model.parameters())
