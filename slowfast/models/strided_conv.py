@@ -50,7 +50,7 @@ class StridedConv3d(FastPrimitive, nn.Conv3d):
         return self._conv_forward(x, self.weight, self.bias)
 
     def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        if x.device.type == "cpu" and len(x) == 1 and x[0, ..., 0].numel() <= _MANY_ROWS:
+        if x.device.type == "cpu" and x.shape[0] == 1 and x[0, ..., 0].numel() <= _MANY_ROWS:
             weight = F.pad(weight, (0, 1, 0, 1))
         return F.conv3d(x, weight, bias, self.stride, self.padding)
 

@@ -22,7 +22,7 @@ Update = Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]
 
 
 def rank_tokens(score: Tensor) -> Tensor:
-    """The places of tokens from the highest score to the lowest; of equal scores, the earlier place comes first.
+    """The places of tokens from the highest score to the lowest.
 
     Args:
         score: (N, L).
@@ -30,7 +30,7 @@ def rank_tokens(score: Tensor) -> Tensor:
     Returns:
         int64 (N, L), each row a permutation of 0 to L - 1.
     """
-    return score.detach().argsort(dim=1, descending=True, stable=True)
+    return score.detach().topk(score.shape[1], dim=1).indices  # ONNX has no other sort
 
 
 def updated_score(score: Tensor | None, attention: Tensor, trade_off: float) -> Tensor:
@@ -93,7 +93,7 @@ class TokenPruning(FastPrimitive, nn.Module):
         kept = order[:, : num_kept(num_tokens, self.keep_ratio)]
         weights = score.scatter(1, kept, 0.0)
         representative = _weighted_sum(tokens, weights / weights.sum(1, keepdim=True))
-        rows = (kept + num_tokens * torch.arange(len(kept), device=kept.device).unsqueeze(1)).flatten()
+        rows = (kept + num_tokens * torch.arange(kept.shape[0], device=kept.device).unsqueeze(1)).flatten()
         informative = _take(tokens, rows, kept.shape[1])
         class_token, informative, attention, step = _updated(class_token, informative, representative, update)
         tokens = tokens + step
@@ -131,7 +131,9 @@ class SortedTokenPruning(nn.Module):
         tokens = torch.cat([informative, dropped + step], dim=1)
         new_score = updated_score(score[:, :num_informative], attention, self.trade_off)
         score = torch.cat([new_score, score[:, num_informative:]], dim=1)
-        back = order.argsort(dim=1)
+        back = torch.empty_like(order).scatter(
+            1, order, torch.arange(order.shape[1], device=order.device).expand_as(order)
+        )
         return _sorted(tokens, back), class_token, score.gather(1, back)
 
 
@@ -156,7 +158,7 @@ def _weighted_sum(tokens: Tensor, weights: Tensor) -> Tensor:
 
 def _take(tokens: Tensor, rows: Tensor, num_rows: int) -> Tensor:
     """Rows (N * K,) of N * L tokens, as (N, K, C)."""
-    return tokens.flatten(0, 1).index_select(0, rows).unflatten(0, (len(tokens), num_rows))
+    return tokens.flatten(0, 1).index_select(0, rows).unflatten(0, (tokens.shape[0], num_rows))
 
 
 def _put(tokens: Tensor, rows: Tensor, values: Tensor) -> Tensor:

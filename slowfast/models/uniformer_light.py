@@ -177,7 +177,7 @@ class UniformerLight(FourStageModel):
                 break
             x = self._embed(stage_idx, x)
             if stage_idx == 2:
-                class_token = self.cls_token.expand(len(x), -1, -1)
+                class_token = self.cls_token.expand(x.shape[0], -1, -1)
             elif stage_idx == 3:
                 class_token = self.cls_upsample(class_token)
             for block_idx in range(min(len(blocks), last + 1 - layer)):

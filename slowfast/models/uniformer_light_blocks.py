@@ -7,7 +7,7 @@ Parameter names are those of the published checkpoints. Volumes are (N, C, T, H,
 import torch
 from torch import Tensor, nn
 
-from slowfast.models.batch_norm import normed_conv
+from slowfast.models.batch_norm import FoldableNorms, normed_conv
 from slowfast.models.depthwise import DepthwiseConv3d
 from slowfast.models.layers import DotProductAttention, DropPath, FusedAttention
 from slowfast.models.reference import FastPrimitive
@@ -16,12 +16,14 @@ from slowfast.models.token_pruning import TokenPruning, halved_score, rank_token
 from slowfast.models.uniformer_blocks import Attention, Mlp, scaled
 
 
-class ConvStem(FastPrimitive, nn.Module):
+class ConvStem(FastPrimitive, FoldableNorms, nn.Module):
     """The first patch embedding: two 3x3x3 convolutions, each with BatchNorm, which halve height and width twice and
     time once.
 
     In evaluation the BatchNorm layers are a part of the convolutions before them.
     """
+
+    norm_writers = (("proj.1", "proj.0"), ("proj.4", "proj.3"))
 
     def __init__(self, in_channels: int, dim: int) -> None:
         super().__init__()
@@ -46,8 +48,10 @@ class ConvStem(FastPrimitive, nn.Module):
         return PlainConvStem(self.proj)
 
 
-class PlainConvStem(nn.Module):
+class PlainConvStem(FoldableNorms, nn.Module):
     """The reference of ``ConvStem``, whose layers it takes over."""
+
+    norm_writers = ConvStem.norm_writers
 
     def __init__(self, proj: nn.Sequential) -> None:
         super().__init__()

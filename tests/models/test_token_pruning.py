@@ -91,8 +91,10 @@ def test_tokens_that_are_not_kept_move_with_their_representative():
         torch.testing.assert_close(pruned[video, order[video, :4]], tokens[video, order[video, :4]])
 
 
-def test_equal_scores_rank_by_place():
-    assert rank_tokens(torch.tensor([[1.0, 3.0, 1.0, 3.0]])).tolist() == [[1, 3, 0, 2]]
+def test_ranks_fall_with_the_score_and_hold_equal_ones_once_each():
+    assert rank_tokens(torch.tensor([[1.0, 3.0, 2.0], [0.0, 0.5, 7.0]])).tolist() == [[1, 2, 0], [2, 1, 0]]
+    (order,) = rank_tokens(torch.tensor([[1.0, 3.0, 1.0, 3.0]])).tolist()
+    assert {*order[:2]} == {1, 3} and {*order[2:]} == {0, 2}
 
 
 def test_the_score_of_a_coarser_grid_is_its_mean_scaled_to_the_old_sum():
