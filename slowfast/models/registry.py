@@ -30,12 +30,15 @@ class VideoModel(nn.Module):
         num_layers: blocks that ``forward_intermediates`` counts.
         classifier_names: names of the linear layers that put out logits; most models have one. The first is the one
             that counts in evaluation.
+        bfloat16_jump: how far its logits in bfloat16 may always be from those in float32, of the largest; above 0 for a
+            model that chooses among tokens, and in bfloat16 now and then chooses others.
         has_fixed_frames: whether a program of the model (``slowfast.inference.export``) holds for its number of frames
             alone.
         weights: what is known about the family's public weights.
     """
 
     classifier_names: ClassVar[Sequence[str]] = ("head",)
+    bfloat16_jump: ClassVar[float] = 0.0
     has_fixed_frames: ClassVar[bool] = False
     weights: ClassVar[WeightsFamily] = WeightsFamily()
 

@@ -41,6 +41,7 @@ class UniformerLight(FourStageModel):
 
     weights = UNIFORMER_LIGHT_WEIGHTS
     classifier_names = ("head", "head_cls")
+    bfloat16_jump = 0.1
     has_fixed_frames = True
 
     def __init__(
