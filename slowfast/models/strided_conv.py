@@ -23,8 +23,11 @@ class PatchConv3d(FastPrimitive, nn.Conv3d):
         """x: (N, C_in, T, H, W), H and W multiples of the kernel; returns (N, C_out, T, H / h, W / w)."""
         _, h, w = self.kernel_size
         patches = x.movedim(1, -1).unflatten(3, (-1, w)).unflatten(2, (-1, h))  # (N, T, H / h, h, W / w, w, C_in)
-        rows = patches.transpose(3, 4).flatten(-3)
-        return F.linear(rows, self.weight.movedim(1, -1).flatten(1), self.bias).movedim(-1, 1)
+        if x.numel() < self.weight.numel():  # the smaller of the two is put into another order
+            rows, weight = patches.permute(0, 1, 2, 4, 6, 3, 5).flatten(-3), self.weight.flatten(1)
+        else:
+            rows, weight = patches.transpose(3, 4).flatten(-3), self.weight.movedim(1, -1).flatten(1)
+        return F.linear(rows, weight, self.bias).movedim(-1, 1)
 
     def reference(self) -> nn.Module:
         """An ``nn.Conv3d``."""

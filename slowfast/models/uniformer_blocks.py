@@ -87,9 +87,9 @@ class Attention(nn.Module):
         return self.proj_drop(self.proj(attended.transpose(1, 2).flatten(2)))
 
 
-def scaled(x: Tensor, gamma: nn.Parameter | None) -> Tensor:
-    """The output of a layer times its LayerScale, where it has one."""
-    return x if gamma is None else gamma * x
+def plus_scaled(x: Tensor, branch: Tensor, gamma: nn.Parameter | None) -> Tensor:
+    """A residual connection whose branch has a LayerScale, or none."""
+    return x + branch if gamma is None else torch.addcmul(x, branch, gamma)
 
 
 class LocalBlock(FoldableNorms, nn.Module):
@@ -127,8 +127,8 @@ class LocalBlock(FoldableNorms, nn.Module):
         """x: (N, C, T, H, W); returns the same shape."""
         x = x + self.pos_embed(x)
         # Local MHRA: value, depth-wise affinity over 5x5x5 neighbours, output.
-        x = x + self.drop_path(scaled(self.conv2(self.attn(self.conv1(self.norm1(x)))), self.gamma_1))
-        return x + self.drop_path(scaled(self.mlp(self.norm2(x)), self.gamma_2))
+        x = plus_scaled(x, self.drop_path(self.conv2(self.attn(self.conv1(self.norm1(x))))), self.gamma_1)
+        return plus_scaled(x, self.drop_path(self.mlp(self.norm2(x))), self.gamma_2)
 
 
 class GlobalBlock(nn.Module):

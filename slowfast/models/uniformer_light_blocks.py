@@ -13,7 +13,7 @@ from slowfast.models.layers import DotProductAttention, DropPath, FusedAttention
 from slowfast.models.reference import FastPrimitive
 from slowfast.models.strided_conv import StridedConv3d
 from slowfast.models.token_pruning import TokenPruning, halved_score, rank_tokens, updated_score
-from slowfast.models.uniformer_blocks import Attention, Mlp, scaled
+from slowfast.models.uniformer_blocks import Attention, Mlp, plus_scaled
 
 
 class ConvStem(FastPrimitive, FoldableNorms, nn.Module):
@@ -199,10 +199,11 @@ class PrunedGlobalBlock(nn.Module):
             (N, 1, C), before stochastic depth.
         """
         attended, attention = self.attn(self.norm1(sequence))
-        attended = scaled(attended, self.gamma_1)
-        sequence = sequence + self.drop_path(attended)
-        fed = scaled(self.mlp(self.norm2(sequence)), self.gamma_2)
-        return sequence + self.drop_path(fed), attention, attended[:, -1:] + fed[:, -1:]
+        sequence = plus_scaled(sequence, self.drop_path(attended), self.gamma_1)
+        fed = self.mlp(self.norm2(sequence))
+        step = attended[:, -1:] if self.gamma_1 is None else self.gamma_1 * attended[:, -1:]
+        step = plus_scaled(step, fed[:, -1:], self.gamma_2)
+        return plus_scaled(sequence, self.drop_path(fed), self.gamma_2), attention, step
 
 
 def at_least_float32(x: Tensor) -> Tensor:

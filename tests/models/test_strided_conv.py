@@ -13,10 +13,18 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last_3d])
 @pytest.mark.parametrize("num_clips", [1, 2])
-@pytest.mark.parametrize("build", [lambda: StridedConv3d(3, 6, 1), lambda: StridedConv3d(3, 6, 2), None])
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: StridedConv3d(3, 6, 1),
+        lambda: StridedConv3d(3, 6, 2),
+        lambda: PatchConv3d(3, 6, (2, 2)),  # smaller than the input
+        lambda: PatchConv3d(3, 600, (2, 4)),  # larger
+    ],
+)
 def test_outputs_and_gradients_are_those_of_conv3d(build, num_clips, layout):
     torch.manual_seed(0)
-    conv = (build() if build else PatchConv3d(3, 6, (2, 2))).double()
+    conv = build().double()
     x = torch.randn(num_clips, 3, 5, 8, 12, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
     outputs = conv(x), conv.reference()(x)
     torch.testing.assert_close(*outputs)
