@@ -70,8 +70,9 @@ def train_two_steps(folder: Path, experiment: str, *overrides: object) -> None:
 
 
 @pytest.mark.slow
-def test_a_small_one(tmp_path):
-    train_two_steps(tmp_path, "uniformer_s8x8_k400")
+@pytest.mark.parametrize("experiment", ["uniformer_s8x8_k400", "uniformer_xxs4_128_k400"])
+def test_a_small_one(tmp_path, experiment):
+    train_two_steps(tmp_path, experiment)
 
 
 # In place of L/14, whose checkpoints of several gigabytes take most of the time.

@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from slowfast.benchmarks.operation_costs import has_formula, is_product, multiply_adds, no_formula, norm_operations
 from slowfast.models.layers import DotProductAttention
 from slowfast.models.reference import use_reference
+from slowfast.models.registry import logits_of_heads
 
 
 class Complexity(NamedTuple):
@@ -75,9 +76,9 @@ def count_operations(model: nn.Module, shape: Sequence[int], *, has_backward: bo
     """
     with without_memory(model) as model, OperationCounter() as counter, torch.set_grad_enabled(has_backward):
         counter.watch_attentions(model)
-        logits = model.train(has_backward)(torch.empty(shape))
+        heads = logits_of_heads(model.train(has_backward)(torch.empty(shape)))
         if has_backward:
-            logits.sum().backward()
+            sum(logits.sum() for logits in heads).backward()
     return counter
 
 

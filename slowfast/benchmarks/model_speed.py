@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from slowfast.benchmarks.complexity import count_operations
 from slowfast.benchmarks.measure import Timing, matrix_product, peak_memory_bytes, time_alternately
-from slowfast.models import build_model
+from slowfast.models import build_model, logits_of_heads
 from slowfast.models.reference import use_reference
 from slowfast.runtime.compiler import check_compiler
 from slowfast.runtime.memory import resident_bytes
@@ -159,7 +159,7 @@ def _run_step(model: nn.Module, clips: Tensor, dtype: torch.dtype) -> None:
     model.zero_grad(set_to_none=True)
     targets = torch.zeros(len(clips), dtype=torch.int64, device=clips.device)
     with _autocast(clips.device, dtype):
-        loss = F.cross_entropy(model(clips), targets)
+        loss = sum(F.cross_entropy(logits, targets) for logits in logits_of_heads(model(clips)))
     loss.backward()
 
 

@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from slowfast.benchmarks.complexity import without_memory
+from slowfast.models import logits_of_heads
 
 NUM_ADAM_MOMENTS = 2
 
@@ -32,8 +33,9 @@ def step_memory_bytes(model: nn.Module, shape: Sequence[int]) -> int:
             memory.add(tensor)
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         moments = [torch.empty_like(parameter) for parameter in trained for _ in range(NUM_ADAM_MOMENTS)]
-        logits = model.train()(torch.empty(shape))
-        F.cross_entropy(logits, torch.zeros(shape[0], dtype=torch.int64)).backward()
+        heads = logits_of_heads(model.train()(torch.empty(shape)))
+        targets = torch.zeros(shape[0], dtype=torch.int64)
+        sum(F.cross_entropy(logits, targets) for logits in heads).backward()
         del moments
     return memory.peak_bytes
 

@@ -1,7 +1,8 @@
-"""What a stream saves by computing each frame once, and whether its memory stays as it is."""
+"""What a stream saves by computing each frame once, how fast it is, and whether its memory stays as it is."""
 
 from collections.abc import Generator
 from itertools import cycle
+from time import perf_counter, process_time
 from typing import NamedTuple
 
 import av
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from slowfast.benchmarks.measure import Timing, time_alternately
 from slowfast.errors import UserError
-from slowfast.inference.frame_feed import Frame
+from slowfast.inference.frame_feed import Frame, FrameFeed
 from slowfast.inference.stream import Stream
 from slowfast.inference.window_memory import TokenRing
 from slowfast.models import build_model
@@ -49,7 +50,8 @@ def measure_saving(cfg: CfgNode, device: torch.device, *, num_rounds: int) -> Sa
     Raises:
         UserError: for a model that joins frames from its first layers on.
     """
-    model, num_frames, size = _random_model(cfg).to(device), cfg.DATA.NUM_FRAMES, cfg.DATA.TEST_CROP_SIZE
+    model = _with_frame_tokens(cfg).to(device)
+    num_frames, size = cfg.DATA.NUM_FRAMES, cfg.DATA.TEST_CROP_SIZE
     views = list(torch.randint(0, 256, (num_frames, 1, 3, 1, size, size), dtype=torch.uint8))
     clip, endless = torch.cat(views, dim=2), cycle(views)
 
@@ -123,7 +125,9 @@ def measure_memory(cfg: CfgNode, *, num_frames: int, num_readings: int = 10) -> 
         Frames so far and bytes, ``num_readings`` times; the first reading comes when a tenth has gone by.
     """
     window_s = 2 * cfg.DATA.NUM_FRAMES / MadeUpFeed.fps
-    stream = Stream(_random_model(cfg), cfg, MadeUpFeed(num_frames), lambda scores: ([], scores), window_s=window_s)
+    stream = Stream(
+        _with_frame_tokens(cfg), cfg, MadeUpFeed(num_frames), lambda scores: ([], scores), window_s=window_s
+    )
     readings = []
     for window in stream:
         so_far = round(window.end_s * MadeUpFeed.fps)
@@ -132,14 +136,65 @@ def measure_memory(cfg: CfgNode, *, num_frames: int, num_readings: int = 10) -> 
     return readings
 
 
+class Decisions(NamedTuple):
+    """What came of a stream that was read as fast as it goes.
+
+    Attributes:
+        num_windows: predictions.
+        num_frames: of the file.
+        wall_s, cpu_s: from the first prediction to the last; the CPU time is that of all threads of the process.
+    """
+
+    num_windows: int
+    num_frames: int
+    wall_s: float
+    cpu_s: float
+
+    def __str__(self) -> str:
+        rates = (self.num_windows / seconds for seconds in (self.wall_s, self.cpu_s))
+        per_s = "{:.1f} predictions per second, {:.1f} per second of CPU time".format(*rates)
+        return f"{self.num_windows} predictions, {self.num_frames} frames decoded: {per_s}"
+
+
+def measure_decisions(cfg: CfgNode, video: str, *, window_s: float, stride_s: float) -> Decisions:
+    """Read a video to its end, decoding included, one prediction per window, with random weights.
+
+    Args:
+        cfg: the whole config.
+        video: a file.
+        window_s, stride_s: see ``VideoClassifier.stream``.
+
+    Raises:
+        UserError: if the video cannot be read, or has fewer than two windows.
+    """
+    feed = FrameFeed(video, name=video)
+    windows = {"window_s": window_s, "stride_s": stride_s}
+    stream = Stream(_random_model(cfg), cfg, feed, lambda scores: ([], scores), **windows)
+    predictions = iter(stream)
+    if next(predictions, None) is None:
+        raise UserError(f"{video}: {' '.join(stream.summary())}")
+    wall_s, cpu_s, num_before = perf_counter(), process_time(), stream.end_s
+    num_windows = sum(1 for _ in predictions)
+    wall_s, cpu_s = perf_counter() - wall_s, process_time() - cpu_s
+    if not num_windows:
+        raise UserError(f"{video}: has one window of {window_s:g} s; make it shorter")
+    return Decisions(num_windows, round((stream.end_s - num_before) * feed.fps), wall_s, cpu_s)
+
+
 @torch.no_grad()
 def _random_model(cfg: CfgNode) -> VideoModel:
     """With weights that are not zero where training starts at zero, so that every part has a say in the logits."""
     torch.manual_seed(0)
     model = build_model(cfg).eval()
-    if not model.has_frame_tokens:
-        raise UserError(f"{cfg.MODEL.MODEL_NAME} of this config joins frames from its first layers on")
     for parameter in model.parameters():
         if not parameter.any():
             nn.init.normal_(parameter, std=0.02)
+    return model
+
+
+def _with_frame_tokens(cfg: CfgNode) -> VideoModel:
+    """A random model that computes each frame of a stream once."""
+    model = _random_model(cfg)
+    if not model.has_frame_tokens:
+        raise UserError(f"{cfg.MODEL.MODEL_NAME} of this config joins frames from its first layers on")
     return model

@@ -16,6 +16,14 @@ from slowfast.config.shipped import shipped_configs
 from slowfast.errors import UserError
 
 PUBLISHED_MODELS = {
+    **{
+        f"UniFormer-XXS {t}x{px}": (stem, {"DATA.NUM_FRAMES": t, "DATA.TRAIN_CROP_SIZE": px, "DATA.TEST_CROP_SIZE": px})
+        for t, px, stem in (
+            *((t, px, "uniformer_xxs_layer_scale") for t, px in ((4, 128), (4, 160), (8, 128))),
+            *((t, px, "uniformer_xxs") for t, px in ((8, 160), (16, 128), (16, 160), (32, 160))),
+        )
+    },
+    "UniFormer-XS 32x192": ("uniformer_xs", {}),
     **{f"UniFormer-S {t}x224": ("uniformer_s", {"DATA.NUM_FRAMES": t}) for t in (8, 16, 32)},
     **{f"UniFormer-B {t}x224": ("uniformer_b", {"DATA.NUM_FRAMES": t}) for t in (8, 16, 32)},
     "UniFormerV2-B/16 8x224": ("uniformerv2_b16", {}),

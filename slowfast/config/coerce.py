@@ -145,6 +145,11 @@ def number_or_list(length: int) -> Callable[[Any], Any]:
     return convert
 
 
+def lists_of_numbers(value: Any) -> list[list[float]]:
+    """Takes a list of lists of finite numbers."""
+    return _to_list(value, lambda item: _to_list(item, to_float))
+
+
 BOOL_TEXTS = {"true": True, "True": True, "false": False, "False": False}
 NONE_TEXTS = ("", "None", "none", "null")
 

@@ -235,7 +235,8 @@ _C.MIXUP.LABEL_SMOOTH_VALUE = 0.1
 
 # ---------------------------------------------------------------------------------------------------- model
 _C.MODEL = CfgNode()
-# Model family: Uniformer or Uniformerv2.
+# Model family: Uniformer, Uniformerv2, or a lightweight UniFormer (Uniformer_light, Uniformer_light_fp32 and
+# Uniformer_light_ls_fp32).
 _C.MODEL.MODEL_NAME = "Uniformerv2"
 # Classes (K).
 _C.MODEL.NUM_CLASSES = 400
@@ -259,7 +260,8 @@ _C.MODEL.CHECKPOINT_CLASS_ORDER = ""
 _C.MODEL.COMPILE = False
 # Recompute activations in the backward pass to save memory (gradient checkpointing).
 _C.MODEL.USE_CHECKPOINT = False
-# Leading blocks that are recomputed. Uniformer: four entries, one per stage; Uniformerv2: the first entry counts.
+# Leading blocks that are recomputed. Uniformer and its light models: four entries, one per stage; Uniformerv2: the
+# first entry counts.
 _C.MODEL.CHECKPOINT_NUM = [0, 0, 0, 0]
 # Decay per step of the EMA (exponential moving average) of the weights, in [0, 1).
 _C.MODEL.EMA_DECAY = 0.9999

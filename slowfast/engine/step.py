@@ -14,6 +14,7 @@ from slowfast.datasets.records import Batch
 from slowfast.engine.train_run import TrainRun
 from slowfast.errors import UserError
 from slowfast.evaluation.accuracy import top_k_correct
+from slowfast.models import logits_of_heads
 from slowfast.runtime import distributed
 from slowfast.runtime.interruption import Interrupted
 from slowfast.runtime.precision import autocast
@@ -86,12 +87,12 @@ def take_step(run: TrainRun, batches: Iterator[Batch], epoch: int, step_idx: int
         # The processes average their gradients once per step, in the last backward pass.
         with distributed.gradient_sync(run.model, is_on=i + 1 == num_batches):
             with autocast(run.device, run.autocast_dtype):
-                logits = run.model(clips)
-                loss = run.loss(logits, targets)
+                heads = logits_of_heads(run.model(clips))
+                loss = sum(run.loss(logits, targets) for logits in heads) / len(heads)
             run.scaler.scale(loss / num_batches).backward()
         losses.append(loss.detach())
         video_idx.append(batch.video_idx)
-        num_correct += top_k_correct(logits.detach(), batch.labels, 1).sum()
+        num_correct += top_k_correct(heads[0].detach(), batch.labels, 1).sum()
         num_clips += len(batch.labels)
     grad_norm = _update(run, epoch)
     stacked = torch.stack(losses)

@@ -169,8 +169,9 @@ def _proof_clip(classifier: VideoClassifier) -> Tensor:
 def _traced(network: ClipNetwork, clip: Tensor, classifier: VideoClassifier) -> ExportedProgram:
     """As a program for any number of clips, and of frames where the model does not hang on it."""
     is_one_frame = clip.shape[2] == 1  # which the tracer takes for granted
+    has_free_frames = not (is_one_frame or classifier.model.has_fixed_frames)
     try:
-        program = _program(network, clip, has_free_frames=not is_one_frame)
+        program = _program(network, clip, has_free_frames=has_free_frames)
         if _has_free_frames(program) and not _takes(program, _two_frames_more(clip)):
             # From two frames downsampling makes one, and what was traced is the case of one.
             program = _program(network, clip, has_free_frames=False)

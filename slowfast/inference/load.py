@@ -237,7 +237,8 @@ def _load_all(configs: dict[str, os.PathLike]) -> list[tuple[str, CfgNode]]:
 
 def _fits(cfg: CfgNode, translation: Translation) -> bool:
     """Whether the source has the weights of the config's model, of the same shapes, and no others."""
-    if translation.family not in ("", cfg.MODEL.MODEL_NAME):
+    model_class = MODEL_REGISTRY.find("MODEL.MODEL_NAME", cfg.MODEL.MODEL_NAME)
+    if translation.family not in ("", *MODEL_REGISTRY.aliases(model_class)):
         return False
     key = tuple((name, str(value)) for name, value in flatten(cfg) if shapes_model(name))
     if key not in _shapes:

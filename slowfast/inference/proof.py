@@ -137,11 +137,12 @@ def check_bfloat16(model: VideoModel, cfg: CfgNode, video: Path, proof: Proof, t
     """The same for the logits in bfloat16, wherever the model is.
 
     Raises:
-        ProofError: if they are further off than ``BFLOAT16_FACTOR`` times as far as at publishing.
+        ProofError: if they are further off than ``BFLOAT16_FACTOR`` times as far as at publishing, and than the model's
+            ``bfloat16_jump``.
     """
     views, _ = _views_of(cfg, video)
     logits = _outputs(model, cfg, views, torch.bfloat16)[-1]
-    bound = BFLOAT16_FACTOR * max(proof.bfloat16_error, TOLERANCE)
+    bound = max(BFLOAT16_FACTOR * max(proof.bfloat16_error, TOLERANCE), model.bfloat16_jump)
     return _checked_error(logits, proof.trace.logits, "logits in bfloat16", bound, told)
 
 

@@ -1,6 +1,7 @@
 """Activation checkpointing: compute activations again in the backward pass instead of keeping them."""
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -23,9 +24,9 @@ class FrozenRunningStats(AbstractContextManager):
             norm.momentum, norm.num_batches_tracked = momentum, num_batches_tracked
 
 
-def checkpointed(block: nn.Module, x: Tensor) -> Tensor:
-    """``block(x)``, whose activations are computed again in the backward pass instead of kept.
+def checkpointed(block: nn.Module, *args: Tensor | None) -> Any:
+    """``block(*args)``, whose activations are computed again in the backward pass instead of kept.
 
     The second computation does not update running statistics: a batch counts once, as without checkpointing.
     """
-    return checkpoint(block, x, use_reentrant=False, context_fn=lambda: (nullcontext(), FrozenRunningStats(block)))
+    return checkpoint(block, *args, use_reentrant=False, context_fn=lambda: (nullcontext(), FrozenRunningStats(block)))

@@ -113,8 +113,12 @@ class DotProductAttention(nn.Module):
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """As ``FusedAttention.forward``."""
+        return self.dropout(self.weights(q, k)) @ v
+
+    def weights(self, q: Tensor, k: Tensor) -> Tensor:
+        """The attention weights (B, heads, Lq, L)."""
         scale = q.shape[-1] ** -0.5 if self.scale is None else self.scale
-        return self.dropout(self.softmax(q @ k.transpose(-2, -1) * scale)) @ v
+        return self.softmax(q @ k.transpose(-2, -1) * scale)
 
 
 def linear_drop_path_rates(max_rate: float, num_blocks: int) -> list[float]:

@@ -67,10 +67,12 @@ def plain_linear(weight: nn.Parameter, bias: nn.Parameter | None) -> nn.Linear:
 
 
 def plain_conv3d(conv: nn.Conv3d) -> nn.Conv3d:
-    """An ``nn.Conv3d`` proper with the parameters of ``conv``, of stride 1 and odd kernel, that keeps the size."""
-    padding = tuple(size // 2 for size in conv.kernel_size)  # in numbers, not as "same": tools that count read them
+    """An ``nn.Conv3d`` proper with the parameters of ``conv``."""
+    padding = conv.padding
+    if padding == "same":  # in numbers: tools that count read them
+        padding = tuple(size // 2 for size in conv.kernel_size)
     has_bias = conv.bias is not None
-    sizes = (conv.in_channels, conv.out_channels, conv.kernel_size)
+    sizes = (conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride)
     plain = nn.Conv3d(*sizes, padding=padding, groups=conv.groups, bias=has_bias, device="meta")
     plain.weight, plain.bias = conv.weight, conv.bias
     return plain

@@ -18,6 +18,9 @@ from slowfast.models.weights.family import WeightsFamily
 class VideoModel(nn.Module):
     """A video classifier: float clips (N, 3, T, H, W), normalised, to logits (N, K).
 
+    In training a model of several heads returns the logits of each, (N, K), in a tuple; the first are those that it
+    returns in evaluation, and the loss is the mean of the heads' losses.
+
     A family defines ``from_config``, ``forward_features``, ``forward_head`` and ``forward_intermediates``, and what
     else differs from what stands here. Parameter names are those of its published checkpoints.
 
@@ -25,11 +28,18 @@ class VideoModel(nn.Module):
         num_classes: K; 0 without a classifier.
         num_features: C, channels of the pooled features that the classifier reads.
         num_layers: blocks that ``forward_intermediates`` counts.
-        classifier_names: names of the linear layers that put out logits; most models have one.
+        classifier_names: names of the linear layers that put out logits; most models have one. The first is the one
+            that counts in evaluation.
+        bfloat16_jump: how far its logits in bfloat16 may always be from those in float32, of the largest; above 0 for a
+            model that chooses among tokens, and in bfloat16 now and then chooses others.
+        has_fixed_frames: whether a program of the model (``slowfast.inference.export``) holds for its number of frames
+            alone.
         weights: what is known about the family's public weights.
     """
 
     classifier_names: ClassVar[Sequence[str]] = ("head",)
+    bfloat16_jump: ClassVar[float] = 0.0
+    has_fixed_frames: ClassVar[bool] = False
     weights: ClassVar[WeightsFamily] = WeightsFamily()
 
     num_classes: int
@@ -92,8 +102,8 @@ class VideoModel(nn.Module):
         """
         raise NotImplementedError
 
-    def forward(self, clips: Tensor) -> Tensor:
-        """clips: float (N, 3, T, H, W), normalised; returns logits (N, K)."""
+    def forward(self, clips: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """clips: float (N, 3, T, H, W), normalised; returns logits (N, K), in training those of every head."""
         return self.forward_head(self.forward_features(clips))
 
     def get_classifier(self) -> nn.Module | tuple[nn.Module, ...]:
@@ -153,6 +163,11 @@ class VideoModel(nn.Module):
         return [layer % self.num_layers for layer in layers]
 
 
+def logits_of_heads(output: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """What a model returned, head by head."""
+    return output if isinstance(output, tuple) else (output,)
+
+
 class ModelRegistry(ChoiceRegistry):
     """Video classifiers by the names of their classes, which are subclasses of ``VideoModel``.
 
@@ -169,6 +184,10 @@ class ModelRegistry(ChoiceRegistry):
         if obj is not None and not (isinstance(obj, type) and issubclass(obj, VideoModel)):
             raise UserError(f"MODEL registry: {obj!r} is no subclass of slowfast.models.VideoModel")
         return super().register(obj, name=name)
+
+    def aliases(self, model: type[VideoModel]) -> list[str]:
+        """All names under which a class is registered: its weights are weights of each."""
+        return [name for name, registered in self if registered is model]
 
 
 MODEL_REGISTRY = ModelRegistry("MODEL", "MODEL.MODEL_NAME")

@@ -8,22 +8,19 @@ LayerNorm and attention want them, is then a view. A tensor in another layout gi
 from collections.abc import Sequence
 from itertools import islice
 
-import torch
 from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
-from slowfast.config.uniformer import NUM_STAGES, STRIDE_PX, stage_problem
+from slowfast.config.uniformer import NUM_STAGES, stage_problem
 from slowfast.errors import UserError
-from slowfast.models.activation_checkpoint import checkpointed
-from slowfast.models.batch_norm import FoldableNorms
 from slowfast.models.layers import linear_drop_path_rates
-from slowfast.models.registry import MODEL_REGISTRY, VideoModel
+from slowfast.models.registry import MODEL_REGISTRY
 from slowfast.models.uniformer_blocks import GlobalBlock, LocalBlock, PatchEmbed
-from slowfast.models.weights.uniformer import UNIFORMER_WEIGHTS
+from slowfast.models.uniformer_stages import FourStageModel, check_clips, init_uniformer_weights, per_stage
 
 
 @MODEL_REGISTRY.register()
-class Uniformer(FoldableNorms, VideoModel):
+class Uniformer(FourStageModel):
     """UniFormer: two stages of local blocks, two of global blocks, and a linear head on the mean token.
 
     Args:
@@ -44,9 +41,6 @@ class Uniformer(FoldableNorms, VideoModel):
     Raises:
         UserError: if a per-stage argument does not have four entries or ``head_dim`` does not divide.
     """
-
-    weights = UNIFORMER_WEIGHTS
-    norm_readers = (("norm", "head"),)
 
     def __init__(
         self,
@@ -75,8 +69,7 @@ class Uniformer(FoldableNorms, VideoModel):
         )
         if problem:
             raise UserError(problem)
-        if not isinstance(mlp_ratio, Sequence):
-            mlp_ratio = (mlp_ratio,) * NUM_STAGES
+        mlp_ratio = per_stage(mlp_ratio, NUM_STAGES)
         self.num_classes, self.num_features, self.num_layers = num_classes, embed_dim[-1], sum(depth)
         self.checkpoint_num = tuple(checkpoint_num)
 
@@ -103,7 +96,7 @@ class Uniformer(FoldableNorms, VideoModel):
 
         self.norm = nn.BatchNorm3d(embed_dim[-1])
         self.head = nn.Linear(embed_dim[-1], num_classes)
-        self.apply(_init_weights)
+        self.apply(init_uniformer_weights)
 
     @classmethod
     def from_config(cls, cfg: CfgNode) -> "Uniformer":
@@ -124,31 +117,6 @@ class Uniformer(FoldableNorms, VideoModel):
             checkpoint_num=cfg.MODEL.CHECKPOINT_NUM if cfg.MODEL.USE_CHECKPOINT else (0,) * NUM_STAGES,
         )
 
-    def init_classifier(self, linear: nn.Linear) -> None:
-        _init_weights(linear)
-
-    def set_grad_checkpointing(self, enable: bool = True) -> None:
-        self.checkpoint_num = tuple(len(blocks) * enable for blocks in self._stages())
-
-    def layer_idx(self, name: str) -> int:
-        """The layer of a parameter, by its name, as layer-wise learning rates count: 0 to blocks + 1.
-
-        0 is the stem and i the i-th block, over the stages in order; a stage's patch embedding belongs to its first
-        block. What follows the blocks is the last layer.
-        """
-        depth = [len(blocks) for blocks in self._stages()]
-        part, *rest = name.split(".")
-        if part == "patch_embed1":
-            return 0
-        if part.startswith("patch_embed"):
-            return 1 + sum(depth[: int(part.removeprefix("patch_embed")) - 1])
-        if part.startswith("blocks"):
-            return 1 + sum(depth[: int(part.removeprefix("blocks")) - 1]) + int(rest[0])
-        return 1 + sum(depth)
-
-    def _stages(self) -> list[nn.ModuleList]:
-        return [self.blocks1, self.blocks2, self.blocks3, self.blocks4]
-
     def forward_features(self, clips: Tensor) -> Tensor:
         """The normalised output of the last stage.
 
@@ -161,7 +129,7 @@ class Uniformer(FoldableNorms, VideoModel):
         Raises:
             ValueError: for clips of another shape.
         """
-        _check_clips(clips)
+        check_clips(clips)
         x = clips
         for stage_idx, blocks in enumerate(self._stages()):
             x = self._embed(stage_idx, x)
@@ -169,15 +137,10 @@ class Uniformer(FoldableNorms, VideoModel):
                 x = self._run_block(stage_idx, block_idx, x)
         return self.norm(x)
 
-    def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
-        """Pool features (N, C, T, H, W) over all tokens to (N, C), and classify them: logits (N, K)."""
-        pooled = features.flatten(2).mean(-1)
-        return pooled if pre_logits else self.head(pooled)
-
     def forward_intermediates(self, clips: Tensor, layers: Sequence[int]) -> list[Tensor]:
         """Outputs (N, C, T, H, W) of blocks, which count over the four stages in order; C, H and W are the stage's."""
         wanted, outputs, layer = self.layer_indices(layers), {}, 0
-        _check_clips(clips)
+        check_clips(clips)
         x = clips
         for stage_idx, blocks in enumerate(self._stages()):
             if layer > max(wanted, default=-1):
@@ -189,39 +152,3 @@ class Uniformer(FoldableNorms, VideoModel):
                 outputs[layer] = x if layer in wanted else None
                 layer += 1
         return [outputs[layer] for layer in wanted]
-
-    def _embed(self, stage_idx: int, x: Tensor) -> Tensor:
-        """The first layer of a stage; (N, C, T, H, W) to the stage's C, T, H and W."""
-        x = getattr(self, f"patch_embed{stage_idx + 1}")(x)
-        return self.pos_drop(x) if stage_idx == 0 else x
-
-    def _run_block(self, stage_idx: int, block_idx: int, x: Tensor) -> Tensor:
-        """One block, recomputed in the backward pass if it is one of those; (N, C, T, H, W), shape kept."""
-        block = self._stages()[stage_idx][block_idx]
-        recompute = block_idx < self.checkpoint_num[stage_idx] and torch.is_grad_enabled()
-        return checkpointed(block, x) if recompute else block(x)
-
-
-def _check_clips(clips: Tensor) -> None:
-    is_video = clips.ndim == 5 and clips.shape[1] == 3
-    if not is_video or clips.shape[3] % STRIDE_PX or clips.shape[4] % STRIDE_PX:
-        raise ValueError(
-            f"clips of shape {tuple(clips.shape)}; accepted: (N, 3, T, H, W) with H and W multiples of"
-            f" {STRIDE_PX} (DATA.TRAIN_CROP_SIZE, DATA.TEST_CROP_SIZE)"
-        )
-
-
-def _init_weights(module: nn.Module) -> None:
-    """Initialise one module; convolutions and norms keep PyTorch's defaults.
-
-    Divided blocks start without temporal attention: its queries, keys and values are 0. Its projection starts at 1,
-    as published; were it 0 too, neither of the factors would get a gradient.
-    """
-    if isinstance(module, nn.Linear):
-        nn.init.trunc_normal_(module.weight, std=0.02)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
-    elif isinstance(module, GlobalBlock) and module.split:
-        # apply() visits children first, so this has the last word
-        nn.init.zeros_(module.t_attn.qkv.weight)
-        nn.init.ones_(module.t_attn.proj.weight)

@@ -4,6 +4,7 @@ Parameter names are those of the published checkpoints. Volumes are (N, C, T, H,
 ``slowfast.models.uniformer``.
 """
 
+import torch
 from torch import Tensor, nn
 
 from slowfast.models.batch_norm import FoldableNorms
@@ -74,18 +75,45 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (B, L, C), B independent sequences; returns the same shape."""
-        # (B, L, 3C) -> (B, L, 3, heads, head_dim) -> three of (B, heads, L, head_dim)
-        q, k, v = self.qkv(x).unflatten(-1, (3, -1, self.head_dim)).permute(2, 0, 3, 1, 4).unbind(0)
-        return self.proj_drop(self.proj(self.attend(q, k, v).transpose(1, 2).flatten(2)))
+        return self.project(self.attend(*self.heads(x)))
+
+    def heads(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Queries, keys and values (B, heads, L, head_dim) of x (B, L, C)."""
+        # (B, L, 3C) -> (B, L, 3, heads, head_dim)
+        return self.qkv(x).unflatten(-1, (3, -1, self.head_dim)).permute(2, 0, 3, 1, 4).unbind(0)
+
+    def project(self, attended: Tensor) -> Tensor:
+        """The output (B, L, C) of what the heads gathered, (B, heads, L, head_dim)."""
+        return self.proj_drop(self.proj(attended.transpose(1, 2).flatten(2)))
+
+
+def plus_scaled(x: Tensor, branch: Tensor, gamma: nn.Parameter | None) -> Tensor:
+    """A residual connection whose branch has a LayerScale, or none."""
+    return x + branch if gamma is None else torch.addcmul(x, branch, gamma)
 
 
 class LocalBlock(FoldableNorms, nn.Module):
-    """DPE, local MHRA and FFN, all convolutional (equations 1 to 3)."""
+    """DPE, local MHRA and FFN, all convolutional (equations 1 to 3).
+
+    With ``layer_scale`` the outputs of the last two are multiplied by a learned number per channel (LayerScale, arXiv
+    2103.17239), which starts there.
+    """
 
     norm_readers = (("norm1", "conv1"), ("norm2", "mlp.fc1"))
 
-    def __init__(self, dim: int, *, mlp_ratio: float, dropout_rate: float, drop_path_rate: float) -> None:
+    def __init__(
+        self,
+        dim: int,
+        *,
+        mlp_ratio: float,
+        dropout_rate: float,
+        drop_path_rate: float,
+        layer_scale: float | None = None,
+    ) -> None:
         super().__init__()
+        for name in ("gamma_1", "gamma_2"):
+            gamma = None if layer_scale is None else nn.Parameter(torch.full((1, dim, 1, 1, 1), layer_scale))
+            self.register_parameter(name, gamma)
         self.pos_embed = DepthwiseConv3d(dim, kernel_size=3)
         self.norm1 = nn.BatchNorm3d(dim)
         self.conv1 = PointwiseConv3d(dim, dim)
@@ -99,8 +127,8 @@ class LocalBlock(FoldableNorms, nn.Module):
         """x: (N, C, T, H, W); returns the same shape."""
         x = x + self.pos_embed(x)
         # Local MHRA: value, depth-wise affinity over 5x5x5 neighbours, output.
-        x = x + self.drop_path(self.conv2(self.attn(self.conv1(self.norm1(x)))))
-        return x + self.drop_path(self.mlp(self.norm2(x)))
+        x = plus_scaled(x, self.drop_path(self.conv2(self.attn(self.conv1(self.norm1(x))))), self.gamma_1)
+        return plus_scaled(x, self.drop_path(self.mlp(self.norm2(x))), self.gamma_2)
 
 
 class GlobalBlock(nn.Module):
@@ -156,14 +184,26 @@ class GlobalBlock(nn.Module):
 
 
 class PatchEmbed(nn.Module):
-    """Downsample by a strided convolution, kernel (kt, kh, kw) and stride (st, sh, sw), then LayerNorm."""
+    """Downsample by a strided convolution, then LayerNorm.
+
+    Args:
+        in_channels, dim: channels before and after.
+        kernel_size, stride: (kt, kh, kw) and (st, sh, sw).
+        proj: the convolution, where it is not an ``nn.Conv3d`` of these.
+    """
 
     def __init__(
-        self, in_channels: int, dim: int, kernel_size: tuple[int, int, int], stride: tuple[int, int, int]
+        self,
+        in_channels: int,
+        dim: int,
+        kernel_size: tuple[int, int, int],
+        stride: tuple[int, int, int],
+        proj: nn.Conv3d | None = None,
     ) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(dim)
-        self.proj = nn.Conv3d(in_channels, dim, kernel_size, stride, padding=(kernel_size[0] // 2, 0, 0))
+        padding = (kernel_size[0] // 2, 0, 0)
+        self.proj = nn.Conv3d(in_channels, dim, kernel_size, stride, padding) if proj is None else proj
 
     def forward(self, x: Tensor) -> Tensor:
         """x: (N, C, T, H, W); returns (N, dim, T / st, H / sh, W / sw), channels-last in memory."""

@@ -69,4 +69,6 @@ def flat_overrides(flat: dict[str, Any]) -> list[Any]:
 
 
 def _families() -> dict[str, dict[str, Any]]:
-    return {family: json.loads((PUBLISHED / f"{family}.json").read_text()) for family in ("uniformer", "uniformerv2")}
+    """File -> its content; the lightweight models are of the family uniformer."""
+    files = ("uniformer", "uniformer_light", "uniformerv2")
+    return {name: json.loads((PUBLISHED / f"{name}.json").read_text()) for name in files}

@@ -97,6 +97,14 @@ def test_mlp_ratio_is_nothing_else(value):
         load_config(None, ["UNIFORMER.MLP_RATIO", value])
 
 
+@pytest.mark.parametrize("value", [0.5, "half", [0.5], [[], [], ["half"], []], None])
+def test_prune_ratio_is_lists_of_numbers(value):
+    with pytest.raises(
+        UserError, match=r"UNIFORMER.PRUNE_RATIO takes 4 lists of numbers \(one list for each stage, \[\]"
+    ):
+        load_config(None, ["UNIFORMER.PRUNE_RATIO", value])
+
+
 @pytest.mark.parametrize("value", [None, "None", "null", ""])
 @pytest.mark.parametrize("key", ["QKV_SCALE", "PRETRAIN_NAME"])
 def test_optional_keys_may_be_none(key, value):

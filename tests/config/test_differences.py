@@ -49,8 +49,8 @@ class Row(NamedTuple):
 
 
 def named_experiments(cell: str) -> Set[str]:
-    """All 80, all but those that the patterns match, or those; a pattern that matches none is a mistake."""
-    if "all 80" in cell:
+    """All 88, all but those that the patterns match, or those; a pattern that matches none is a mistake."""
+    if "all 88" in cell:
         return frozenset(RUNS)
     patterns = [word for word in re.findall(r"`(\S+)`", cell) if "_" in word]
     found = {pattern: [name for name in RUNS if fnmatchcase(name, pattern)] for pattern in patterns}

@@ -70,8 +70,8 @@ def on_purpose(name: str, differences: Sequence[Difference] = ON_PURPOSE) -> dic
     return {entry.key: entry.ours for entry in differences if re.fullmatch(entry.experiments, name)}
 
 
-def test_there_are_eighty():
-    assert len(EXPERIMENTS) == 80
+def test_there_are_eighty_eight():
+    assert len(EXPERIMENTS) == 88
     directories = {path.parent.name for path in EXP.glob("*/config.yaml")}
     assert directories == EXPERIMENTS.keys() | {"quickstart"}
 

@@ -10,6 +10,7 @@ from slowfast.config.sections import SECTIONS
 from slowfast.errors import UserError
 
 V1 = ["MODEL.MODEL_NAME", "Uniformer"]
+LIGHT = ["MODEL.MODEL_NAME", "Uniformer_light"]
 MULTI_LABEL = ["DATA.MULTI_LABEL", True, "MODEL.LOSS_FUNC", "bce_logit"]
 STEPS = ["SOLVER.LR_POLICY", "steps_with_relative_lrs", "SOLVER.MAX_EPOCH", 50]
 L14 = {
@@ -153,6 +154,32 @@ REFUSED = [
     (["MODEL.NUM_CLASSES", 10**9], "MODEL.NUM_CLASSES is 1000000000; accepted: 1 to 1000000"),
     ([*V1, "UNIFORMER.DEPTH", [3, 4, 10**9, 3]], "UNIFORMER.DEPTH is [3, 4, 1000000000, 3]; accepted: each item 1 to"),
     (v2(CUSTOM, LAYERS=10**9), "UNIFORMERV2.LAYERS is 1000000000; accepted: 1 to 1000"),
+    # Lightweight UniFormer
+    (
+        [*LIGHT, "UNIFORMER.SPLIT", True],
+        "UNIFORMER.SPLIT is True; Uniformer_light has no divided attention; set it to F",
+    ),
+    ([*LIGHT, "UNIFORMER.DEPTH", [3, 4]], "UNIFORMER.DEPTH is [3, 4]; accepted: 4 entries, one for each stage"),
+    ([*LIGHT, "DATA.TEST_CROP_SIZE", 100], "DATA.TEST_CROP_SIZE is 100; accepted: multiples of 32 px, the stride of"),
+    ([*LIGHT, "UNIFORMER.INIT_VALUE", 0], "UNIFORMER.INIT_VALUE is 0.0; accepted: above 0"),
+    ([*LIGHT, "UNIFORMER.PRUNE_RATIO", [[]] * 3], "UNIFORMER.PRUNE_RATIO is [[], [], []]; accepted: 4 lists, one for"),
+    (
+        [*LIGHT, "UNIFORMER.TRADE_OFF", [[1], [], [1] * 8, [1] * 3]],
+        "UNIFORMER.TRADE_OFF is [[1.0], [], [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]; leave the",
+    ),
+    (
+        [*LIGHT, "UNIFORMER.DEPTH", [3, 5, 9, 3]],
+        "UNIFORMER.PRUNE_RATIO is [[], [], [1.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5], [0.5, 0.5, 0.5]] and "
+        "UNIFORMER.DEPTH [3, 5, 9, 3]; give stages 3 and 4 a number for each of their blocks",
+    ),
+    (
+        [*LIGHT, "UNIFORMER.DEPTH", [1] * 4, "UNIFORMER.PRUNE_RATIO", [[], [], [1], [0]]],
+        "UNIFORMER.PRUNE_RATIO is [[], [], [1.0], [0.0]]; accepted: each number in (0, 1]",
+    ),
+    (
+        [*LIGHT, "UNIFORMER.DEPTH", [1] * 4, "UNIFORMER.PRUNE_RATIO", [[], [], [0.5], [0.5]]],
+        "UNIFORMER.PRUNE_RATIO is [[], [], [0.5], [0.5]]; make the first number of stage 3 a 1: no token has a score",
+    ),
     # UniFormerV2
     (
         ["UNIFORMERV2.BACKBONE", "vit_b32"],
@@ -228,6 +255,9 @@ ACCEPTED = [
     v2(L14, BACKBONE="vit_l14"),
     v2(CUSTOM),
     v2(CUSTOM, MLP_DROPOUT=[0.0] * 9),
+    # More numbers than blocks, as the published files of UniFormer-XXS have; text, as on the command line.
+    [*LIGHT, "UNIFORMER.DEPTH", [2, 5, 8, 2]],
+    [*LIGHT, "UNIFORMER.DEPTH", [1] * 4, "UNIFORMER.PRUNE_RATIO", "[[], [], [1], [0.5]]"],
     # Keys of the family that is not in use are left alone.
     ["UNIFORMER.DEPTH", [3]],
     [*V1, "UNIFORMERV2.N_DIM", 5, "UNIFORMERV2.BACKBONE", "vit_b32", "UNIFORMERV2.CLS_DROPOUT", 3],

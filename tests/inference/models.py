@@ -7,7 +7,7 @@ import torch
 from slowfast.config import load_config
 from slowfast.inference import VideoClassifier
 from slowfast.models import build_model
-from tests.models.weights.layouts import TINY_V1, TINY_V2, randomized
+from tests.models.weights.layouts import TINY_LIGHT, TINY_V1, TINY_V2, randomized
 
 CLASS_NAMES = ["waving", "jumping", "reading", "baking bread", "drawing a cat"]
 INPUT = {
@@ -20,6 +20,7 @@ INPUT = {
 }
 FAMILIES = {
     "uniformer": TINY_V1 | {"TEST.DATASET": "kinetics", "DATA.SAMPLING_RATE": 4, "TEST.ADD_SOFTMAX": False},
+    "uniformer_light": TINY_LIGHT | {"TEST.DATASET": "kinetics_sparse", "TEST.ADD_SOFTMAX": False},
     "uniformerv2": TINY_V2 | {"TEST.DATASET": "kinetics_sparse"},
 }
 

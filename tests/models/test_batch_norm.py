@@ -6,14 +6,15 @@ from torch import nn
 
 from slowfast.models.batch_norm import FoldableNorms, fold_batch_norms
 from slowfast.models.reference import use_reference
+from tests.models.tiny_models import tiny_light
 from tests.models.weights.layouts import randomized, tiny_v1, tiny_v2
 
 
 @pytest.mark.parametrize("is_reference", [False, True])
-@pytest.mark.parametrize("build", [tiny_v1, tiny_v2])
+@pytest.mark.parametrize("build", [tiny_v1, tiny_light, tiny_v2])
 def test_a_folded_model_is_the_same_function(build, is_reference: bool):
     model = randomized(build())
-    clips = torch.randn(2, 3, 4, *[32 if build is tiny_v1 else 16] * 2)
+    clips = torch.randn(2, 3, 4, *[16 if build is tiny_v2 else 32] * 2)
     norms = [name for name, part in model.named_modules() if isinstance(part, nn.BatchNorm3d)]
     with torch.no_grad():
         expected = model(clips)

@@ -18,9 +18,15 @@ TINY += ["UNIFORMERV2.NO_LMHRA", False]
 
 
 def test_the_listed_models_are_the_configs_of_models():
-    assert {"uniformer_s", "uniformer_b", "uniformerv2_b16", "uniformerv2_l14", "uniformerv2_l14_336"} <= {
-        *slowfast.list_models()
-    }
+    assert {
+        "uniformer_s",
+        "uniformer_b",
+        "uniformer_xxs",
+        "uniformer_xs",
+        "uniformerv2_b16",
+        "uniformerv2_l14",
+        "uniformerv2_l14_336",
+    } <= {*slowfast.list_models()}
 
 
 @pytest.mark.parametrize("name", slowfast.list_models())
@@ -28,7 +34,7 @@ def test_every_listed_model_is_built(name: str):
     with torch.device("meta"):
         model = slowfast.create_model(name, num_classes=7, num_frames=16)
     assert model.num_classes == 7
-    assert model.get_classifier().out_features == 7
+    assert {model.get_submodule(head).out_features for head in model.classifier_names} == {7}
 
 
 @pytest.mark.parametrize(

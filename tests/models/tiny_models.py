@@ -1,11 +1,12 @@
-"""Small configs of every registered model, for tests that run over all of them, and tiny models of both families."""
+"""Small configs of every registered model, for tests that run over all of them, and tiny models of two families."""
 
 import torch
 
 from slowfast.config import load_config
 from slowfast.models import MODEL_REGISTRY, VideoModel, build_model
 from slowfast.models.uniformer import Uniformer
-from tests.models.weights.layouts import TINY_V1, TINY_V2
+from slowfast.models.uniformer_light import UniformerLight
+from tests.models.weights.layouts import TINY_LIGHT, TINY_V1, TINY_V2
 
 # model -> arrangement -> keys; every arrangement has 5 classes.
 TINY_MODELS = {
@@ -14,6 +15,12 @@ TINY_MODELS = {
         "split": TINY_V1 | {"UNIFORMER.SPLIT": True},
         "overlapping": TINY_V1 | {"UNIFORMER.STD": True, "UNIFORMER.DEPTH": [1, 2, 2, 1]},
     },
+    "Uniformer_light": {"plain": TINY_LIGHT | {"MODEL.MODEL_NAME": "Uniformer_light"}},
+    "Uniformer_light_fp32": {
+        "plain": TINY_LIGHT,
+        "overlapping": TINY_LIGHT | {"UNIFORMER.STD": True, "UNIFORMER.QKV_BIAS": False},
+    },
+    "Uniformer_light_ls_fp32": {"plain": TINY_LIGHT | {"MODEL.MODEL_NAME": "Uniformer_light_ls_fp32"}},
     "Uniformerv2": {
         "temporal": TINY_V2,
         "scenes": TINY_V2 | {"UNIFORMERV2.NO_LMHRA": True},
@@ -41,6 +48,13 @@ def tiny_uniformer(**changes) -> Uniformer:
     """A seeded Uniformer; the constructor's arguments can be changed."""
     torch.manual_seed(0)
     return Uniformer(**(TINY_UNIFORMER | changes))
+
+
+def tiny_light(**changes) -> UniformerLight:
+    """A seeded lightweight UniFormer; the constructor's arguments can be changed."""
+    torch.manual_seed(0)
+    pruning = {"prune_ratio": ((), (), (1, 0.5, 0.4), (0.5, 0.5)), "trade_off": ((), (), (1, 0.5, 0.3), (0.5, 0.5))}
+    return UniformerLight(**(TINY_UNIFORMER | {"depth": (1, 2, 3, 2)} | pruning | changes))
 
 
 def tiny_uniformerv2(**keys) -> VideoModel:

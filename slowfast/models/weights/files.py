@@ -44,18 +44,6 @@ AVERAGE_COUNT = "n_averaged"
 LFS_START = b"version https://git-lfs"
 PAGE_STARTS = (b"<!doctype", b"<html", b"<head", b"<?xml")
 
-_LIGHT = re.compile(r"uniformer[_-]?xx?s")
-
-
-def refuse_light(name: str) -> None:
-    """Refuse the light models by name.
-
-    Raises:
-        UserError: for a file of UniFormer-XS or -XXS.
-    """
-    if _LIGHT.match(name.rpartition("/")[2].lower()):
-        raise UserError(f"{name}: UniFormer-XS and -XXS, the light models, are not built here; use UniFormer-S or -B")
-
 
 def find_weights(name: str, weights_dir: str, suffixes: tuple[str, ...] = ("",)) -> str | None:
     """Look for a file as it is named, then under a directory.

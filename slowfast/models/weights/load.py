@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from slowfast.errors import UserError
-from slowfast.models.registry import VideoModel
+from slowfast.models.registry import MODEL_REGISTRY, VideoModel
 from slowfast.models.weights.class_order import HeadPlan, HeadRules, plan_head
 from slowfast.models.weights.files import without_shared_prefixes
 from slowfast.models.weights.integrity import check_types
@@ -90,11 +90,12 @@ def load_weights(model: VideoModel, state_dict: Mapping[str, Tensor], source: st
 
 def _check_function(model: VideoModel, translation: Translation, told: str) -> None:
     """Refuse weights of another family, and those whose function the config's model would not compute."""
-    kind = type(model).__name__
-    if translation.family not in ("", kind):
+    names = MODEL_REGISTRY.aliases(type(model))
+    if translation.family not in ("", type(model).__name__, *names):
         plugins = translation.config.get("PLUGINS")
         is_list = isinstance(plugins, list) and plugins
         remedy = f" (trained with --plugins {' '.join(map(str, plugins))})" if is_list else ""
+        kind = " or ".join(names) or type(model).__name__
         raise UserError(f"{told} holds weights of {translation.family}{remedy}, but MODEL.MODEL_NAME is {kind}")
     if problem := model.weights.misfit(model, translation):
         raise UserError(f"{told} {problem}")

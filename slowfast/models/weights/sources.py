@@ -17,7 +17,6 @@ from slowfast.models.weights.family import Layout
 from slowfast.models.weights.files import (
     TIMM_PREFIX,
     read_checkpoint,
-    refuse_light,
     state_dict_of,
     without_shared_prefixes,
 )
@@ -42,7 +41,6 @@ def translate_source(name: str, *, is_ema: bool = False, is_checked: bool = Fals
     Raises:
         UserError: if it cannot be had, is damaged, or is no source that is carried over exactly.
     """
-    refuse_light(name)
     if name.startswith(TIMM_PREFIX) and not is_ema:
         translation = load_timm(name.removeprefix(TIMM_PREFIX))
     else:

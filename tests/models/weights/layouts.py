@@ -46,6 +46,15 @@ TINY_V1 = {
     "UNIFORMER.EMBED_DIM": [8, 16, 32, 48],
     "UNIFORMER.HEAD_DIM": 16,
 }
+TINY_LIGHT = TINY_V1 | {
+    "MODEL.MODEL_NAME": "Uniformer_light_fp32",
+    "DATA.TRAIN_CROP_SIZE": 64,
+    "DATA.TEST_CROP_SIZE": 64,
+    "UNIFORMER.DEPTH": [1, 2, 3, 2],
+    "UNIFORMER.MLP_RATIO": 3,
+    "UNIFORMER.PRUNE_RATIO": [[], [], [1, 0.5, 0.4], [0.5, 0.5]],
+    "UNIFORMER.TRADE_OFF": [[], [], [1, 0.5, 0.3], [0.5, 0.5, 0.5]],
+}
 
 
 def tiny_cfg(keys: dict, **changes):

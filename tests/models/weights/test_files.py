@@ -365,8 +365,6 @@ def test_names_of_the_uniformer_model_zoo(tmp_path):
     assert report.missing == ["head.weight", "head.bias"]
     with pytest.raises(UserError, match=rf"there is no {tmp_path}/uniformer_base_in1k\.pth; download these weights"):
         pretrain(keys, model, UNIFORMER__PRETRAIN_NAME="uniformer_base_in1k")
-    with pytest.raises(UserError, match="light models"):
-        pretrain(keys, model, UNIFORMER__PRETRAIN_NAME="uniformer_xxs_in1k")
 
 
 def test_the_config_refuses_other_activations():

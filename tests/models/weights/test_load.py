@@ -10,6 +10,7 @@ from slowfast.models import build_model
 from slowfast.models.weights.load import load_source, load_weights
 from slowfast.models.weights.mmaction2 import v1_to_mmaction2, v2_to_mmaction2
 from tests.golden_rule import golden_input, golden_state_dict, load_golden, relative_l2
+from tests.models.tiny_models import tiny_light
 from tests.models.weights.layouts import (
     B16_NAMES,
     golden_weights,
@@ -21,6 +22,9 @@ from tests.models.weights.layouts import (
     tiny_v2,
 )
 
+HEADS = ("head", "head_cls")  # of the lightweight models
+PRUNING = ((), (), (1, *(0.5,) * 7), (0.5,) * 2)
+XXS_BLOCKS = {"depth": (2, 5, 8, 2), "prune_ratio": PRUNING, "trade_off": PRUNING}
 V2_HEAD = "backbone.transformer.proj.2"
 K400 = load_label_list("kinetics400_uniformer")
 
@@ -41,13 +45,15 @@ def assert_equal_weights(model, expected):
     [
         ("uniformer_s_k400_16x224", lambda: tiny_v1(MODEL__NUM_CLASSES=400)),
         ("uniformer_s_split_8x224", lambda: tiny_v1(MODEL__NUM_CLASSES=400, UNIFORMER__SPLIT=True)),
+        ("uniformer_xxs_4x128", lambda: tiny_light(num_classes=400, layer_scale=0.1, **XXS_BLOCKS)),
+        ("uniformer_xxs_8x160", lambda: tiny_light(num_classes=400, **XXS_BLOCKS)),
         ("uniformerv2_b16_k400_8x224", lambda: tiny_v2(B16_NAMES, MODEL__NUM_CLASSES=400)),
         (
             "uniformerv2_b16_frozen_8x224",
             lambda: tiny_v2(B16_NAMES, MODEL__NUM_CLASSES=400, UNIFORMERV2__FROZEN=True),
         ),
     ],
-    ids=["v1", "v1_split", "v2", "v2_frozen"],
+    ids=["v1", "v1_split", "light_layer_scale", "light", "v2", "v2_frozen"],
 )
 def test_checkpoints_of_the_authors(tmp_path, wrapper, golden, build):
     model = build()
@@ -241,13 +247,41 @@ def test_a_file_without_weights_is_an_error(tmp_path):
         load_source(tiny_v2(), saved(tmp_path, {"epoch": 3}), rules())
 
 
-@pytest.mark.parametrize(
-    "name", ["uniformer_xxs_128_in1k.pth", "some/uniformer_xs4_160.pth", "https://x/uniformer_xs.pth"]
-)
-def test_light_models_are_refused_by_name(name):
-    with pytest.raises(UserError, match="UniFormer-XS and -XXS, the light models, are not built here") as error:
-        load_source(tiny_v1(), name, rules())
-    assert "\n" not in str(error.value)
+def test_a_lightweight_model_starts_from_its_2d_weights(tmp_path):
+    """Kernels are repeated over time and divided; LayerScale, which they lack, keeps its start."""
+    model = tiny_light(layer_scale=0.1)
+    video = golden_weights(tiny_light(num_classes=1000))
+    image = {name: value.sum(2) if value.ndim == 5 else value for name, value in video.items()}
+    report = load_source(model, saved(tmp_path, {"model": image}), rules(resets_other_size=True))
+    weights = model.state_dict()
+    assert report.layout == "ImageNet weights of a lightweight UniFormer"
+    inflated = [name for name, value in video.items() if value.ndim == 5]
+    assert [name for name in inflated if name not in report.inflated] == []
+    name = "patch_embed1.proj.0.weight"
+    torch.testing.assert_close(weights[name], image[name].unsqueeze(2).expand(-1, -1, 3, -1, -1) / 3)
+    torch.testing.assert_close(weights["blocks4.1.attn.qkv.weight"], image["blocks4.1.attn.qkv.weight"])
+    torch.testing.assert_close(weights["cls_token"], image["cls_token"])
+    heads = {name for name in weights if name.startswith(HEADS)}
+    assert len(heads) == 4 and set(report.missing) == heads | {name for name in weights if "gamma" in name}
+    assert not any(torch.equal(weights[f"{head}.weight"], image[f"{head}.weight"][:5]) for head in HEADS)
+
+
+@pytest.mark.parametrize("has_layer_scale", [False, True])
+def test_a_lightweight_checkpoint_is_told_from_the_others(tmp_path, has_layer_scale):
+    """Of the three names, two are of one function."""
+    weights = golden_weights(tiny_light(layer_scale=0.1 if has_layer_scale else None))
+    path = saved(tmp_path, {"model_state": weights})
+    model = tiny_light(layer_scale=0.1 if has_layer_scale else None)
+    report = load_source(model, path, rules(order="same"))
+    assert report.layout == "the authors' UniFormer, lightweight"
+    assert_equal_weights(model, weights)
+    kind = "Uniformer_light_ls_fp32" if has_layer_scale else "Uniformer_light"
+    with pytest.raises(UserError, match=rf"holds weights of {kind}, but MODEL.MODEL_NAME is Uniformer$"):
+        load_source(tiny_v1(), path, rules())
+    with pytest.raises(UserError, match=r"gamma_1.*see MODEL\.MODEL_NAME \(Uniformer_light_ls_fp32 has LayerScale\)"):
+        load_source(tiny_light(layer_scale=None if has_layer_scale else 0.1), path, rules(order="same"))
+    with pytest.raises(UserError, match=r"holds weights of Uniformer, but MODEL.MODEL_NAME is Uniformer_light or Uni"):
+        load_source(model, saved(tmp_path, golden_weights(tiny_v1())), rules())
 
 
 def test_a_run_goes_on_only_with_its_own_weights():
