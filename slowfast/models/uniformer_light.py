@@ -90,23 +90,19 @@ class UniformerLight(FourStageModel):
             "attention_dropout_rate": attention_dropout_rate,
             "keeps_float32": keeps_float32,
         }
-        ratios = per_stage(mlp_ratio, NUM_STAGES)
         rates = iter(linear_drop_path_rates(drop_depth_rate, sum(depth)))
-        for stage_idx in range(NUM_STAGES):
-            shared = {"mlp_ratio": ratios[stage_idx], "dropout_rate": dropout_rate, "layer_scale": layer_scale}
-            blocks = nn.ModuleList()
-            for block_idx, rate in enumerate(islice(rates, depth[stage_idx])):
-                args = {"drop_path_rate": rate, **shared}
-                if stage_idx < 2:
-                    blocks.append(LocalBlock(embed_dim[stage_idx], **args))
-                    continue
-                pruning = {
-                    "keep_ratio": prune_ratio[stage_idx][block_idx],
-                    "trade_off": trade_off[stage_idx][block_idx],
-                    "halves_score": stage_idx == 2 and block_idx == depth[2] - 1,
-                }
-                blocks.append(PrunedGlobalBlock(embed_dim[stage_idx], **args, **pruning, **attention))
-            self.add_module(f"blocks{stage_idx + 1}", blocks)
+        for stage_idx, (dim, ratio) in enumerate(zip(embed_dim, per_stage(mlp_ratio, NUM_STAGES), strict=True)):
+            args = {"mlp_ratio": ratio, "dropout_rate": dropout_rate, "layer_scale": layer_scale}
+            stage_rates = list(islice(rates, depth[stage_idx]))
+            if stage_idx < 2:
+                blocks = [LocalBlock(dim, drop_path_rate=rate, **args) for rate in stage_rates]
+            else:
+                pruning = zip(stage_rates, prune_ratio[stage_idx], trade_off[stage_idx], strict=False)
+                names = ("drop_path_rate", "keep_ratio", "trade_off")
+                own = [dict(zip(names, values, strict=True)) for values in pruning]
+                blocks = [PrunedGlobalBlock(dim, **args, **attention, **each) for each in own]
+            self.add_module(f"blocks{stage_idx + 1}", nn.ModuleList(blocks))
+        self.blocks3[-1].halves_score = True  # stage 4 has a quarter of the tokens
 
         self.norm = nn.BatchNorm3d(embed_dim[-1])
         self.norm_cls = nn.LayerNorm(embed_dim[-1])

@@ -127,12 +127,14 @@ class PrunedGlobalBlock(nn.Module):
         dim: channels.
         keep_ratio: share of the tokens that the block updates one by one, in (0, 1]; see ``token_pruning``.
         trade_off: weight of the block's own attention in the score that it hands on, in [0, 1].
-        halves_score: hand the score on for a grid of half the height and width, as the next stage has it.
         mlp_ratio: hidden channels of the FFN / ``dim``.
         dropout_rate: of the FFN and of the attention's output.
         drop_path_rate: of the class token and the kept tokens; tokens that were merged are not dropped, as published.
         layer_scale: start of the LayerScale of both branches; None has none.
         attention: further arguments of ``ScoringAttention``.
+
+    Attributes:
+        halves_score: hand the score on for a grid of half the height and width, as the next stage has it.
     """
 
     def __init__(
@@ -141,7 +143,6 @@ class PrunedGlobalBlock(nn.Module):
         *,
         keep_ratio: float,
         trade_off: float,
-        halves_score: bool,
         mlp_ratio: float,
         dropout_rate: float,
         drop_path_rate: float,
@@ -150,7 +151,7 @@ class PrunedGlobalBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.trade_off = trade_off
-        self.halves_score = halves_score
+        self.halves_score = False
         for name in ("gamma_1", "gamma_2"):
             gamma = None if layer_scale is None else nn.Parameter(torch.full((dim,), layer_scale))
             self.register_parameter(name, gamma)

@@ -142,7 +142,6 @@ def test_xs_under_bfloat16_returns_every_token_to_its_place(has_reference):
         256,
         keep_ratio=0.5,
         trade_off=0.5,
-        halves_score=False,
         mlp_ratio=3.0,
         dropout_rate=0.0,
         drop_path_rate=0.0,

@@ -78,10 +78,10 @@ def test_the_table_has_a_row_for_every_published_model(monkeypatch):
 
     monkeypatch.setattr("slowfast.cli.model_info.model_sizes", recorded)
     lines = run_tool("model_info", "--all").out.splitlines()
-    assert len(lines) == 2 + 19
-    assert lines[2].startswith("| UniFormer-S 8x224 | ")
+    assert len(lines) == 2 + 27
+    assert lines[2].startswith("| UniFormer-XXS 4x128 | ")
     assert len({line.count("|") for line in lines}) == 1
-    assert [f"{t}x{px}" in line for line, (_, t, px) in zip(lines[2:], shapes, strict=True)] == [True] * 19
+    assert [f"{t}x{px}" in line for line, (_, t, px) in zip(lines[2:], shapes, strict=True)] == [True] * 27
 
 
 @pytest.mark.slow
