@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 
@@ -38,6 +39,15 @@ def report_wherever_it_lies(output_dir: Path) -> dict:
     content = timeless_report(output_dir)
     content["setting"]["checkpoint"] = Path(content["setting"]["checkpoint"]).name
     return content
+
+
+def assert_same_figures(one: Path, other: Path, *, has_same_weights: bool = True):
+    """Two tests report the same, but for the time and for what the last bits of scores and weights change."""
+    ours, theirs = (report_wherever_it_lies(folder) for folder in (one, other))
+    assert ours.pop("calibration") == pytest.approx(theirs.pop("calibration"), abs=1e-4)
+    if not has_same_weights:
+        del ours["run"]["weights_sha256"], theirs["run"]["weights_sha256"]
+    assert ours == theirs
 
 
 def predictions(output_dir: Path) -> list[dict[str, str]]:

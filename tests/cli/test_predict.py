@@ -61,7 +61,7 @@ def test_forms_and_views(folder: Path, classifier: VideoClassifier, capsys: pyte
         ]
     _, out, _ = run(capsys, *words, "--csv")
     rows = list(csv.DictReader(io.StringIO(out)))
-    assert list(rows[0]) == ["path", "label", "prediction", "scores"]
+    assert list(rows[0])[:7] == ["path", "label", "prediction", "scores", "label_name", "name_1", "probability_1"]
     scores = torch.tensor([[*map(float, row["scores"].split())] for row in rows])
     torch.testing.assert_close(scores, torch.stack([each.scores for each in expected]), rtol=0, atol=1e-5)
 
