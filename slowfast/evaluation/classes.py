@@ -86,19 +86,7 @@ def confusion_matrix(predictions: Tensor, labels: Tensor, num_classes: int) -> n
 def class_table(confusion: np.ndarray, names: Sequence[str] | None) -> list[ClassFigures]:
     """The figures of every class, in the order of the labels."""
     correct, videos, predicted = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
-    return [
-        ClassFigures(
-            label=label,
-            name=class_name(names, label),
-            videos=int(videos[label]),
-            predicted=int(predicted[label]),
-            correct=int(correct[label]),
-            accuracy=_percent(correct[label], videos[label]),
-            precision=_percent(correct[label], predicted[label]),
-            f1=_percent(2 * correct[label], videos[label] + predicted[label]),
-        )
-        for label in range(len(confusion))
-    ]
+    return _figures(videos, predicted, correct, names)
 
 
 def shown_table(
@@ -116,6 +104,18 @@ def shown_table(
     videos = shown.sum(dim=0)
     predicted = best.bincount(minlength=scores.shape[1])
     correct = best[shown.gather(1, best[:, None])[:, 0]].bincount(minlength=scores.shape[1])
+    counts = (part.numpy() for part in (videos, predicted, correct))
+    return _figures(*counts, names, average_precision)
+
+
+def _figures(
+    videos: np.ndarray,
+    predicted: np.ndarray,
+    correct: np.ndarray,
+    names: Sequence[str] | None,
+    average_precision: Sequence[float | None] | None = None,
+) -> list[ClassFigures]:
+    """From counts (K,) to the figures of each class."""
     return [
         ClassFigures(
             label=label,
@@ -123,12 +123,12 @@ def shown_table(
             videos=int(videos[label]),
             predicted=int(predicted[label]),
             correct=int(correct[label]),
-            accuracy=_percent(int(correct[label]), int(videos[label])),
-            precision=_percent(int(correct[label]), int(predicted[label])),
-            f1=_percent(2 * int(correct[label]), int(videos[label] + predicted[label])),
-            average_precision=average_precision[label],
+            accuracy=_percent(correct[label], videos[label]),
+            precision=_percent(correct[label], predicted[label]),
+            f1=_percent(2 * correct[label], videos[label] + predicted[label]),
+            average_precision=None if average_precision is None else average_precision[label],
         )
-        for label in range(scores.shape[1])
+        for label in range(len(videos))
     ]
 
 

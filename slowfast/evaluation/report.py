@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
 
@@ -223,31 +224,40 @@ def make_report(
         "unscored": len(unscored_videos),
         "unscored_videos": unscored_videos,
     }
+    is_multi_label = labels.ndim == 2
     if len(labels) == 0:
-        return TestReport(**report, mean_average_precision=float("nan") if labels.ndim == 2 else None)
+        return TestReport(**report, mean_average_precision=float("nan") if is_multi_label else None)
     intervals = {f"top{k}": wilson(int(top_k_correct(scores, labels, k).sum()), len(labels)) for k in (1, 5)}
-    if labels.ndim == 2:
-        precision = average_precision(scores, labels)
-        return TestReport(
-            **report,
-            mean_average_precision=precision.mean,
-            intervals=_in_percent(intervals | _interval_of(precision)),
-            classes=shown_table(scores, labels, precision.of_class, class_names),
-        )
+    if is_multi_label:
+        means, figures = _of_several_labels(scores, labels, class_names)
+    else:
+        means, figures = _of_one_label(scores, labels, class_names)
+        if probabilities is not None:
+            figures["calibration"] = calibrate(probabilities.values, labels, probabilities.told, temperature)
+    return TestReport(**report, **figures, intervals=_in_percent(intervals | means))
+
+
+def _of_several_labels(
+    scores: Tensor, labels: Tensor, class_names: Sequence[str] | None
+) -> tuple[dict[str, Interval], dict[str, Any]]:
+    """Intervals, and the fields of a report that speak of classes."""
+    precision = average_precision(scores, labels)
+    classes = shown_table(scores, labels, precision.of_class, class_names)
+    return _interval_of(precision), {"mean_average_precision": precision.mean, "classes": classes}
+
+
+def _of_one_label(
+    scores: Tensor, labels: Tensor, class_names: Sequence[str] | None
+) -> tuple[dict[str, Interval], dict[str, Any]]:
+    """The same where each video has one label."""
     confusion = confusion_matrix(scores.argmax(dim=1), labels, scores.shape[1])
     accuracy, f1 = mean_figures(confusion)
-    calibration = None
-    if probabilities is not None:
-        calibration = calibrate(probabilities.values, labels, probabilities.told, temperature)
-    return TestReport(
-        **report,
-        mean_class_accuracy=100.0 * accuracy.value,
-        macro_f1=100.0 * f1.value,
-        intervals=_in_percent(intervals | {"mean_class_accuracy": accuracy.interval, "macro_f1": f1.interval}),
-        calibration=calibration,
-        classes=class_table(confusion, class_names),
-        confused=confused_pairs(confusion, class_names),
-    )
+    return {"mean_class_accuracy": accuracy.interval, "macro_f1": f1.interval}, {
+        "mean_class_accuracy": 100.0 * accuracy.value,
+        "macro_f1": 100.0 * f1.value,
+        "classes": class_table(confusion, class_names),
+        "confused": confused_pairs(confusion, class_names),
+    }
 
 
 def _interval_of(precision: AveragePrecision) -> dict[str, Interval]:

@@ -58,7 +58,19 @@ def halved_score(score: Tensor, size: tuple[int, int, int]) -> Tensor:
     return grid * (score.sum(1, keepdim=True) / grid.sum(1, keepdim=True))
 
 
-class TokenPruning(FastPrimitive, nn.Module):
+class _Pruning(nn.Module):
+    """What the fast formulation and its reference are told."""
+
+    def __init__(self, keep_ratio: float, trade_off: float) -> None:
+        super().__init__()
+        self.keep_ratio = keep_ratio
+        self.trade_off = trade_off
+
+    def extra_repr(self) -> str:
+        return f"keep_ratio={self.keep_ratio:g}, trade_off={self.trade_off:g}"
+
+
+class TokenPruning(FastPrimitive, _Pruning):
     """Update the tokens of high score, and all others alike.
 
     The whole token tensor is read twice, to merge and to add, and never put into another order: the kept rows alone are
@@ -68,11 +80,6 @@ class TokenPruning(FastPrimitive, nn.Module):
         keep_ratio: share of the tokens that are kept, in (0, 1).
         trade_off: see ``updated_score``.
     """
-
-    def __init__(self, keep_ratio: float, trade_off: float) -> None:
-        super().__init__()
-        self.keep_ratio = keep_ratio
-        self.trade_off = trade_off
 
     def forward(
         self, tokens: Tensor, class_token: Tensor, score: Tensor, order: Tensor, update: Update
@@ -105,17 +112,9 @@ class TokenPruning(FastPrimitive, nn.Module):
         """The published formulation, which sorts all tokens, and sorts them back."""
         return SortedTokenPruning(self.keep_ratio, self.trade_off)
 
-    def extra_repr(self) -> str:
-        return f"keep_ratio={self.keep_ratio:g}, trade_off={self.trade_off:g}"
 
-
-class SortedTokenPruning(nn.Module):
+class SortedTokenPruning(_Pruning):
     """The reference of ``TokenPruning``, of the same arguments: all tokens are sorted, pruned, and sorted back."""
-
-    def __init__(self, keep_ratio: float, trade_off: float) -> None:
-        super().__init__()
-        self.keep_ratio = keep_ratio
-        self.trade_off = trade_off
 
     def forward(
         self, tokens: Tensor, class_token: Tensor, score: Tensor, order: Tensor, update: Update

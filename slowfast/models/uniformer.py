@@ -16,7 +16,13 @@ from slowfast.errors import UserError
 from slowfast.models.layers import linear_drop_path_rates
 from slowfast.models.registry import MODEL_REGISTRY
 from slowfast.models.uniformer_blocks import GlobalBlock, LocalBlock, PatchEmbed
-from slowfast.models.uniformer_stages import FourStageModel, check_clips, init_uniformer_weights, per_stage
+from slowfast.models.uniformer_stages import (
+    FourStageModel,
+    build_arguments,
+    check_clips,
+    init_uniformer_weights,
+    per_stage,
+)
 
 
 @MODEL_REGISTRY.register()
@@ -101,21 +107,7 @@ class Uniformer(FourStageModel):
     @classmethod
     def from_config(cls, cfg: CfgNode) -> "Uniformer":
         """Build from ``UNIFORMER.*``, ``MODEL.NUM_CLASSES`` and the checkpointing keys."""
-        return cls(
-            num_classes=cfg.MODEL.NUM_CLASSES,
-            embed_dim=cfg.UNIFORMER.EMBED_DIM,
-            depth=cfg.UNIFORMER.DEPTH,
-            head_dim=cfg.UNIFORMER.HEAD_DIM,
-            mlp_ratio=cfg.UNIFORMER.MLP_RATIO,
-            split=cfg.UNIFORMER.SPLIT,
-            std=cfg.UNIFORMER.STD,
-            qkv_bias=cfg.UNIFORMER.QKV_BIAS,
-            qkv_scale=cfg.UNIFORMER.QKV_SCALE,
-            dropout_rate=cfg.UNIFORMER.DROPOUT_RATE,
-            attention_dropout_rate=cfg.UNIFORMER.ATTENTION_DROPOUT_RATE,
-            drop_depth_rate=cfg.UNIFORMER.DROP_DEPTH_RATE,
-            checkpoint_num=cfg.MODEL.CHECKPOINT_NUM if cfg.MODEL.USE_CHECKPOINT else (0,) * NUM_STAGES,
-        )
+        return cls(**build_arguments(cfg), split=cfg.UNIFORMER.SPLIT)
 
     def forward_features(self, clips: Tensor) -> Tensor:
         """The normalised output of the last stage.

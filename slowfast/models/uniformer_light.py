@@ -19,7 +19,13 @@ from slowfast.models.registry import MODEL_REGISTRY
 from slowfast.models.strided_conv import PatchConv3d
 from slowfast.models.uniformer_blocks import LocalBlock, PatchEmbed
 from slowfast.models.uniformer_light_blocks import ConvStem, PrunedGlobalBlock
-from slowfast.models.uniformer_stages import FourStageModel, check_clips, init_uniformer_weights, per_stage
+from slowfast.models.uniformer_stages import (
+    FourStageModel,
+    build_arguments,
+    check_clips,
+    init_uniformer_weights,
+    per_stage,
+)
 from slowfast.models.weights.uniformer import UNIFORMER_LIGHT_WEIGHTS
 
 
@@ -115,22 +121,11 @@ class UniformerLight(FourStageModel):
         """Build from ``UNIFORMER.*``, ``MODEL.MODEL_NAME``, which tells the variant, and the checkpointing keys."""
         name = cfg.MODEL.MODEL_NAME
         return cls(
-            num_classes=cfg.MODEL.NUM_CLASSES,
-            embed_dim=cfg.UNIFORMER.EMBED_DIM,
-            depth=cfg.UNIFORMER.DEPTH,
-            head_dim=cfg.UNIFORMER.HEAD_DIM,
-            mlp_ratio=cfg.UNIFORMER.MLP_RATIO,
+            **build_arguments(cfg),
             prune_ratio=cfg.UNIFORMER.PRUNE_RATIO,
             trade_off=cfg.UNIFORMER.TRADE_OFF,
-            std=cfg.UNIFORMER.STD,
-            qkv_bias=cfg.UNIFORMER.QKV_BIAS,
-            qkv_scale=cfg.UNIFORMER.QKV_SCALE,
-            dropout_rate=cfg.UNIFORMER.DROPOUT_RATE,
-            attention_dropout_rate=cfg.UNIFORMER.ATTENTION_DROPOUT_RATE,
-            drop_depth_rate=cfg.UNIFORMER.DROP_DEPTH_RATE,
             keeps_float32=name != "Uniformer_light",
             layer_scale=cfg.UNIFORMER.INIT_VALUE if name == LAYER_SCALE_MODEL else None,
-            checkpoint_num=cfg.MODEL.CHECKPOINT_NUM if cfg.MODEL.USE_CHECKPOINT else (0,) * NUM_STAGES,
         )
 
     def layer_idx(self, name: str) -> int:

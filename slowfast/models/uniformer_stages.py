@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from fvcore.common.config import CfgNode
 from torch import Tensor, nn
 
-from slowfast.config.uniformer import STRIDE_PX
+from slowfast.config.uniformer import NUM_STAGES, STRIDE_PX
 from slowfast.models.activation_checkpoint import checkpointed
 from slowfast.models.batch_norm import FoldableNorms
 from slowfast.models.registry import VideoModel
@@ -66,6 +67,25 @@ class FourStageModel(FoldableNorms, VideoModel):
         block = self._stages()[stage_idx][block_idx]
         recompute = block_idx < self.checkpoint_num[stage_idx] and torch.is_grad_enabled()
         return checkpointed(block, *state) if recompute else block(*state)
+
+
+def build_arguments(cfg: CfgNode) -> dict[str, Any]:
+    """What the constructors of all UniFormers take, from ``UNIFORMER.*``, ``MODEL.NUM_CLASSES`` and the checkpointing
+    keys."""
+    return {
+        "num_classes": cfg.MODEL.NUM_CLASSES,
+        "embed_dim": cfg.UNIFORMER.EMBED_DIM,
+        "depth": cfg.UNIFORMER.DEPTH,
+        "head_dim": cfg.UNIFORMER.HEAD_DIM,
+        "mlp_ratio": cfg.UNIFORMER.MLP_RATIO,
+        "std": cfg.UNIFORMER.STD,
+        "qkv_bias": cfg.UNIFORMER.QKV_BIAS,
+        "qkv_scale": cfg.UNIFORMER.QKV_SCALE,
+        "dropout_rate": cfg.UNIFORMER.DROPOUT_RATE,
+        "attention_dropout_rate": cfg.UNIFORMER.ATTENTION_DROPOUT_RATE,
+        "drop_depth_rate": cfg.UNIFORMER.DROP_DEPTH_RATE,
+        "checkpoint_num": cfg.MODEL.CHECKPOINT_NUM if cfg.MODEL.USE_CHECKPOINT else (0,) * NUM_STAGES,
+    }
 
 
 def per_stage(value: float | Sequence[float], num_stages: int) -> Sequence[float]:

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from slowfast.visualization.templates import Headline, render
+from slowfast.visualization.templates import ClassTable, Headline, render
 
 TEMPLATE = "comparison.html.j2"
 
@@ -27,8 +27,8 @@ class Sides(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ComparisonPage:
-    """What the page shows.
+class ComparisonPage(ClassTable):
+    """What the page shows, beside the table of classes.
 
     Attributes:
         a, b: the tests.
@@ -39,9 +39,6 @@ class ComparisonPage:
         answers: videos that are right in both, A alone, B alone, neither.
         test: McNemar's, in a sentence.
         classes_note: what the table of classes says.
-        columns: of the table of classes; the first is the name.
-        classes: rows of it; None where there is no number.
-        bar, sorted_by: the columns that are drawn as a bar and sorted by at first.
         flips: both ways.
         others: videos that both have wrong, in a sentence.
     """
@@ -55,27 +52,8 @@ class ComparisonPage:
     answers: tuple[int, int, int, int]
     test: str
     classes_note: str
-    columns: Sequence[str]
-    classes: Sequence[Sequence[Any]]
-    bar: int
-    sorted_by: int
     flips: Sequence[FlippedVideos]
     others: str
-
-    @property
-    def num_classes(self) -> int:
-        """Of the table."""
-        return len(self.classes)
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """What the page's program works on."""
-        return {
-            "columns": list(self.columns),
-            "classes": [list(row) for row in self.classes],
-            "bar": self.bar,
-            "sorted_by": self.sorted_by,
-        }
 
 
 def render_comparison(page: ComparisonPage) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from slowfast.visualization.templates import Headline, render
+from slowfast.visualization.templates import ClassTable, Headline, render
 
 TEMPLATE = "report.html.j2"
 _QUALITY = 72
@@ -39,8 +39,8 @@ class Sheet(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Page:
-    """What the page shows.
+class Page(ClassTable):
+    """What the page shows, beside the table of classes.
 
     Attributes:
         title, subtitle: what was tested, and how.
@@ -50,9 +50,6 @@ class Page:
         problems: videos that do not count.
         probes: a table, its head first; () for none.
         curves: of the training, a picture as a data address; "" for none.
-        columns: of the table of classes; the first is the name.
-        classes: rows of it; None where there is no number.
-        bar, sorted_by: the columns that are drawn as a bar and sorted by at first.
         class_names: in the order of the labels.
         videos: label, predicted, probability and path, each a list with one entry per scored video; empty of several
             labels per video, which have no confusion.
@@ -70,21 +67,12 @@ class Page:
     problems: Sequence[Problem] = ()
     probes: Sequence[Sequence[str]] = ()
     curves: str = ""
-    columns: Sequence[str]
-    classes: Sequence[Sequence[Any]]
-    bar: int
-    sorted_by: int
     class_names: Sequence[str]
     videos: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     pairs: Sequence[tuple[int, int]] = ()
     sheets: Sequence[Sheet] = ()
     facts: Sequence[tuple[str, str]] = ()
     settings: Sequence[tuple[str, str]] = ()
-
-    @property
-    def num_classes(self) -> int:
-        """Of the table."""
-        return len(self.classes)
 
     @property
     def has_confusion(self) -> bool:
@@ -94,11 +82,7 @@ class Page:
     @property
     def data(self) -> dict[str, Any]:
         """What the page's program works on."""
-        return {
-            "columns": list(self.columns),
-            "classes": [list(row) for row in self.classes],
-            "bar": self.bar,
-            "sorted_by": self.sorted_by,
+        return super().data | {
             "classes_in_order": list(self.class_names),
             "videos": dict(self.videos),
             "pairs": list(self.pairs),

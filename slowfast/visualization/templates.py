@@ -1,7 +1,9 @@
 """Pages from their templates, which share the files ``page_*.j2``."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.resources import files
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
@@ -12,6 +14,37 @@ class Headline(NamedTuple):
     name: str
     value: str
     note: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassTable:
+    """What ``page_class_table`` shows.
+
+    Attributes:
+        columns: the first is the name.
+        classes: rows; None where there is no number.
+        bar, sorted_by: the columns that are drawn as a bar and sorted by at first.
+    """
+
+    columns: Sequence[str]
+    classes: Sequence[Sequence[Any]]
+    bar: int
+    sorted_by: int
+
+    @property
+    def num_classes(self) -> int:
+        """Of the table."""
+        return len(self.classes)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What the page's program works on."""
+        return {
+            "columns": list(self.columns),
+            "classes": [list(row) for row in self.classes],
+            "bar": self.bar,
+            "sorted_by": self.sorted_by,
+        }
 
 
 def render(template: str, page: object) -> str:

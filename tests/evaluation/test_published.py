@@ -12,27 +12,19 @@ from slowfast.config.load import load_config
 from slowfast.config.shipped import experiment_configs
 from slowfast.errors import UserError
 from slowfast.evaluation.published import DATA_SETS, compare, find_published, load_published, verify
-from slowfast.evaluation.report import TestReport, TestSetting
+from slowfast.evaluation.report import TestReport
 from slowfast.evaluation.report_files import load_report
+from tests.evaluation.finished_tests import SETTING
 
 ROOT = Path(__file__).parents[2]
 RESULTS = load_published()
 AUTHORS = "https://pjlab-gvm-data.oss-cn-shanghai.aliyuncs.com/uniformerv2"
-SETTING = TestSetting(
+AS_TESTED = replace(
+    SETTING,
     checkpoint="weights/k400_k710_uniformerv2_b16_8x224.pyth",
     data_set="kinetics_sparse",
     class_names="kinetics400_uniformer",
-    reads="videos",
-    frames=8,
-    sampling="sparse",
-    size_px=224,
-    clips=4,
-    crops=3,
-    channel_order="rgb",
-    combined="sum of probabilities",
-    precision="float32",
     class_order="all 400 rows as they are, by the order kinetics400_uniformer",
-    is_order_assumed=False,
 )
 WHO = "UniFormerV2-B/16 on Kinetics-400, by its authors, known by name alone"
 AS_PUBLISHED = ["4 x 3 views", "8 frames (sparse)", "224 px", "videos", "rgb", "sum of probabilities", "float32"]
@@ -49,7 +41,7 @@ def report(*, expected: int = 19_787, failed: int = 0, truncated: int = 0, **set
         failures=[("a.mp4", "bad")] * failed,
         truncated=truncated,
         truncations=[("b.mp4", "cut")] * truncated,
-        setting=replace(SETTING, **setting),
+        setting=replace(AS_TESTED, **setting),
     )
 
 
@@ -94,7 +86,7 @@ def test_a_test_without_a_scored_video_measured_nothing():
 
 
 def test_how_many_videos_there_were_is_told_only_where_it_is_known():
-    setting = replace(SETTING, checkpoint="k600_uniformerv2_b16_8x224.pyth", class_names="kinetics600_uniformer")
+    setting = replace(AS_TESTED, checkpoint="k600_uniformerv2_b16_8x224.pyth", class_names="kinetics600_uniformer")
     assert "published 85.0, measured 85.4 (+0.4); differs: nothing known" in verify(replace(report(), setting=setting))
 
 
@@ -243,7 +235,7 @@ def test_a_result_was_measured_as_its_experiment_tests(result):
     is_dense = cfg.TEST.DATASET in ("kinetics", "hmdb")
     kind = "probabilities" if cfg.TEST.ADD_SOFTMAX else "scores"
     tested = replace(
-        SETTING,
+        AS_TESTED,
         checkpoint=result.experiment,
         data_set=cfg.TEST.DATASET,
         class_names=cfg.DATA.CLASS_NAMES_FILE,

@@ -12,27 +12,13 @@ import torch
 from torch.nn.functional import one_hot
 
 from slowfast.errors import UserError
-from slowfast.evaluation.report import TestSetting, make_report
+from slowfast.evaluation.report import make_report
 from slowfast.evaluation.report_files import ScoredVideos, write_predictions, write_report
 from slowfast.evaluation.scored_files import load_scored, load_scores
 from slowfast.evaluation.views import to_probabilities
+from tests.evaluation.finished_tests import SETTING
 
-SETTING = TestSetting(
-    checkpoint="a.pyth",
-    data_set="kinetics",
-    class_names="",
-    reads="videos",
-    frames=8,
-    sampling="sparse",
-    size_px=224,
-    clips=4,
-    crops=3,
-    channel_order="rgb",
-    combined="sum of scores",
-    precision="float32",
-    class_order="",
-    is_order_assumed=False,
-)
+OF_RAW_SCORES = replace(SETTING, combined="sum of scores")
 PATHS = [os.fsdecode(b"caf\xe9.mp4"), 'größer, "neu"\n.mp4', "c.mp4"]
 NAMES = ["left", "right, too", "größer"]
 SCORES = torch.randn(3, 3, generator=torch.Generator().manual_seed(0))
@@ -42,7 +28,7 @@ ONE, SEVERAL = torch.tensor([0, 2, 1]), torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0
 def written(
     folder: Path, labels: torch.Tensor, *, scores: str = "csv", names: list[str] | None = NAMES, **setting: object
 ) -> Path:
-    setting = replace(SETTING, **setting)
+    setting = replace(OF_RAW_SCORES, **setting)
     options = {"has_probabilities": setting.combined.endswith("probabilities"), "method": "sum"}
     probabilities = to_probabilities(SCORES, is_multi_label=labels.ndim == 2, **options)
     report = make_report(SCORES, labels, 3, [], class_names=names)
