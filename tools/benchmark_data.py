@@ -3,7 +3,7 @@
 python tools/benchmark_data.py VIDEO [VIDEO ...] [--repeats 15] [--memory-clips 2000]
 """
 
-from slowfast.cli.benchmark_data import main
+from slowfast.cli.benchmarks.benchmark_data import main
 
 if __name__ == "__main__":
     main()

@@ -3,7 +3,7 @@
 python tools/benchmark_train.py [--steps N] [--warmup N] [--processes N ...] --cfg exp/NAME/config.yaml [KEY VALUE ...]
 """
 
-from slowfast.cli.benchmark_train import main
+from slowfast.cli.benchmarks.benchmark_train import main
 
 if __name__ == "__main__":
     main()

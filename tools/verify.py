@@ -3,7 +3,7 @@
 python tools/verify.py RUN
 """
 
-from slowfast.cli.verify import main
+from slowfast.cli.reports.verify import main
 
 if __name__ == "__main__":
     main()

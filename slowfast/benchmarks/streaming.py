@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from slowfast.benchmarks.measure import Timing, time_alternately
 from slowfast.errors import UserError
-from slowfast.inference.frame_feed import Frame, FrameFeed
-from slowfast.inference.stream import Stream
-from slowfast.inference.window_memory import TokenRing
+from slowfast.inference.streaming.frame_feed import Frame, FrameFeed
+from slowfast.inference.streaming.stream import Stream
+from slowfast.inference.streaming.window_memory import TokenRing
 from slowfast.models import build_model
 from slowfast.models.registry import VideoModel
 from slowfast.runtime.memory import resident_bytes

@@ -6,7 +6,7 @@ import os
 from slowfast.config.command_line import positive_int, whole_number
 from slowfast.errors import UserError
 from slowfast.inference.classifier import VideoClassifier
-from slowfast.inference.hub import PREFIX
+from slowfast.inference.folder.hub import PREFIX
 from slowfast.inference.load import PRECISIONS, load_model
 
 

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from slowfast.cli.stream import seconds
 from slowfast.config.command_line import exit_with_error
 from slowfast.errors import UserError
-from slowfast.inference.hub import PREFIX, parse, push_folder
+from slowfast.inference.folder.hub import PREFIX, parse, push_folder
+from slowfast.inference.folder.model_folder import publish
 from slowfast.inference.load import load_model
-from slowfast.inference.model_folder import publish
 from slowfast.inference.run_notes import notes_of_run
 
 

@@ -12,7 +12,7 @@ from slowfast.cli.standard_output import json_line, stop_printing
 from slowfast.config.command_line import exit_with_error, positive_int
 from slowfast.errors import UserError
 from slowfast.inference.results import WindowPrediction
-from slowfast.inference.stream import Stream
+from slowfast.inference.streaming.stream import Stream
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:

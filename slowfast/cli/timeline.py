@@ -12,7 +12,7 @@ from slowfast.cli.model_source import add_model_arguments, load_named_model
 from slowfast.cli.stream import add_window_arguments, tell_notes
 from slowfast.config.command_line import exit_with_error
 from slowfast.errors import UserError
-from slowfast.inference.timeline import FORMS, Interval, key_frames, timeline, write_timeline
+from slowfast.inference.streaming.timeline import FORMS, Interval, key_frames, timeline, write_timeline
 from slowfast.visualization.curves import check_picture_name, save_figure
 from slowfast.visualization.timeline_strip import Span, draw_strip, key_times
 

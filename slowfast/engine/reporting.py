@@ -23,7 +23,7 @@ from slowfast.errors import UserError
 from slowfast.evaluation.calibration import fit_temperature
 from slowfast.evaluation.classes import confusion_matrix
 from slowfast.evaluation.list_hash import unordered_hash
-from slowfast.evaluation.probe_report import report_probes
+from slowfast.evaluation.probes.probe_report import report_probes
 from slowfast.evaluation.report import TestReport, TestRun, make_report
 from slowfast.evaluation.report_files import ScoredVideos
 from slowfast.runtime.reproduce import git_commit, versions

@@ -18,7 +18,7 @@ from slowfast.datasets.records import Batch, SampleKey, UnscoredVideo, VideoReco
 from slowfast.datasets.transforms.functional import normalize
 from slowfast.engine.kept_scores import KeptScores
 from slowfast.engine.video_scores import VideoScores, concatenated, merge, without_scores
-from slowfast.evaluation.temporal_probes import logits_in_orders
+from slowfast.evaluation.probes.temporal_probes import logits_in_orders
 from slowfast.evaluation.views import Probabilities, combine_views, to_probabilities, why_not_finite
 from slowfast.runtime import distributed
 from slowfast.runtime.interruption import Interrupted, raise_if_stopped, stop_signal

@@ -23,12 +23,12 @@ from slowfast.engine.run_summary import log_repeats, log_workers
 from slowfast.engine.scoring import Scorer
 from slowfast.engine.trained_model import load_trained_model
 from slowfast.errors import UserError
-from slowfast.evaluation.probe_report import describe_probes
+from slowfast.evaluation.probes.probe_report import describe_probes
+from slowfast.evaluation.probes.temporal_probes import orders_of_probes
 from slowfast.evaluation.published import compare, find_published
 from slowfast.evaluation.report import TestReport, TestSetting, log_videos
 from slowfast.evaluation.report_files import ScoredVideos, write_report
 from slowfast.evaluation.score_dump import write_dump
-from slowfast.evaluation.temporal_probes import orders_of_probes
 from slowfast.models.weights.report import WeightsReport
 from slowfast.runtime import distributed
 from slowfast.runtime.interruption import stop_held_back

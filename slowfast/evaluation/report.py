@@ -19,7 +19,7 @@ from slowfast.evaluation.classes import (
     shown_table,
 )
 from slowfast.evaluation.intervals import Interval, wilson
-from slowfast.evaluation.probe_report import ProbeReport, gaps_in_words
+from slowfast.evaluation.probes.probe_report import ProbeReport, gaps_in_words
 from slowfast.evaluation.views import Probabilities
 
 logger = logging.getLogger(__name__)

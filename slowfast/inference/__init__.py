@@ -2,11 +2,11 @@
 
 from slowfast.inference.classifier import VideoClassifier
 from slowfast.inference.export import Export, export_model
+from slowfast.inference.folder.model_folder import publish
+from slowfast.inference.folder.proof import ProofError
 from slowfast.inference.load import load_model
-from slowfast.inference.model_folder import publish
-from slowfast.inference.proof import ProofError
 from slowfast.inference.results import Features, Prediction, WindowPrediction
-from slowfast.inference.stream import Stream
+from slowfast.inference.streaming.stream import Stream
 
 __all__ = [
     "Export",

@@ -20,11 +20,11 @@ from slowfast.errors import UserError
 from slowfast.evaluation.accuracy import best_classes
 from slowfast.evaluation.views import to_probabilities
 from slowfast.inference.arguments import check_count, is_one_video, parse_views, raise_if_failed, stream_name
-from slowfast.inference.frame_feed import FrameFeed
+from slowfast.inference.folder.origin import Origin
 from slowfast.inference.inputs import Inputs, VideoInput, gathered
-from slowfast.inference.origin import Origin
 from slowfast.inference.results import Features, Prediction
-from slowfast.inference.stream import Stream
+from slowfast.inference.streaming.frame_feed import FrameFeed
+from slowfast.inference.streaming.stream import Stream
 from slowfast.models.registry import VideoModel
 from slowfast.models.weights.integrity import tensor_hashes
 

@@ -24,8 +24,8 @@ from torch.export import Dim, ExportedProgram
 from slowfast.errors import UserError
 from slowfast.inference.classifier import VideoClassifier
 from slowfast.inference.export_metadata import export_metadata
-from slowfast.inference.model_folder import is_model_folder, read_folder, write_default_video
-from slowfast.inference.proof import check_proof, proof_clip, relative_error
+from slowfast.inference.folder.model_folder import is_model_folder, read_folder, write_default_video
+from slowfast.inference.folder.proof import check_proof, proof_clip, relative_error
 from slowfast.models.batch_norm import fold_batch_norms
 from slowfast.models.reference import use_reference
 from slowfast.runtime.extras import import_extra

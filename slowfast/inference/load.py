@@ -18,9 +18,16 @@ from slowfast.config.shipped import experiment_configs
 from slowfast.datasets.labels import class_key, load_label_list
 from slowfast.errors import UserError
 from slowfast.inference.classifier import VideoClassifier
-from slowfast.inference.hub import PREFIX, fetch_folder
-from slowfast.inference.model_folder import CONFIG, WEIGHTS, is_model_folder, prove, read_folder, why_no_model_folder
-from slowfast.inference.proof import check_bfloat16
+from slowfast.inference.folder.hub import PREFIX, fetch_folder
+from slowfast.inference.folder.model_folder import (
+    CONFIG,
+    WEIGHTS,
+    is_model_folder,
+    prove,
+    read_folder,
+    why_no_model_folder,
+)
+from slowfast.inference.folder.proof import check_bfloat16
 from slowfast.inference.settings import as_overrides
 from slowfast.models import build_model
 from slowfast.models.registry import MODEL_REGISTRY

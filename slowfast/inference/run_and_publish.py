@@ -11,9 +11,9 @@ from slowfast.engine.output_dir import output_locked
 from slowfast.engine.run import run
 from slowfast.engine.test import IncompleteTest, test
 from slowfast.errors import UserError
+from slowfast.inference.folder.model_folder import FOLDER_NAME, publish
 from slowfast.inference.load import load_model
-from slowfast.inference.model_folder import FOLDER_NAME, publish
-from slowfast.inference.report_content import write_page
+from slowfast.inference.pages.report_content import write_page
 from slowfast.inference.run_notes import notes_of_run
 from slowfast.runtime import distributed
 

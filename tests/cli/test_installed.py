@@ -22,7 +22,7 @@ from slowfast.cli.main import main
 from slowfast.config.shipped import experiment_configs
 from slowfast.datasets.labels import label_list_names
 from slowfast.evaluation.published import load_published
-from slowfast.inference.model_card import read_template
+from slowfast.inference.folder.model_card import read_template
 print(slowfast.__file__)
 print(len(experiment_configs()), len(label_list_names()), len(load_published()), len(read_template()))
 print(*slowfast.list_models()[:1])

@@ -9,7 +9,7 @@ import pytest
 
 from slowfast.cli.main import main
 from slowfast.evaluation.classes import class_name
-from slowfast.inference.report_content import write_page
+from slowfast.inference.pages.report_content import write_page
 from tests.command_line import run_net, tiny_arguments
 from tests.evaluation.finished_tests import made_up, write_test
 from tests.run_state import predictions

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from slowfast.evaluation.merged_report import merge_reports
+from slowfast.evaluation.several.merged_report import merge_reports
 from tests.command_line import Outcome, run_net, tiny_arguments
 from tests.videos import truncate, write_list, write_video
 

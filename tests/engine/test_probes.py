@@ -12,8 +12,8 @@ from slowfast.datasets import build_dataset, build_loader
 from slowfast.datasets.clip_dataset import EvalClipDataset
 from slowfast.engine.reporting import report_on
 from slowfast.engine.scoring import Scorer
+from slowfast.evaluation.probes.temporal_probes import orders_of_probes
 from slowfast.evaluation.report_files import load_report
-from slowfast.evaluation.temporal_probes import orders_of_probes
 from tests.command_line import Outcome, run_net, run_tool, tiny_arguments, tiny_config
 from tests.engine.test_multi_label import multi_label_arguments
 from tests.run_state import predictions, report

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slowfast.errors import UserError
-from slowfast.evaluation.alignment import align
 from slowfast.evaluation.report_files import ScoredVideos
+from slowfast.evaluation.several.alignment import align
 
 NAMES = ["left", "right", "up"]
 REPEATING = st.lists(st.sampled_from("abcdef"), min_size=1, max_size=12)

@@ -10,11 +10,11 @@ from scipy.stats import chi2
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, f1_score
 from torch import Tensor
 
-from slowfast.evaluation.alignment import align
-from slowfast.evaluation.comparison import MIN_FOR_STATISTIC, Comparison, compare_tests, mcnemar
-from slowfast.evaluation.comparison_text import describe_comparison
 from slowfast.evaluation.paired import mean_difference_interval, mean_over_classes_interval
 from slowfast.evaluation.report_files import ScoredVideos
+from slowfast.evaluation.several.alignment import align
+from slowfast.evaluation.several.comparison import MIN_FOR_STATISTIC, Comparison, compare_tests, mcnemar
+from slowfast.evaluation.several.comparison_text import describe_comparison
 from tests.evaluation.finished_tests import made_up
 
 NAMES = ["left", "right\nthere", "up", "größer", "e", "f", "g"]

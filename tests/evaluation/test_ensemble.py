@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from slowfast.errors import UserError
-from slowfast.evaluation.ensemble import write_ensemble
 from slowfast.evaluation.report_files import load_report
 from slowfast.evaluation.scored_files import load_scored
+from slowfast.evaluation.several.ensemble import write_ensemble
 from tests.evaluation.finished_tests import made_up, write_test
 
 NAMES = ["left", "right", "up", "größer"]

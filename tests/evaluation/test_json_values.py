@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from slowfast.errors import UserError
-from slowfast.evaluation.ensemble import write_ensemble
 from slowfast.evaluation.json_values import from_json
-from slowfast.evaluation.merged_report import merge_reports
-from slowfast.evaluation.probe_report import ProbeReport
+from slowfast.evaluation.probes.probe_report import ProbeReport
 from slowfast.evaluation.report_files import load_report
-from slowfast.inference.comparison_files import compare_files, write_comparison_page
-from slowfast.inference.report_content import write_page
+from slowfast.evaluation.several.ensemble import write_ensemble
+from slowfast.evaluation.several.merged_report import merge_reports
+from slowfast.inference.pages.comparison_files import compare_files, write_comparison_page
+from slowfast.inference.pages.report_content import write_page
 from tests.evaluation.finished_tests import made_up, write_test
 
 ODD = (None, "x", -1, 10**400, [], {}, True, "\ud800", [None, None])

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from slowfast.errors import UserError
 from slowfast.evaluation.list_hash import joined_hash, unordered_hash
-from slowfast.evaluation.merged_report import merge_reports
 from slowfast.evaluation.scored_files import load_scored
+from slowfast.evaluation.several.merged_report import merge_reports
 from tests.evaluation.finished_tests import made_up, write_test
 
 NAMES = ["left", "right", "up"]

@@ -8,7 +8,7 @@ import torch
 
 from slowfast.evaluation.accuracy import mean_average_precision, top_k_accuracy
 from slowfast.evaluation.paired import mean_difference_interval
-from slowfast.evaluation.probe_report import describe_probes, gaps_in_words, report_probes
+from slowfast.evaluation.probes.probe_report import describe_probes, gaps_in_words, report_probes
 
 ORDERS = {"shuffled_1": [1, 0, 2], "shuffled_2": [2, 0, 1], "reversed": [2, 1, 0], "half_rate": [0, 0, 2]}
 

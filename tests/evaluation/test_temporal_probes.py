@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slowfast.config.ranges import CHOICES
-from slowfast.evaluation.temporal_probes import NUM_SHUFFLES, PROBES, logits_in_orders, orders_of_probes, shuffles
+from slowfast.evaluation.probes.temporal_probes import (
+    NUM_SHUFFLES,
+    PROBES,
+    logits_in_orders,
+    orders_of_probes,
+    shuffles,
+)
 
 lengths = st.integers(2, 64)
 

@@ -22,7 +22,7 @@ from slowfast.engine.scoring import build_normalize
 from slowfast.errors import UserError
 from slowfast.inference import VideoClassifier, export, export_model, load_model, publish
 from slowfast.inference.export_metadata import export_metadata
-from slowfast.inference.proof import relative_error
+from slowfast.inference.folder.proof import relative_error
 from slowfast.models import build_model
 from tests.inference.full_disk import files_end_at
 from tests.inference.models import CLASS_NAMES, small_classifier

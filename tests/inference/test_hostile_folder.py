@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from slowfast.errors import UserError
 from slowfast.inference import load_model, publish
-from slowfast.inference.folder_files import file_hash, names_hash
+from slowfast.inference.folder.folder_files import file_hash, names_hash
 from tests.inference.models import small_classifier
 from tests.videos import write_video
 
@@ -86,7 +86,7 @@ def test_a_proof_for_which_there_is_no_memory_is_told(folder: Path, monkeypatch:
     def check(*arguments: object) -> float:
         raise MemoryError
 
-    monkeypatch.setattr("slowfast.inference.model_folder.check_proof", check)
+    monkeypatch.setattr("slowfast.inference.folder.model_folder.check_proof", check)
     assert refusal(folder) == ": its proof cannot be computed: no memory"
 
 

@@ -15,7 +15,8 @@ from types import SimpleNamespace
 import pytest
 
 from slowfast.errors import UserError
-from slowfast.inference import hub, load_model, publish
+from slowfast.inference import load_model, publish
+from slowfast.inference.folder import hub
 from tests.inference.models import small_classifier
 
 pytest.importorskip("huggingface_hub")

@@ -7,8 +7,8 @@ from pathlib import Path
 from slowfast.config.load import flatten
 from slowfast.evaluation.report_files import write_report
 from slowfast.evaluation.scored_files import load_scored
-from slowfast.inference.report_content import write_page
-from slowfast.inference.shown_names import ShownNames
+from slowfast.inference.pages.report_content import write_page
+from slowfast.inference.pages.shown_names import ShownNames
 from tests.command_line import tiny_config
 from tests.evaluation.finished_tests import made_up, write_test
 

@@ -21,10 +21,10 @@ from slowfast.config import load_config
 from slowfast.datasets import VideoReader
 from slowfast.errors import UserError
 from slowfast.inference import VideoClassifier, load_model, publish
-from slowfast.inference.frame_feed import FrameFeed, NewestOnly
-from slowfast.inference.frame_grid import make_grid
-from slowfast.inference.stream import _Picked
-from slowfast.inference.window_memory import TokenRing
+from slowfast.inference.streaming.frame_feed import FrameFeed, NewestOnly
+from slowfast.inference.streaming.frame_grid import make_grid
+from slowfast.inference.streaming.stream import _Picked
+from slowfast.inference.streaming.window_memory import TokenRing
 from slowfast.models import build_model
 from tests.command_line import uniformer
 from tests.inference.models import CLASS_NAMES, FAMILIES, INPUT, small_classifier
@@ -314,7 +314,7 @@ def test_a_live_address_is_the_file(transport_stream: bytes, tmp_path: Path):
 
 @pytest.mark.slow
 def test_a_source_that_breaks_comes_back_and_windows_begin_anew(transport_stream: bytes, monkeypatch):
-    monkeypatch.setattr("slowfast.inference.frame_feed.FIRST_WAIT_S", 0.05)
+    monkeypatch.setattr("slowfast.inference.streaming.frame_feed.FIRST_WAIT_S", 0.05)
     half = len(transport_stream) // 2 // 188 * 188
     with http_server(transport_stream[:half], b"", transport_stream) as address:
         feed = FrameFeed(address, name=address, patience_s=1.0)

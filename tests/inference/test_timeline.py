@@ -16,7 +16,7 @@ from PIL import Image
 from slowfast.datasets import VideoReader
 from slowfast.errors import UserError
 from slowfast.inference import WindowPrediction, publish
-from slowfast.inference.timeline import (
+from slowfast.inference.streaming.timeline import (
     Interval,
     as_csv,
     as_json,

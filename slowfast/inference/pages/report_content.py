@@ -10,12 +10,12 @@ from fvcore.common.config import CfgNode
 from slowfast.config import get_cfg, load_config
 from slowfast.config.load import difference, flatten
 from slowfast.errors import UserError
-from slowfast.evaluation.probe_report import GAPS, MEASURES, ProbeReport
+from slowfast.evaluation.probes.probe_report import GAPS, MEASURES, ProbeReport
 from slowfast.evaluation.report import Source, TestReport
 from slowfast.evaluation.report_files import ScoredVideos, report_file
 from slowfast.evaluation.scored_files import load_scored, refuse_own_file
-from slowfast.inference.contact_sheets import contact_sheets
-from slowfast.inference.shown_names import ShownNames
+from slowfast.inference.pages.contact_sheets import contact_sheets
+from slowfast.inference.pages.shown_names import ShownNames
 from slowfast.runtime.files import write_text
 from slowfast.visualization.curves import draw_curves
 from slowfast.visualization.metrics_file import FILE_NAME, load_runs

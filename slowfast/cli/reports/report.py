@@ -9,7 +9,7 @@ from pathlib import Path
 
 from slowfast.config.command_line import exit_with_error
 from slowfast.errors import UserError
-from slowfast.inference.report_content import write_page
+from slowfast.inference.pages.report_content import write_page
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:

@@ -10,7 +10,7 @@ from slowfast.datasets.reading.source import VideoReadError
 from slowfast.datasets.reading.time_limit import call_within
 from slowfast.evaluation.report_files import ScoredVideos
 from slowfast.inference.inputs import Inputs, gathered
-from slowfast.inference.shown_names import ShownNames
+from slowfast.inference.pages.shown_names import ShownNames
 from slowfast.visualization.report_page import Sheet, SheetItem, picture_of_frames
 
 NUM_IN_SHEET = 24

@@ -20,8 +20,8 @@ from torch import Tensor
 from slowfast.datasets.lists.folder_walk import is_video
 from slowfast.errors import UserError
 from slowfast.inference.classifier import VideoClassifier
-from slowfast.inference.folder_checks import check_config, check_errors, check_file_name
-from slowfast.inference.folder_files import (
+from slowfast.inference.folder.folder_checks import check_config, check_errors, check_file_name
+from slowfast.inference.folder.folder_files import (
     AGAIN,
     file_hash,
     names_hash,
@@ -31,10 +31,10 @@ from slowfast.inference.folder_files import (
     write_json,
     write_tensors,
 )
-from slowfast.inference.model_card import model_card
-from slowfast.inference.origin import Origin
-from slowfast.inference.proof import Proof, check_proof, make_proof, read_trace
-from slowfast.inference.proof_video import write_proof_video
+from slowfast.inference.folder.model_card import model_card
+from slowfast.inference.folder.origin import Origin
+from slowfast.inference.folder.proof import Proof, check_proof, make_proof, read_trace
+from slowfast.inference.folder.proof_video import write_proof_video
 from slowfast.inference.settings import settings_of
 from slowfast.models.registry import VideoModel
 from slowfast.runtime.reproduce import versions

@@ -9,10 +9,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from slowfast.cli.joined_report import EXIT_STATUS, print_joined
+from slowfast.cli.reports.joined_report import EXIT_STATUS, print_joined
 from slowfast.config.command_line import exit_with_error
 from slowfast.errors import UserError
-from slowfast.evaluation.ensemble import write_ensemble
+from slowfast.evaluation.several.ensemble import write_ensemble
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:

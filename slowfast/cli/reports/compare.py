@@ -12,9 +12,9 @@ from pathlib import Path
 
 from slowfast.config.command_line import exit_with_error
 from slowfast.errors import UserError
-from slowfast.evaluation.comparison_text import describe_comparison
 from slowfast.evaluation.scored_files import refuse_own_file
-from slowfast.inference.comparison_files import compare_files, write_comparison, write_comparison_page
+from slowfast.evaluation.several.comparison_text import describe_comparison
+from slowfast.inference.pages.comparison_files import compare_files, write_comparison, write_comparison_page
 
 
 def main(argv: Sequence[str] | None = None, prog: str | None = None) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from slowfast.errors import UserError
-from slowfast.inference.folder_files import AGAIN
+from slowfast.inference.folder.folder_files import AGAIN
 
 
 def check_config(config: Mapping[str, Any], path: Path, form: str) -> None:

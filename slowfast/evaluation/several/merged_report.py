@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 
 from slowfast.errors import UserError
-from slowfast.evaluation.alignment import shared_classes
-from slowfast.evaluation.joining import FinishedTest, load_tests, notes_on, refuse_other, write_joined
 from slowfast.evaluation.list_hash import joined_hash
 from slowfast.evaluation.report import TestReport, TestRun, TestSetting, make_report
 from slowfast.evaluation.report_files import ScoredVideos
+from slowfast.evaluation.several.alignment import shared_classes
+from slowfast.evaluation.several.joining import FinishedTest, load_tests, notes_on, refuse_other, write_joined
 from slowfast.evaluation.views import Probabilities, to_probabilities
 
 # What the parts were made with, which has to be the same.

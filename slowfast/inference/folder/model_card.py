@@ -8,7 +8,7 @@ from jinja2 import Environment, StrictUndefined
 
 from slowfast.datasets.catalog import DATASET_REGISTRY, build_dense_sampler
 from slowfast.inference.classifier import VideoClassifier
-from slowfast.inference.proof import TOLERANCE, Proof
+from slowfast.inference.folder.proof import TOLERANCE, Proof
 
 TEMPLATE = "model_card.md.j2"
 # Of the classes so many are named; config.json has all.

@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from slowfast.inference.frame_grid import FrameGrid
+from slowfast.inference.streaming.frame_grid import FrameGrid
 from slowfast.models.registry import VideoModel
 
 Normalize = Callable[[Tensor], Tensor]

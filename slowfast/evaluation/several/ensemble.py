@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from slowfast.errors import UserError
-from slowfast.evaluation.alignment import align
-from slowfast.evaluation.joining import FinishedTest, load_tests, notes_on, refuse_other, write_joined
 from slowfast.evaluation.report import Source, TestReport, TestSetting, make_report
 from slowfast.evaluation.report_files import ScoredVideos
+from slowfast.evaluation.several.alignment import align
+from slowfast.evaluation.several.joining import FinishedTest, load_tests, notes_on, refuse_other, write_joined
 from slowfast.evaluation.views import Probabilities, to_probabilities
 
 # What ``load_scored`` takes the scores of an ensemble for: probabilities that are averaged.

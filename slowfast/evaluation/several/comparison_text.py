@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from slowfast.evaluation.comparison import ClassDifference, Comparison, FigureDifference, Flip, McNemar, Range
+from slowfast.evaluation.several.comparison import ClassDifference, Comparison, FigureDifference, Flip, McNemar, Range
 
 FIGURES = {
     "top1": "top-1",

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import simplejson
 
-from slowfast.evaluation.alignment import align
-from slowfast.evaluation.comparison import Comparison, Flip, Range, compare_tests
-from slowfast.evaluation.comparison_text import (
+from slowfast.evaluation.report import TestReport
+from slowfast.evaluation.scored_files import load_scores
+from slowfast.evaluation.several.alignment import align
+from slowfast.evaluation.several.comparison import Comparison, Flip, Range, compare_tests
+from slowfast.evaluation.several.comparison_text import (
     FIGURES,
     counted,
     mcnemar_in_words,
     others_in_words,
     printable,
 )
-from slowfast.evaluation.report import TestReport
-from slowfast.evaluation.scored_files import load_scores
 from slowfast.runtime.files import write_text
 from slowfast.visualization.comparison_page import ComparisonPage, FlippedVideos, Sides, render_comparison
 from slowfast.visualization.templates import Headline

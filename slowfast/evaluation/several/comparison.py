@@ -9,11 +9,11 @@ from scipy.stats import binomtest
 from torch import Tensor
 
 from slowfast.evaluation.accuracy import resampled_mean_average_precision, top_k_correct
-from slowfast.evaluation.alignment import Aligned, told_labels
 from slowfast.evaluation.classes import ClassFigures, class_name, means_of_counts, summed_by_class
 from slowfast.evaluation.paired import mean_difference_interval, mean_over_classes_interval, resampled_interval
 from slowfast.evaluation.report import TestReport, make_report
 from slowfast.evaluation.report_files import ScoredVideos
+from slowfast.evaluation.several.alignment import Aligned, told_labels
 
 SCHEMA_VERSION = 1
 # Of videos that only one test has right: from there on the distribution of McNemar's statistic is near chi-squared.

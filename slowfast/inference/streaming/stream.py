@@ -18,10 +18,10 @@ from slowfast.engine.scoring import Scorer
 from slowfast.errors import UserError
 from slowfast.evaluation.views import combine_views, why_not_finite
 from slowfast.inference.arguments import check_number
-from slowfast.inference.frame_feed import Frame, FrameFeed, NewestOnly
-from slowfast.inference.frame_grid import FrameGrid, make_grid, told_rounding
 from slowfast.inference.results import WindowPrediction
-from slowfast.inference.window_memory import TokenRing, ViewStore, WindowMemory
+from slowfast.inference.streaming.frame_feed import Frame, FrameFeed, NewestOnly
+from slowfast.inference.streaming.frame_grid import FrameGrid, make_grid, told_rounding
+from slowfast.inference.streaming.window_memory import TokenRing, ViewStore, WindowMemory
 from slowfast.models.registry import VideoModel
 from slowfast.runtime.precision import autocast
 

@@ -1,0 +1,1 @@
+"""uniformer benchmark ..."""

@@ -1,0 +1,1 @@
+"""Temporal probes: what the order of the frames is worth to a model."""

@@ -1,0 +1,1 @@
+"""Several tests: beside each other, averaged, or joined."""

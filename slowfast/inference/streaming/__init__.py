@@ -1,0 +1,1 @@
+"""Streams and long videos: frames as they come, windows of them, predictions over time."""
