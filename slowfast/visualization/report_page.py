@@ -14,6 +14,7 @@ from slowfast.visualization.templates import ClassTable, Headline, render
 
 TEMPLATE = "report.html.j2"
 _QUALITY = 72
+_WIDEST = 4  # widths per height of a frame in a strip
 
 
 class Problem(NamedTuple):
@@ -95,10 +96,16 @@ def render_page(page: Page) -> str:
 
 
 def picture_of_frames(frames: Sequence[np.ndarray], height_px: int) -> str:
-    """Frames uint8 (H, W, 3) beside each other, as the data address of a JPEG."""
-    pictures = [Image.fromarray(frame) for frame in frames]
-    small = [picture.resize((max(picture.width * height_px // picture.height, 1), height_px)) for picture in pictures]
-    strip = Image.new("RGB", (sum(picture.width for picture in small), height_px))
+    """Frames uint8 (H, W, 3) beside each other, as the data address of a JPEG.
+
+    Frames of more than ``_WIDEST`` times their height are less high: a strip of them would be wider than a JPEG can be.
+    """
+    small = []
+    for frame in frames:
+        picture = Image.fromarray(frame)
+        scale = min(height_px / picture.height, _WIDEST * height_px / picture.width)
+        small.append(picture.resize([max(int(side * scale + 1e-6), 1) for side in picture.size]))
+    strip = Image.new("RGB", (sum(picture.width for picture in small), max(picture.height for picture in small)))
     left = 0
     for picture in small:
         strip.paste(picture, (left, 0))
