@@ -56,7 +56,7 @@ def apply_translation(model: VideoModel, translation: Translation, source: str, 
         raise UserError(
             f"{source}: none of its weights ({theirs}) belongs to this model ({ours}); accepted: {ACCEPTED_SOURCES}"
         )
-    for head in heads:
+    for head in reversed(heads):  # the first one counts in evaluation: what became of it is what is reported
         if f"{head}weight" in own:
             fitted |= _head_weights(head, own, translation, rules, report)
     report.missing = [name for name in own if name not in fitted]
@@ -132,9 +132,10 @@ def _head_weights(
     """The classifier's weights for our classes; none if it starts afresh."""
     names = [f"{head}weight", f"{head}bias"]
     theirs = {name: translation.weights[name] for name in names if name in translation.weights}
-    if len(theirs) < len(names):
+    missing = [name for name in names if name not in theirs]
+    if missing:
         if rules.is_test:
-            raise UserError(f"{report.source} ({report.layout}) has no classifier to test")
+            raise UserError(f"{report.source} ({report.layout}) has no classifier to test: {' and '.join(missing)} missing")
         report.head = HeadPlan(None, "not in the source: it starts afresh")
         return {}
     kinds = {name: (value.ndim, value.shape[1:]) for name, value in theirs.items()}

@@ -284,6 +284,19 @@ def test_a_lightweight_checkpoint_is_told_from_the_others(tmp_path, has_layer_sc
         load_source(model, saved(tmp_path, golden_weights(tiny_v1())), rules())
 
 
+@pytest.mark.parametrize("lacking", HEADS)
+def test_what_is_said_of_two_heads_is_said_of_the_one_that_counts(tmp_path, lacking):
+    model = tiny_light()
+    weights = golden_weights(model)
+    given = {name: value for name, value in weights.items() if not name.startswith(f"{lacking}.")}
+    path = saved(tmp_path, given)
+    report = load_source(model, path, rules(order="same"))
+    assert (report.head.rows is None) == (lacking == "head")
+    assert report.missing == [f"{lacking}.weight", f"{lacking}.bias"]
+    with pytest.raises(UserError, match=rf"no classifier to test: {lacking}\.weight and {lacking}\.bias missing"):
+        load_source(tiny_light(), path, rules(order="same", is_test=True))
+
+
 def test_a_run_goes_on_only_with_its_own_weights():
     model = tiny_v2()
     weights = golden_weights(model)
