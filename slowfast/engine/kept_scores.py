@@ -9,6 +9,7 @@ outlive a killed process, not always a machine without power.
 import json
 import logging
 import math
+import os
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -139,6 +140,8 @@ def _frames(file: BinaryIO) -> Iterator[tuple[dict[str, Any], bytes]]:
         try:
             checksum, length = int(words[0], 16), int(words[1])
         except (IndexError, ValueError):
+            return
+        if length > os.fstat(file.fileno()).st_size:  # of a damaged file; no memory is enough to read it
             return
         body = file.read(length)
         if len(body) != length or zlib.crc32(body) != checksum:

@@ -105,11 +105,21 @@ def test_a_damaged_byte_makes_no_other_score(data: st.DataObject, tmp_path: Path
     assert_same_parts(found.parts, parts[: len(found.parts)])
 
 
+@pytest.mark.parametrize("length", [-1, 10**18, 10**30])
+def test_a_damaged_length_ends_what_is_kept(length: int, tmp_path: Path):
+    parts, path = some_parts(), tmp_path / "b.scores"
+    keep(path, parts[:1])
+    with path.open("ab") as file:
+        file.write(b"%08x %d\n{}" % (0, length))
+    assert_same_parts(KeptScores(path).parts, parts[:1])
+
+
 def test_a_disk_that_gets_full_ends_the_keeping_not_the_test(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     parts, path = some_parts(), tmp_path / "b.scores"
     kept = KeptScores(path)
     kept.begin(HEADING)
     kept.append(parts[0])
+    num_bytes = path.stat().st_size
 
     class FullFile:
         """Takes a few bytes more."""
@@ -134,6 +144,7 @@ def test_a_disk_that_gets_full_ends_the_keeping_not_the_test(tmp_path: Path, cap
         f"{path}: cannot be written: No space left on device; scores are not kept from here on, and a test that is cut "
         f"off later repeats these batches"
     ]
+    assert path.stat().st_size == num_bytes
     found = KeptScores(path)
     assert_same_parts(found.parts, parts[:1])
     found.go_on()
