@@ -135,7 +135,9 @@ def _head_weights(
     missing = [name for name in names if name not in theirs]
     if missing:
         if rules.is_test:
-            raise UserError(f"{report.source} ({report.layout}) has no classifier to test: {' and '.join(missing)} missing")
+            raise UserError(
+                f"{report.source} ({report.layout}) has no classifier to test: {' and '.join(missing)} missing"
+            )
         report.head = HeadPlan(None, "not in the source: it starts afresh")
         return {}
     kinds = {name: (value.ndim, value.shape[1:]) for name, value in theirs.items()}
