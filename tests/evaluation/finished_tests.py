@@ -59,11 +59,12 @@ def write_test(
     paths: Sequence[str] | None = None,
     names: Sequence[str] | None = None,
     failures: Sequence[tuple[str, str]] = (),
+    unscored: Sequence[tuple[str, str]] = (),
     kept: str = "npz",
     run: dict[str, object] | None = None,
     **setting: object,
 ) -> Path:
-    """Write a finished test into ``folder``/test, and return the folder; failed videos count as of class 0."""
+    """Write a finished test into ``folder``/test, and return the folder; videos without scores count as of class 0."""
     told = replace(SETTING, **setting)
     paths = [f"{row:05d}.mp4" for row in range(len(labels))] if paths is None else paths
     method, _, kind = told.combined.partition(" of ")
@@ -73,12 +74,13 @@ def write_test(
     report = make_report(
         scores,
         labels,
-        len(labels) + len(failures),
+        len(labels) + len(failures) + len(unscored),
         failures,
+        unscored_videos=unscored,
         class_names=names,
         probabilities=probabilities,
     )
-    rows = [*zip(paths, labels.tolist(), strict=True), *((path, 0) for path, _ in failures)]
+    rows = [*zip(paths, labels.tolist(), strict=True), *((path, 0) for path, _ in [*failures, *unscored])]
     made_of = replace(RUN, list_sha256=unordered_hash(rows), **(run or {}))
     videos = ScoredVideos(paths, labels, scores, probabilities.values, names)
     write_report(folder / "test", replace(report, setting=told, run=made_of), videos, scores=kept)

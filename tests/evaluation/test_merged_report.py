@@ -98,6 +98,7 @@ def test_a_part_without_a_scored_video_counts(tmp_path: Path):
         ({"names": ["left", "right", "down"]}, "class 2 is 'down', and 'up' in "),
         ({"paths": ["9.mp4", "05.mp4", *PATHS[12:]]}, "1 of its videos are in "),
         ({"failures": [("00.mp4", "gone"), ("01.mp4", "gone")]}, "2 of its videos are in "),
+        ({"unscored": [("02.mp4", "not finite")]}, "1 of its videos are in "),
     ],
 )
 def test_other_tests_are_refused_by_what_differs(options: dict, told: str, tmp_path: Path):
