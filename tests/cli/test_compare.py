@@ -11,7 +11,7 @@ import torch
 from slowfast.evaluation.report_files import ScoredVideos, write_scores
 from tests.command_line import uniformer
 from tests.evaluation.finished_tests import made_up, write_test
-from tests.visualization.browser import needs_browser, opened
+from tests.visualization.browser import data_of, needs_browser, opened
 
 NAMES = ['<b>left</b> & "co"</script><script>alert(1)</script>', "größer", "e", "f"]
 PATHS = [os.fsdecode(b"caf\xe9.mp4"), "<i>x</i>\n.mp4", *(f"{row}.mp4" for row in range(2, 60))]
@@ -50,6 +50,14 @@ def test_the_page_opens_nothing_and_names_are_text(runs: list[Path], tmp_path: P
     assert not re.search(r"(src|href)=\"(?!data:)", page) and "url(" not in page and "@import" not in page
     assert "<b>left" not in page and "alert(1)</script>" not in page and "<i>x" not in page
     assert "&lt;i&gt;x&lt;/i&gt;\\n.mp4" in page
+
+
+def test_the_page_has_the_numbers_of_the_text(runs: list[Path], tmp_path: Path):
+    assert uniformer("compare", *runs, "--html", tmp_path / "c.html", "--json", tmp_path / "c.json") == 0
+    rows = data_of((tmp_path / "c.html").read_text(encoding="utf-8"))["classes"]
+    classes = json.loads((tmp_path / "c.json").read_text())["classes"]
+    exact = [[row["difference"], row["a"], row["b"], *row["interval"]] for row in classes]
+    assert [row[1:6] for row in rows] == [[round(figure, 1) for figure in row] for row in exact]
 
 
 @needs_browser

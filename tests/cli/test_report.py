@@ -13,7 +13,7 @@ from slowfast.inference.pages.report_content import write_page
 from tests.command_line import run_net, tiny_arguments
 from tests.evaluation.finished_tests import made_up, write_test
 from tests.run_state import predictions
-from tests.visualization.browser import needs_browser, opened
+from tests.visualization.browser import data_of, needs_browser, opened
 
 OWN = ("report.json", "predictions.csv", "config.yaml")
 NAMES = ['<b>left</b> & "co"</script><script>alert(1)</script>', "größer"]
@@ -39,10 +39,6 @@ def page_of(run: Path, tmp_path: Path, *options: str) -> str:
     return (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
-def data_of(page: str) -> dict:
-    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1])
-
-
 def test_it_shows_the_test(run: Path, tmp_path: Path):
     page = page_of(run, tmp_path)
     data = data_of(page)
@@ -51,7 +47,13 @@ def test_it_shows_the_test(run: Path, tmp_path: Path):
     assert data["videos"]["path"] == [row["path"] for row in rows]
     assert data["videos"]["predicted"] == [int(row["prediction"]) for row in rows]
     best = [max(float(row["probability_1"]), float(row["probability_2"])) for row in rows]
-    assert data["videos"]["probability"] == pytest.approx(best, abs=1e-4)
+    assert data["videos"]["probability"] == pytest.approx(best, abs=5.1e-4)
+    report = json.loads((run / "test/report.json").read_text())
+    figures = [[row[name] for name in ("accuracy", "precision", "f1")] for row in report["classes"]]
+    shown = [
+        [row[data["columns"].index(name)] for name in ("Accuracy %", "Precision %", "F1 %")] for row in data["classes"]
+    ]
+    assert shown == [[None if figure is None else round(figure, 1) for figure in row] for row in figures]
     assert "6 of 7 videos scored; 1 could not be read" in page and "none.mp4" in page
     assert "Training" in page and page.count("<figure>") == 6 and page.count("data:image/jpeg") == 6
     assert "SOLVER.MAX_EPOCH" in page

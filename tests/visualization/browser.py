@@ -1,13 +1,21 @@
 """Pages as a real browser shows them: Chromium without a window."""
 
+import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+
+
+def data_of(page: str) -> dict[str, Any]:
+    """What the program of a page works on."""
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1])
 
 
 def opened(page: Path, folder: Path, script: str = "") -> tuple[str, str]:

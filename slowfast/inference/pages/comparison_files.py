@@ -23,7 +23,7 @@ from slowfast.visualization.templates import Headline
 
 _CLASSES_NOTES = {
     "accuracy": "Percent of the videos of each class that are found. From and to are the paired 95 % interval of the "
-    "difference; of many classes, some intervals lie beside 0 by chance.",
+    "difference; of many classes, a few have by chance an interval that does not hold 0.",
     "average_precision": "Average precision of each class that a video shows.",
 }
 
@@ -73,7 +73,8 @@ def write_comparison_page(file: Path, comparison: Comparison) -> None:
         test=f"{mcnemar_in_words(test)}.",
         classes_note=_CLASSES_NOTES[comparison.class_measure],
         columns=columns,
-        classes=[[round(cell, 2) if isinstance(cell, float) else cell for cell in row] for row in rows],
+        # As the page shows them: rounded twice, 24.047 would come to 24.1.
+        classes=[[round(cell, 1) if isinstance(cell, float) else cell for cell in row] for row in rows],
         bar=1,
         sorted_by=1,
         flips=[

@@ -177,7 +177,8 @@ def _classes(report: TestReport, videos: ScoredVideos) -> dict[str, Any]:
 
 
 def _rounded(cell: float | None) -> float | None:
-    return round(cell, 2) if isinstance(cell, float) else cell
+    """As the page shows it: rounded twice, 24.047 would come to 24.1."""
+    return round(cell, 1) if isinstance(cell, float) else cell
 
 
 def _confusion(report: TestReport, videos: ScoredVideos, names: ShownNames) -> dict[str, Any]:
@@ -188,7 +189,7 @@ def _confusion(report: TestReport, videos: ScoredVideos, names: ShownNames) -> d
     table = {
         "label": videos.labels.tolist(),
         "predicted": predicted.tolist(),
-        "probability": [round(value, 4) for value in probability.tolist()],
+        "probability": [round(value, 3) for value in probability.tolist()],
         "path": [names(path) for path in videos.paths],
     }
     return {"videos": table, "pairs": [(pair.label, pair.predicted) for pair in report.confused]}
