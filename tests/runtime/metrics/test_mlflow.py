@@ -33,6 +33,7 @@ def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     pytest.importorskip("alembic")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "digits")
+    monkeypatch.chdir(tmp_path)  # beside a database in a file, MLflow keeps files in the current folder
     monkeypatch.setattr(logging.getLogger("mlflow"), "disabled", True)
     yield mlflow.MlflowClient()
 
