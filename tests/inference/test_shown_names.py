@@ -4,6 +4,8 @@ import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
+
 from slowfast.config.load import flatten
 from slowfast.evaluation.report_files import write_report
 from slowfast.evaluation.scored_files import load_scored
@@ -48,7 +50,10 @@ def test_a_page_without_paths_holds_no_folder(tmp_path: Path):
 
 def test_a_path_that_no_system_takes_has_no_frames(tmp_path: Path):
     scores, labels = made_up(0, 2, 2, 0.5)
-    run = write_test(tmp_path / "run", scores, labels, paths=["a\0b.mp4", "c.mp4"], kept="csv")
+    run = write_test(tmp_path / "run", scores, labels, paths=["a.mp4", "c.mp4"], kept="npz")
+    archive = run / "test" / "scores.npz"
+    with np.load(archive) as content:
+        np.savez(archive, **{**dict(content), "paths": np.array(["a\0b.mp4", "c.mp4"])})
     (run / "test" / "config.yaml").write_text("LOG_PERIOD: 3\n")
     page = write_page(run, output=tmp_path / "page.html").read_text()
     assert page.count("its frames cannot be read") == 2
